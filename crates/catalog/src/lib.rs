@@ -1,0 +1,1 @@
+//! Which servers and tools are there, and which process answers for them?

@@ -1,0 +1,1 @@
+//! How does this kernel confine a program?

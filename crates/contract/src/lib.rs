@@ -1,0 +1,1 @@
+//! What may a cell touch, and what do its tools promise?

@@ -1,0 +1,16 @@
+//! What a server says of itself, whichever way it was asked (`initialize` or `server/discover`).
+
+use crate::{Raw, Revision};
+
+/// The facts of a server. Also what Cella says of its own endpoints.
+#[derive(Clone, Debug)]
+pub struct ServerFacts {
+    /// Revisions the server accepts, oldest first; one only after a legacy handshake.
+    pub revisions: Vec<Revision>,
+    /// The `capabilities` object.
+    pub capabilities: Raw,
+    /// The `serverInfo` object. For display only, never for decisions.
+    pub info: Option<Raw>,
+    /// Instructions for the model.
+    pub instructions: Option<String>,
+}

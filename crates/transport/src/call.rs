@@ -1,0 +1,57 @@
+//! What a caller wants: the request as it came, and the facts about who sent it.
+
+use std::sync::Arc;
+
+use cella_mcp::{Era, Raw, Revision};
+
+/// One request on its way from an agent to a server.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// Which part of the node was addressed.
+    pub scope: Scope,
+    /// For example `tools/call`.
+    pub method: Box<str>,
+    /// As received. A modern caller's protocol keys are still in `_meta`; a link towards the other era adapts them.
+    pub params: Option<Raw>,
+    /// Who asks. Never shared between two principals.
+    pub caller: Arc<Caller>,
+    /// `Mcp-Param-*` headers as received, in order, names in lower case. A link forwards those it does not compute itself.
+    pub param_headers: Vec<(Box<str>, Box<str>)>,
+}
+
+/// Which endpoint the caller used.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Scope {
+    /// `/mcp`: every server, names in their namespaces.
+    All,
+    /// `/mcp/servers/NAME`: one server, its own names unchanged.
+    Server(Box<str>),
+    /// `/mcp/views/NAME`: a curated view.
+    View(Box<str>),
+}
+
+/// What is known about the party that sent a request. In the modern era this is per request, in the legacy era per session.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// The authenticated principal, for example `local:uid=1000` or `token:default`. Never taken from client info.
+    pub principal: Arc<str>,
+    /// Distinguishes clients of one principal where the wire can (a legacy session, a stdio connection). None on the
+    /// stateless wire.
+    pub session: Option<Arc<str>>,
+    /// The revision the caller speaks.
+    pub revision: Revision,
+    /// The caller's `capabilities` object.
+    pub capabilities: Raw,
+    /// The caller's `clientInfo` object. For display and logs only.
+    pub info: Option<Raw>,
+    /// The minimum level of log messages the caller wants; `None` means none at all.
+    pub log_level: Option<Box<str>>,
+}
+
+impl Caller {
+    /// The era the caller speaks.
+    #[must_use]
+    pub fn era(&self) -> Era {
+        self.revision.era()
+    }
+}

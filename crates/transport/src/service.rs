@@ -1,0 +1,111 @@
+//! What a door serves: the node behind it, seen without era or wire.
+
+use std::{future::Future, net::SocketAddr, sync::Arc};
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
+use cella_mcp::{HeaderParams, Raw, ServerFacts};
+
+use crate::{Call, Caller, Exchange, Scope};
+
+/// The law of everything that can stand behind a door.
+///
+/// 1. `call` is called once per request, concurrently; one slow call never delays another.
+/// 2. `call` must not need the exchange to be polled before the request is on record.
+/// 3. `facts` and `header_params` answer from memory, at once.
+/// 4. A [`Watch`] delivers every change after the moment it was made, in order, until it is dropped.
+pub trait Service: Send + Sync + 'static {
+    /// Who is this? Called first, for every HTTP request, before its body is read.
+    fn admit(&self, head: &http::request::Parts, peer: &Peer) -> Result<Arc<str>, Refusal>;
+
+    /// What the addressed endpoint says of itself; `None` when there is no such endpoint.
+    fn facts(&self, scope: &Scope) -> Option<Arc<ServerFacts>>;
+
+    /// Performs one request that is not the door's own business (the door answers `initialize`, `ping`,
+    /// `server/discover`, `logging/setLevel`, `subscriptions/listen`, `resources/subscribe` and `resources/unsubscribe`).
+    fn call(&self, call: Call) -> impl Future<Output = Exchange> + Send;
+
+    /// The `x-mcp-header` parameters of a tool, to check `Mcp-Param-*` headers against the body.
+    fn header_params(&self, scope: &Scope, tool: &str) -> Option<Arc<HeaderParams>>;
+
+    /// Starts delivering changes.
+    fn watch(&self, scope: &Scope, caller: &Arc<Caller>, interest: Interest) -> Watch;
+
+    /// Any HTTP path that is not an MCP endpoint: health, metrics, the admin API.
+    fn other(
+        &self,
+        request: http::Request<Bytes>,
+        principal: Option<Arc<str>>,
+        peer: &Peer,
+    ) -> impl Future<
+        Output = http::Response<http_body_util::combinators::UnsyncBoxBody<Bytes, std::io::Error>>,
+    > + Send;
+}
+
+/// The other end of a connection.
+#[derive(Clone, Debug)]
+pub enum Peer {
+    /// A TCP connection.
+    Tcp(SocketAddr),
+    /// A unix socket connection, with the credentials the kernel vouches for.
+    Unix {
+        /// Process id.
+        pid: Option<i32>,
+        /// User id.
+        uid: u32,
+    },
+    /// Our own standard input and output.
+    Stdio,
+}
+
+/// Why a request was not admitted.
+#[derive(Clone, Debug)]
+pub struct Refusal {
+    /// 401 or 403.
+    pub status: http::StatusCode,
+    /// The `WWW-Authenticate` value of a 401.
+    pub challenge: Option<String>,
+    /// One sentence for the client's user.
+    pub message: String,
+}
+
+/// What a client wants to hear about.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Interest {
+    /// Changes of the tool list.
+    pub tools: bool,
+    /// Changes of the prompt list.
+    pub prompts: bool,
+    /// Changes of the resource list.
+    pub resources: bool,
+    /// Updates of these resources.
+    pub uris: Vec<String>,
+}
+
+/// Something that changed.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// `notifications/tools/list_changed`
+    Tools,
+    /// `notifications/prompts/list_changed`
+    Prompts,
+    /// `notifications/resources/list_changed`
+    Resources,
+    /// `notifications/resources/updated`
+    Updated {
+        /// The resource, as the client names it.
+        uri: Box<str>,
+        /// The notification's params as the server sent them.
+        params: Option<Raw>,
+    },
+}
+
+/// A running subscription; dropping it ends it.
+#[derive(Debug)]
+pub struct Watch {
+    /// What was granted of the interest.
+    pub granted: Interest,
+    /// The changes.
+    pub changes: mpsc::Receiver<Change>,
+}
