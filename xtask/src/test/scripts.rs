@@ -1,0 +1,91 @@
+//! Suites that drive a running node from outside. They are scripts under `conformance/`, because the reference server,
+//! the official suite and the real clients live in those languages; each line they print that opens with `passed`,
+//! `failed` or `skipped` is one test.
+
+use std::{process::Command, time::Duration};
+
+use super::{
+    Place, install, program,
+    tally::{self, Tally},
+};
+
+/// One suite: its name on the command line, its script, its time, what it shows.
+#[derive(Debug)]
+pub struct Suite {
+    /// For `--only`.
+    pub name: &'static str,
+    /// Relative to the root.
+    pub script: &'static str,
+    /// Past it the suite counts as failed.
+    pub limit: Duration,
+    /// One line for `--list`.
+    pub shows: &'static str,
+}
+
+const fn minutes(n: u64) -> Duration {
+    Duration::from_secs(n * 60)
+}
+
+/// Every script suite, in the order in which they run.
+pub const SUITES: &[Suite] = &[
+    Suite {
+        name: "conformance",
+        script: "conformance/official.mjs",
+        limit: minutes(20),
+        shows: "the official suite directly and through Cella, in all pairs of eras",
+    },
+    Suite {
+        name: "own",
+        script: "conformance/own.mjs",
+        limit: minutes(10),
+        shows: "what the official suite does not ask: fidelity, ownership, cancellation, lists, restarts",
+    },
+    Suite {
+        name: "servers",
+        script: "conformance/servers.mjs",
+        limit: minutes(10),
+        shows: "third-party servers from npm and PyPI, listed and called through Cella",
+    },
+    Suite {
+        name: "clients",
+        script: "conformance/clients.mjs",
+        limit: minutes(10),
+        shows: "real clients and agents against a running node",
+    },
+    Suite {
+        name: "faults",
+        script: "conformance/faults.mjs",
+        limit: minutes(15),
+        shows: "kills, hangs, a full disk, slow readers, a thousand clients, and nothing left behind",
+    },
+];
+
+/// Runs one suite against the built program.
+#[must_use]
+pub fn run(place: &Place, suite: &Suite) -> Tally {
+    let mut tally = Tally::default();
+    let mut command = Command::new(install::node(&place.cache));
+    command.arg(place.root.join(suite.script)).current_dir(&place.root);
+    command.env("CELLA_BIN", &place.program).env("CELLA_TEST_CACHE", &place.cache);
+    let ended = program::lines(&mut command, suite.limit, |line| {
+        println!("{line}");
+        if let Some(outcome) = tally::outcome(line) {
+            tally.count(&outcome);
+        }
+    });
+    match ended {
+        Ok(program::Ended::Exited(status)) if status.success() => {}
+        Ok(program::Ended::Exited(status)) if tally.failed.is_empty() => {
+            tally.failed.push(format!("{}: {} ended with {status}", suite.name, suite.script));
+        }
+        Ok(program::Ended::Exited(_)) => {}
+        Ok(program::Ended::TimedOut) => {
+            tally.failed.push(format!("{}: no end after {} s", suite.name, suite.limit.as_secs()));
+        }
+        Err(why) => tally.failed.push(format!("{}: {why}", suite.name)),
+    }
+    if tally == Tally::default() {
+        tally.failed.push(format!("{}: {} reported no test", suite.name, suite.script));
+    }
+    tally
+}
