@@ -154,10 +154,7 @@ impl Files {
 
     /// Finds files by part of their name.
     #[tool(name = "search_files", annotations(read_only_hint = true, open_world_hint = false))]
-    async fn search_files(
-        &self,
-        Parameters(want): Parameters<SearchFiles>,
-    ) -> Result<Json<Entries>, String> {
+    async fn search_files(&self, Parameters(want): Parameters<SearchFiles>) -> Result<Json<Entries>, String> {
         let start = self.inside(want.path.as_deref().unwrap_or("."))?;
         let needle = want.name_contains.to_lowercase();
         let (mut entries, mut waiting) = (Vec::new(), vec![(start, 0)]);

@@ -98,9 +98,20 @@ pub enum FaultKind {
     Internal,
 }
 
+/// Sees what passes through an exchange, without delaying it: how the node records outcomes.
+///
+/// Dropped right after `Done` was seen. An observer dropped before that knows that the asker went away.
+pub trait Observer: Send {
+    /// A step is about to reach the asker.
+    fn saw(&mut self, step: &Step);
+    /// The asker answered a question.
+    fn replied(&mut self, key: AskKey, reply: &Result<Raw, RpcError>);
+}
+
 /// One call in progress.
 pub struct Exchange {
     inner: Inner,
+    observer: Option<Box<dyn Observer>>,
 }
 
 enum Inner {
@@ -127,7 +138,7 @@ impl Exchange {
     /// An exchange that is already over.
     #[must_use]
     pub fn ready(answer: Answer) -> Self {
-        Self { inner: Inner::Ready(Some(Box::new(answer))) }
+        Self { inner: Inner::Ready(Some(Box::new(answer))), observer: None }
     }
 
     /// An exchange that ends with a fault.
@@ -144,8 +155,23 @@ impl Exchange {
         let (alive_tx, alive) = oneshot::channel();
         (
             Performer { steps: step_tx, replies: reply_rx, alive },
-            Self { inner: Inner::Live { steps, replies, _alive: alive_tx } },
+            Self { inner: Inner::Live { steps, replies, _alive: alive_tx }, observer: None },
         )
+    }
+
+    /// The same exchange, watched. Only the latest observer is kept.
+    #[must_use]
+    pub fn observed(mut self, observer: Box<dyn Observer>) -> Self {
+        self.observer = Some(observer);
+        self
+    }
+
+    /// The answer, when the exchange is already over and nobody has taken it: the path without waiting.
+    pub fn take_ready(&mut self) -> Option<Answer> {
+        let Inner::Ready(answer) = &mut self.inner else { return None };
+        let answer = answer.take().map(|a| *a);
+        self.inner = Inner::Over;
+        answer
     }
 
     /// Waits for the next step. After `Done` it must not be called again.
@@ -158,14 +184,21 @@ impl Exchange {
             Inner::Over => None,
         };
         let step = step.unwrap_or_else(|| Step::Done(lost()));
+        if let Some(observer) = &mut self.observer {
+            observer.saw(&step);
+        }
         if matches!(step, Step::Done(_)) {
             self.inner = Inner::Over;
+            self.observer = None;
         }
         step
     }
 
     /// Gives the client's answer to a question back to the server.
     pub fn answer(&mut self, key: AskKey, reply: Result<Raw, RpcError>) {
+        if let Some(observer) = &mut self.observer {
+            observer.replied(key, &reply);
+        }
         if let Inner::Live { replies, .. } = &self.inner {
             let _gone = replies.send((key, reply)).is_err();
         }
