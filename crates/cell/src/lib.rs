@@ -1,1 +1,29 @@
-//! How does this kernel confine a program?
+//! How is a program confined, so that it can touch only what its contract names?
+//!
+//! A [`Spec`] says what runs, with which files, limits and network; a class behind the [`Cell`] law runs it and hands
+//! back [`Running`]. This crate refuses to run anything unconfined, to decide *what* a server may touch (that is the
+//! contract's business), and to speak MCP: it moves bytes, not messages. It is the only crate with `unsafe` code,
+//! because namespaces, mounts and filters are system calls.
+//!
+//! A binary that starts cells of class `process` calls [`launcher_main`] first thing in its `main`.
+
+mod doctor;
+mod error;
+mod law;
+mod process;
+mod program;
+mod report;
+mod spec;
+mod stderr_tail;
+
+pub use doctor::{CgroupFacts, CgroupVersion, Fact, MachineFacts, doctor};
+pub use error::CellError;
+pub use law::{Cell, Class, End, Exit, Handle, LimitHit, Running, SpawnFuture};
+pub use process::{LAUNCHER_ARG, Process, Swept, launcher_main, sweep};
+pub use program::program_files;
+pub use report::{Report, Shortfall, Wall};
+pub use spec::{
+    Access, Ask, DEFAULT_PATH, Enforcement, IdentityPolicy, Limits, Mount, Network, Program, Root, Spec,
+    Tmpfs,
+};
+pub use stderr_tail::{LINE_BYTES, StderrTail};

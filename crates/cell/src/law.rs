@@ -1,0 +1,208 @@
+//! The law of every class of cell.
+
+use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
+
+use tokio::{
+    net::unix::pipe,
+    sync::{mpsc, watch},
+};
+
+use crate::{CellError, Report, Spec};
+
+/// What every class of cell obeys; `kit` checks each point.
+///
+/// 1. Nothing runs unconfined: when a wall cannot be put up, `spawn` fails before the program's first instruction.
+/// 2. What the specification requires and the machine cannot enforce is a refusal with the reason; only under
+///    [`crate::Enforcement::BestEffort`] a shortfall, and then it is in the [`Report`].
+/// 3. The program sees the files, environment and descriptors of its specification and nothing else of the host.
+/// 4. When the main program ends, everything it started ends with it; so it does on `kill`, on `stop`, and when the
+///    [`Handle`] is dropped.
+/// 5. When the node dies, however it dies, every cell is gone within two seconds.
+/// 6. `wait` gives the same [`Exit`] to every caller, and not before the last process of the tree is gone.
+/// 7. One cell's failure, flood or crash never touches another cell or the node.
+pub trait Cell: Send + Sync + 'static {
+    /// Which class this is.
+    fn class(&self) -> Class;
+
+    /// Starts a program. Cancelling the future leaves nothing behind.
+    fn spawn<'a>(&'a self, spec: &'a Spec) -> SpawnFuture<'a>;
+}
+
+/// What [`Cell::spawn`] gives.
+pub type SpawnFuture<'a> = Pin<Box<dyn Future<Output = Result<Running, CellError>> + Send + 'a>>;
+
+/// How a program is confined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Class {
+    /// Namespaces, Landlock and a system call filter of this kernel.
+    Process,
+}
+
+impl Class {
+    /// The word for it in contracts and displays.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Process => "process",
+        }
+    }
+}
+
+impl fmt::Display for Class {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A program that runs in a cell.
+#[derive(Debug)]
+pub struct Running {
+    /// The program's standard input; dropping it is end of file.
+    pub stdin: pipe::Sender,
+    /// The program's standard output.
+    pub stdout: pipe::Receiver,
+    /// The program's standard error. Somebody must read it (see [`crate::StderrTail`]), else the program may block.
+    pub stderr: pipe::Receiver,
+    /// The cell itself: dropping it kills.
+    pub cell: Handle,
+}
+
+/// Hold on a running cell. Dropping it kills the whole tree.
+#[derive(Debug)]
+pub struct Handle {
+    id: Arc<str>,
+    report: Arc<Report>,
+    orders: mpsc::UnboundedSender<End>,
+    exit: watch::Receiver<Option<Exit>>,
+}
+
+/// How a cell is asked to end; what a class's driver receives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// SIGTERM to every process, then after the grace as `Kill`.
+    Stop(Duration),
+    /// SIGKILL to every process.
+    Kill,
+}
+
+impl Handle {
+    /// Made by a class: `orders` is where its driver listens (a closed channel means kill), `exit` is where it
+    /// publishes the end, once, when the last process is gone.
+    #[must_use]
+    pub fn new(
+        id: Arc<str>,
+        report: Arc<Report>,
+        orders: mpsc::UnboundedSender<End>,
+        exit: watch::Receiver<Option<Exit>>,
+    ) -> Self {
+        Self { id, report, orders, exit }
+    }
+
+    /// Unique on this machine while the cell lives: specification name, node and number.
+    #[must_use]
+    pub fn id(&self) -> &Arc<str> {
+        &self.id
+    }
+
+    /// What is enforced and what is not.
+    #[must_use]
+    pub fn report(&self) -> &Arc<Report> {
+        &self.report
+    }
+
+    /// Waits until the whole tree is gone.
+    pub async fn wait(&self) -> Exit {
+        let mut exit = self.exit.clone();
+        match exit.wait_for(Option::is_some).await {
+            Ok(exit) => exit.clone().unwrap_or_default(),
+            // The driver is gone with the runtime: nothing is known of the end but that it came.
+            Err(_) => Exit::default(),
+        }
+    }
+
+    /// How it ended, if it has.
+    #[must_use]
+    pub fn exit(&self) -> Option<Exit> {
+        self.exit.borrow().clone()
+    }
+
+    /// Asks every process to end (SIGTERM) and kills what is left after `grace`. Drop [`Running::stdin`] before:
+    /// for an MCP server end of file is the first request to leave (MCP, stdio transport, Shutdown).
+    pub async fn stop(&self, grace: Duration) -> Exit {
+        self.order(End::Stop(grace));
+        self.wait().await
+    }
+
+    /// Kills every process, and waits until they are gone.
+    pub async fn kill(&self) -> Exit {
+        self.order(End::Kill);
+        self.wait().await
+    }
+
+    fn order(&self, end: End) {
+        // A driver that no longer listens has already seen the end.
+        let _ended = self.orders.send(end);
+    }
+}
+
+/// How a cell ended, and what it had used.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Exit {
+    /// Exit status of the main program, if it exited.
+    pub code: Option<i32>,
+    /// Signal that killed the main program, if one did.
+    pub signal: Option<i32>,
+    /// The kernel killed something in the cell for want of memory.
+    pub oom: bool,
+    /// Limit that ended it.
+    pub limit: Option<LimitHit>,
+    /// From start to end.
+    pub wall: Duration,
+    /// Processor time of the tree, user and system.
+    pub cpu: Duration,
+    /// Most memory held at once, in bytes: of the tree where a memory cgroup counts it, else of the largest process.
+    pub peak_memory_bytes: u64,
+}
+
+impl Exit {
+    /// Ended by itself with status 0.
+    #[must_use]
+    pub fn success(&self) -> bool {
+        self.code == Some(0)
+    }
+}
+
+impl fmt::Display for Exit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.limit, self.code, self.signal) {
+            (Some(limit), ..) => write!(f, "ended by its {limit} limit"),
+            (None, Some(code), _) => write!(f, "exited with status {code}"),
+            (None, None, Some(signal)) => write!(f, "killed by signal {signal}"),
+            (None, None, None) => f.write_str("ended"),
+        }
+    }
+}
+
+/// A limit that ends a cell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LimitHit {
+    /// [`crate::Limits::memory_bytes`].
+    Memory,
+    /// [`crate::Limits::cpu_time`].
+    CpuTime,
+    /// [`crate::Limits::wall_time`].
+    WallTime,
+}
+
+impl fmt::Display for LimitHit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Memory => "memory",
+            Self::CpuTime => "cpu time",
+            Self::WallTime => "wall time",
+        })
+    }
+}
