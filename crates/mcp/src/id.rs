@@ -1,6 +1,8 @@
 //! A JSON-RPC request id, kept as its own JSON text so that `1`, `"1"` and `9007199254740993` come back as they went.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
+
+use crate::{ID_BYTES_MAX, Raw, raw, text};
 
 /// The JSON text of a request id: a string or an integer (JSON-RPC 2.0 section 4; MCP forbids null and fractions).
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -16,17 +18,23 @@ impl Id {
     /// A string id of our own making; `text` is escaped as JSON.
     #[must_use]
     pub fn string(text: &str) -> Self {
-        Self(serde_json::Value::from(text).to_string().into_boxed_str())
+        Self(text::quoted(text).into_boxed_str())
     }
 
-    /// Accepts JSON text that is a string or an integer.
+    /// Accepts JSON text that is a string or an integer, of at most [`ID_BYTES_MAX`] bytes.
     #[must_use]
     pub fn from_json(text: &str) -> Option<Self> {
-        let text = text.trim();
-        let body = text.strip_prefix('-').unwrap_or(text);
-        let integer = !body.is_empty() && body.bytes().all(|b| b.is_ascii_digit());
-        let string = text.len() >= 2 && text.starts_with('"') && text.ends_with('"');
-        (integer || string).then(|| Self(text.into()))
+        let text = text.trim_matches([' ', '\t', '\n', '\r']);
+        let valid = text.starts_with(['"', '-', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9'])
+            && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
+        if valid { Self::from_checked(text) } else { None }
+    }
+
+    /// Like [`Id::from_json`] for text that is known to be one JSON value.
+    pub(crate) fn from_checked(text: &str) -> Option<Self> {
+        let integer = text.bytes().all(|b| b.is_ascii_digit() || b == b'-');
+        let string = text.starts_with('"') && text::unescape(text).is_some();
+        ((integer || string) && text.len() <= ID_BYTES_MAX).then(|| Self(text.into()))
     }
 
     /// The JSON text, ready to be written into a message.
@@ -35,10 +43,22 @@ impl Id {
         &self.0
     }
 
+    /// The id as a JSON value, for example as `subscriptionId` or `requestId`.
+    #[must_use]
+    pub fn to_raw(&self) -> Raw {
+        raw::copied(&self.0)
+    }
+
     /// The number, if this is a non-negative integer that fits.
     #[must_use]
     pub fn as_u64(&self) -> Option<u64> {
         self.0.parse().ok()
+    }
+
+    /// The characters, if this is a string.
+    #[must_use]
+    pub fn as_text(&self) -> Option<Cow<'_, str>> {
+        text::unescape(&self.0)
     }
 }
 
