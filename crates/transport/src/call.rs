@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use cella_mcp::{Era, Raw, Revision};
+use serde_json::value::RawValue;
 
 /// One request on its way from an agent to a server.
 #[derive(Clone, Debug)]
@@ -49,6 +50,20 @@ pub struct Caller {
 }
 
 impl Caller {
+    /// Cella itself, when it asks a server on its own account (for lists, for health): no client's capabilities,
+    /// level or info may leak into such a request.
+    #[must_use]
+    pub fn cella() -> Self {
+        Self {
+            principal: "cella".into(),
+            session: None,
+            revision: Revision::NEWEST_MODERN,
+            capabilities: RawValue::from_string("{}".into()).unwrap_or_else(|_| RawValue::NULL.to_owned()),
+            info: None,
+            log_level: None,
+        }
+    }
+
     /// The era the caller speaks.
     #[must_use]
     pub fn era(&self) -> Era {

@@ -112,6 +112,7 @@ pub trait Observer: Send {
 pub struct Exchange {
     inner: Inner,
     observer: Option<Box<dyn Observer>>,
+    held: Option<Box<dyn Send>>,
 }
 
 enum Inner {
@@ -132,13 +133,23 @@ pub struct Performer {
     alive: oneshot::Receiver<()>,
 }
 
+// === impl Answer ===
+
+impl Answer {
+    /// An answer that Cella itself wrote, always in the newest era.
+    #[must_use]
+    pub fn own(outcome: Result<Raw, Failure>) -> Self {
+        Self { era: Era::Modern, outcome }
+    }
+}
+
 // === impl Exchange ===
 
 impl Exchange {
     /// An exchange that is already over.
     #[must_use]
     pub fn ready(answer: Answer) -> Self {
-        Self { inner: Inner::Ready(Some(Box::new(answer))), observer: None }
+        Self { inner: Inner::Ready(Some(Box::new(answer))), observer: None, held: None }
     }
 
     /// An exchange that ends with a fault.
@@ -155,7 +166,7 @@ impl Exchange {
         let (alive_tx, alive) = oneshot::channel();
         (
             Performer { steps: step_tx, replies: reply_rx, alive },
-            Self { inner: Inner::Live { steps, replies, _alive: alive_tx }, observer: None },
+            Self { inner: Inner::Live { steps, replies, _alive: alive_tx }, observer: None, held: None },
         )
     }
 
@@ -164,6 +175,19 @@ impl Exchange {
     pub fn observed(mut self, observer: Box<dyn Observer>) -> Self {
         self.observer = Some(observer);
         self
+    }
+
+    /// The same exchange, keeping `held` until the call is over or given up: how the pool counts calls in progress.
+    #[must_use]
+    pub fn holding(mut self, held: Box<dyn Send>) -> Self {
+        self.held = Some(held);
+        self
+    }
+
+    /// True when the answer is already there: [`Exchange::next`] will not wait.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        !matches!(self.inner, Inner::Live { .. })
     }
 
     /// The answer, when the exchange is already over and nobody has taken it: the path without waiting.
@@ -190,6 +214,7 @@ impl Exchange {
         if matches!(step, Step::Done(_)) {
             self.inner = Inner::Over;
             self.observer = None;
+            self.held = None;
         }
         step
     }
