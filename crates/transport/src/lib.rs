@@ -8,6 +8,10 @@ mod call;
 mod exchange;
 mod service;
 
+pub mod client;
+pub mod net;
+pub mod stdio;
+
 pub use call::{Call, Caller, Scope};
 pub use exchange::{
     Answer, Ask, AskKey, Exchange, Failure, Fault, FaultKind, Observer, Performer, STEPS_WAITING_MAX, Step,

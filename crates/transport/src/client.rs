@@ -1,0 +1,1 @@
+//! Towards MCP servers.
