@@ -105,6 +105,8 @@ impl Message {
         let mut scanner = scanner(text, limits);
         scanner.space();
         if scanner.peek() == Some(b'[') {
+            scanner.value().map_err(|e| flaw(e, limits))?;
+            ended(&mut scanner)?;
             return Err(Flaw::Batch.into());
         }
         read_message(&mut scanner, limits)

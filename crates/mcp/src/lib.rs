@@ -3,6 +3,8 @@
 //!
 //! The eras are sibling modules (`legacy`, `modern`) over one envelope; conversions stand in one place.
 
+pub mod ask;
+mod cache;
 pub mod codes;
 mod decode;
 mod encode;
@@ -10,14 +12,21 @@ mod facts;
 mod header_params;
 mod id;
 mod limits;
+mod list;
+mod log;
 mod message;
+mod meta;
 mod object;
 mod raw;
+mod results;
 mod revision;
 mod scan;
+mod target;
 mod text;
 mod walk;
 
+pub use ask::{has_capability, required_capability};
+pub use cache::{CacheHints, CacheScope};
 pub use decode::{DecodeError, Flaw, Incoming, parse_batch};
 pub use encode::{compact, one_line};
 pub use facts::ServerFacts;
@@ -26,6 +35,14 @@ pub use id::Id;
 pub use limits::{
     BATCH_MAX, DEPTH_MAX, Duplicates, ID_BYTES_MAX, Limits, MESSAGE_BYTES_MAX, METHOD_BYTES_MAX, PARTS_MAX,
 };
+pub use list::{ListItem, ListKind, ListPage, NotAList, build_list, cursor, with_cursor};
+pub use log::{LogLevel, UnknownLevel};
 pub use message::{Message, Notification, Raw, Request, Response, RpcError};
+pub use meta::{
+    META, TraceContext, is_traceparent, progress_of, progress_token, trace_context, with_progress_of,
+    with_progress_token, with_traceparent, without_progress_token,
+};
 pub use object::{Array, NotJson, Object, member, raw_json, raw_string};
+pub use results::{is_error, result_type};
 pub use revision::{Era, Revision};
+pub use target::{Target, TargetKind, call_target, with_target};
