@@ -14,3 +14,12 @@ pub struct ServerFacts {
     /// Instructions for the model.
     pub instructions: Option<String>,
 }
+
+/// An answer to `initialize` or `server/discover` that lacks something required.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the server's description lacks {member}")]
+#[non_exhaustive]
+pub struct UnreadableFacts {
+    /// The member that is missing or of the wrong type.
+    pub member: &'static str,
+}

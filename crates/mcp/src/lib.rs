@@ -11,11 +11,13 @@ mod encode;
 mod facts;
 mod header_params;
 mod id;
+pub mod legacy;
 mod limits;
 mod list;
 mod log;
 mod message;
 mod meta;
+pub mod modern;
 mod object;
 mod raw;
 mod results;
@@ -29,8 +31,8 @@ pub use ask::{has_capability, required_capability};
 pub use cache::{CacheHints, CacheScope};
 pub use decode::{DecodeError, Flaw, Incoming, parse_batch};
 pub use encode::{compact, one_line};
-pub use facts::ServerFacts;
-pub use header_params::{HeaderParam, HeaderParams};
+pub use facts::{ServerFacts, UnreadableFacts};
+pub use header_params::{HEADER_PARAMS_MAX, HeaderParam, HeaderParams, InvalidHeaderParams};
 pub use id::Id;
 pub use limits::{
     BATCH_MAX, DEPTH_MAX, Duplicates, ID_BYTES_MAX, Limits, MESSAGE_BYTES_MAX, METHOD_BYTES_MAX, PARTS_MAX,

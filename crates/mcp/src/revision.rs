@@ -59,4 +59,23 @@ impl Revision {
             _ => Era::Legacy,
         }
     }
+
+    /// True when a message may be a JSON-RPC batch: in one revision only.
+    #[must_use]
+    pub const fn has_batches(self) -> bool {
+        matches!(self, Self::V2025_03_26)
+    }
+
+    /// True when HTTP requests after the handshake carry `MCP-Protocol-Version`.
+    #[must_use]
+    pub const fn has_version_header(self) -> bool {
+        !matches!(self, Self::V2024_11_05 | Self::V2025_03_26)
+    }
+
+    /// True when an SSE stream may start with an event of an id and empty data, so that the client can reconnect.
+    /// Clients of earlier revisions fail on empty data, and the modern era has no resumption.
+    #[must_use]
+    pub const fn primes_streams(self) -> bool {
+        matches!(self, Self::V2025_11_25)
+    }
 }
