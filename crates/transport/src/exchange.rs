@@ -58,7 +58,7 @@ pub enum Failure {
 }
 
 /// A failure between the asker and the server, Cella's own refusals among them.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[error("{code}: {message}")]
 pub struct Fault {
     /// What kind of failure, for those who branch on it.
@@ -113,6 +113,7 @@ pub struct Exchange {
     inner: Inner,
     observer: Option<Box<dyn Observer>>,
     held: Option<Box<dyn Send>>,
+    map: Option<Box<dyn FnMut(Step) -> Step + Send>>,
 }
 
 enum Inner {
@@ -149,7 +150,7 @@ impl Exchange {
     /// An exchange that is already over.
     #[must_use]
     pub fn ready(answer: Answer) -> Self {
-        Self { inner: Inner::Ready(Some(Box::new(answer))), observer: None, held: None }
+        Self { inner: Inner::Ready(Some(Box::new(answer))), observer: None, held: None, map: None }
     }
 
     /// An exchange that ends with a fault.
@@ -166,7 +167,7 @@ impl Exchange {
         let (alive_tx, alive) = oneshot::channel();
         (
             Performer { steps: step_tx, replies: reply_rx, alive },
-            Self { inner: Inner::Live { steps, replies, _alive: alive_tx }, observer: None, held: None },
+            Self { inner: Inner::Live { steps, replies, _alive: alive_tx }, observer: None, held: None, map: None },
         )
     }
 
@@ -184,10 +185,21 @@ impl Exchange {
         self
     }
 
-    /// True when the answer is already there: [`Exchange::next`] will not wait.
+    /// The same exchange, each step changed before anybody sees it: how names of one server become names of the
+    /// catalogue. Only the latest change is kept.
     #[must_use]
-    pub fn is_ready(&self) -> bool {
-        !matches!(self.inner, Inner::Live { .. })
+    pub fn mapped(mut self, map: Box<dyn FnMut(Step) -> Step + Send>) -> Self {
+        self.map = Some(map);
+        self
+    }
+
+    /// The answer, when it is already there: [`Exchange::next`] will not wait.
+    #[must_use]
+    pub fn peek_ready(&self) -> Option<&Answer> {
+        match &self.inner {
+            Inner::Ready(answer) => answer.as_deref(),
+            Inner::Live { .. } | Inner::Over => None,
+        }
     }
 
     /// The answer, when the exchange is already over and nobody has taken it: the path without waiting.
@@ -195,7 +207,14 @@ impl Exchange {
         let Inner::Ready(answer) = &mut self.inner else { return None };
         let answer = answer.take().map(|a| *a);
         self.inner = Inner::Over;
-        answer
+        self.held = None;
+        match (answer, &mut self.map) {
+            (Some(answer), Some(map)) => match map(Step::Done(answer)) {
+                Step::Done(answer) => Some(answer),
+                Step::Notify(_) | Step::Ask(_) => None,
+            },
+            (answer, _) => answer,
+        }
     }
 
     /// Waits for the next step. After `Done` it must not be called again.
@@ -207,7 +226,10 @@ impl Exchange {
             Inner::Live { steps, .. } => steps.recv().await,
             Inner::Over => None,
         };
-        let step = step.unwrap_or_else(|| Step::Done(lost()));
+        let mut step = step.unwrap_or_else(|| Step::Done(lost()));
+        if let Some(map) = &mut self.map {
+            step = map(step);
+        }
         if let Some(observer) = &mut self.observer {
             observer.saw(&step);
         }
