@@ -5,6 +5,7 @@
 
 pub mod ask;
 mod cache;
+mod capability;
 pub mod codes;
 mod decode;
 mod encode;
@@ -23,12 +24,15 @@ mod raw;
 mod results;
 mod revision;
 mod scan;
+pub mod sse;
+pub mod state;
 mod target;
 mod text;
 mod walk;
 
 pub use ask::{has_capability, required_capability};
 pub use cache::{CacheHints, CacheScope};
+pub use capability::{CARRIED_EXTENSIONS, merge_server_capabilities, offers, own_client_capabilities};
 pub use decode::{DecodeError, Flaw, Incoming, parse_batch};
 pub use encode::{compact, one_line};
 pub use facts::{ServerFacts, UnreadableFacts};
