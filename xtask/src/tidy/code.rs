@@ -151,6 +151,17 @@ pub fn path_at(tokens: &[Token], at: usize) -> String {
     path
 }
 
+/// True when the token at `at` is the last of the named path segments.
+#[must_use]
+pub fn ends_path(tokens: &[Token], at: usize, segments: &[&str]) -> bool {
+    segments.iter().rev().enumerate().all(|(back, segment)| {
+        at.checked_sub(3 * back).is_some_and(|i| {
+            let joined = back == 0 || (tokens[i + 1].is(':') && tokens[i + 2].is(':'));
+            joined && tokens[i].is_word(segment)
+        })
+    })
+}
+
 /// The index of the bracket that closes the one at `open`; the last token if none does.
 fn matching(tokens: &[Token], open: usize) -> usize {
     let mut depth = 0usize;
