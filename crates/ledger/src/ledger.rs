@@ -1,0 +1,282 @@
+//! The handle callers write through.
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    thread::{self, JoinHandle},
+};
+
+use cella_event::{Draft, Head, Kind, Map, Micros, Seq, Value};
+use tokio::sync::watch;
+
+use crate::{
+    AppendError, CloseError, Health, OBJECT_BYTES_MIN, OpenError, Opened, Options, PAYLOAD_BYTES_MAX,
+    Payload, Reader, Store as _, StoreError, Tail,
+    lock::Lock,
+    objects::{Objects, Staged},
+    open,
+    queue::Queue,
+    writer::Writer,
+};
+
+/// When an append counts as done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Durability {
+    /// After the commit that contains it: it survives the loss of power. For intents of effects.
+    Flushed,
+    /// As soon as it has its place: it is on disk within [`crate::COMMIT_DELAY`] or so. For reads and outcomes.
+    Buffered,
+}
+
+/// The place an event got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Appended {
+    /// Its sequence number.
+    pub seq: Seq,
+    /// The time that was recorded.
+    pub time: Micros,
+}
+
+/// An open ledger. Cheap to clone; the last handle to go flushes and closes it.
+#[derive(Clone)]
+pub struct Ledger {
+    inside: Arc<Inside>,
+}
+
+struct Inside {
+    queue: Arc<Queue>,
+    head: watch::Receiver<Head>,
+    reader: Reader,
+    objects: Arc<Objects>,
+    dir: PathBuf,
+    writer: Mutex<Option<JoinHandle<Result<(), CloseError>>>>,
+    _lock: Lock,
+}
+
+// === impl Ledger ===
+
+impl Ledger {
+    /// Opens the ledger of a directory, making it when it is absent, and checks its end. Blocking.
+    ///
+    /// # Errors
+    /// [`OpenError`]; a reader can be opened all the same with [`Reader::open`].
+    pub fn open(options: &Options) -> Result<(Self, Opened), OpenError> {
+        let open::Parts { lock, store, mark, opened } = open::open(options)?;
+        let objects = Arc::new(Objects::new(&options.dir));
+        let reader = Reader::new(store.source(), Arc::clone(&objects));
+        let queue = Arc::new(Queue::new(options, opened.head.seq.next()));
+        let (sender, head) = watch::channel(opened.head);
+        let writer = Writer { queue: Arc::clone(&queue), store: Box::new(store), mark, head: sender };
+        let thread = thread::Builder::new()
+            .name("ledger".into())
+            .spawn(move || writer.run())
+            .map_err(StoreError::file("starting the writer of", &options.dir))?;
+        let inside = Inside {
+            queue,
+            head,
+            reader,
+            objects,
+            dir: options.dir.clone(),
+            writer: Mutex::new(Some(thread)),
+            _lock: lock,
+        };
+        let ledger = Self { inside: Arc::new(inside) };
+        ledger.announce(&opened)?;
+        Ok((ledger, opened))
+    }
+
+    /// Appends a buffered event without waiting and without a task switch: for the hot path.
+    ///
+    /// # Errors
+    /// [`AppendError::Full`] and [`AppendError::Large`] mean: use [`Ledger::append`]. [`AppendError::Failing`] when the
+    /// queue is full and the storage fails.
+    pub fn try_append(&self, draft: &Draft, payloads: &[Payload<'_>]) -> Result<Appended, AppendError> {
+        if let Some(large) = payloads.iter().find(|p| p.bytes.len() >= OBJECT_BYTES_MIN) {
+            return Err(AppendError::Large { got: large.bytes.len() });
+        }
+        let encoded = draft.encode(payloads.iter().map(Payload::reference))?;
+        let place = self.inside.queue.push(&encoded, payloads, &mut Vec::new(), false)?;
+        Ok(Appended { seq: place.seq, time: place.time })
+    }
+
+    /// Appends an event. `payloads` stand in the order of their names. Waits for room when the queue is full, and with
+    /// [`Durability::Flushed`] for the commit. Events of one caller that awaits each append stand in the order of its
+    /// appends.
+    ///
+    /// # Errors
+    /// After [`AppendError::Unconfirmed`] the event keeps its place but must not be acted upon; after any other error it
+    /// is not in the ledger.
+    ///
+    /// # Cancel safety
+    /// Dropped before it completes, the event may be in the ledger or not.
+    pub async fn append(
+        &self,
+        draft: &Draft,
+        payloads: &[Payload<'_>],
+        durability: Durability,
+    ) -> Result<Appended, AppendError> {
+        let encoded = draft.encode(payloads.iter().map(Payload::reference))?;
+        let mut staged = self.stage(payloads).await?;
+        let flush = durability == Durability::Flushed;
+        let place = loop {
+            let space = self.inside.queue.space();
+            tokio::pin!(space);
+            space.as_mut().enable();
+            match self.inside.queue.push(&encoded, payloads, &mut staged, flush) {
+                Err(AppendError::Full) => space.await,
+                pushed => break pushed?,
+            }
+        };
+        if let Some(durable) = place.durable {
+            durable.await.map_err(|_| AppendError::Closed)??;
+        }
+        Ok(Appended { seq: place.seq, time: place.time })
+    }
+
+    /// Waits until every event appended so far is durable, and returns the head.
+    ///
+    /// # Errors
+    /// As [`Ledger::append`] with [`Durability::Flushed`].
+    pub async fn flush(&self) -> Result<Head, AppendError> {
+        if let Some(receiver) = self.inside.queue.flush()? {
+            receiver.await.map_err(|_| AppendError::Closed)??;
+        }
+        Ok(self.head())
+    }
+
+    /// The last durable event.
+    #[must_use]
+    pub fn head(&self) -> Head {
+        *self.inside.head.borrow()
+    }
+
+    /// Whether the ledger can record. Cheap enough to ask before each effect.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        self.inside.queue.health()
+    }
+
+    /// Events that are not durable yet.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.inside.queue.waiting()
+    }
+
+    /// The reading side. Sees durable events only.
+    #[must_use]
+    pub fn reader(&self) -> Reader {
+        self.inside.reader.clone()
+    }
+
+    /// Follows the ledger from an event on: every durable event once, in order, without end. Starting after the head is
+    /// `ledger.head().seq.next()`.
+    #[must_use]
+    pub fn tail(&self, from: Seq) -> Tail {
+        Tail::new(self.reader(), self.inside.head.clone(), from)
+    }
+
+    /// The directory it was opened with.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.inside.dir
+    }
+
+    /// Writes what waits and ends the writer; later appends are refused. Blocking, and safe to call more than once.
+    ///
+    /// # Errors
+    /// [`CloseError`] when the storage fails and events are left out.
+    pub fn close(&self) -> Result<(), CloseError> {
+        self.inside.close()
+    }
+
+    async fn stage(&self, payloads: &[Payload<'_>]) -> Result<Vec<Option<Staged>>, AppendError> {
+        if payloads.iter().all(|p| p.bytes.len() < OBJECT_BYTES_MIN) {
+            return Ok(Vec::new());
+        }
+        let mut staged = Vec::with_capacity(payloads.len());
+        for payload in payloads {
+            let got = payload.bytes.len();
+            if got > PAYLOAD_BYTES_MAX {
+                return Err(AppendError::PayloadTooLarge { max: PAYLOAD_BYTES_MAX, got });
+            }
+            if got < OBJECT_BYTES_MIN {
+                staged.push(None);
+                continue;
+            }
+            let (objects, bytes) = (Arc::clone(&self.inside.objects), payload.bytes.to_vec());
+            let written = tokio::task::spawn_blocking(move || objects.stage(&bytes)).await;
+            let object = written.map_err(|_| AppendError::Closed)?;
+            staged.push(Some(object.map_err(|reason| AppendError::Failing { reason })?));
+        }
+        Ok(staged)
+    }
+
+    /// The first event names the ledger, so that two ledgers never share a hash; a repaired one says what it lost.
+    fn announce(&self, opened: &Opened) -> Result<(), OpenError> {
+        let draft = if opened.created {
+            let mut id = [0; 32];
+            if getrandom::fill(&mut id).is_err() {
+                // Without an id the ledger is as sound; only its identity rests on the time of its first event.
+                tracing::warn!("no randomness for the ledger's id");
+            }
+            let id = cella_event::Hash::from_bytes(id).to_string();
+            Draft::new(Kind::LedgerCreated).body(Map::new().with("ledger", id))
+        } else if opened.cut.is_some() || opened.lost.is_some() {
+            Draft::new(Kind::LedgerRecovered).body(recovery(opened))
+        } else {
+            return Ok(());
+        };
+        // Neither an encoding error nor a full queue can happen here; a failing disk shows in `health`.
+        if let Err(error) = self.try_append(&draft, &[]) {
+            tracing::error!(%error, "the opening of the ledger is not on record");
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Ledger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ledger").field("dir", &self.inside.dir).field("head", &self.head()).finish()
+    }
+}
+
+// === impl Inside ===
+
+impl Inside {
+    fn close(&self) -> Result<(), CloseError> {
+        self.queue.close();
+        let thread = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match thread.map(JoinHandle::join) {
+            Some(Ok(result)) => result,
+            Some(Err(panic)) => std::panic::resume_unwind(panic),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        if let Err(error) = self.close() {
+            tracing::error!(%error, "closing the ledger");
+        }
+    }
+}
+
+fn recovery(opened: &Opened) -> Map {
+    let mut body = Map::new();
+    if let Some(cut) = &opened.cut {
+        let cut = Map::new()
+            .with("fault", cut.fault.to_string())
+            .with("first", cella_event::Int::saturating(cut.first.0))
+            .with("last", cella_event::Int::saturating(cut.last.0));
+        body = body.with("cut", Value::Map(cut));
+    }
+    if let Some(lost) = opened.lost {
+        let lost = Map::new()
+            .with("hash", lost.hash.to_string())
+            .with("last", cella_event::Int::saturating(lost.seq.0));
+        body = body.with("lost", Value::Map(lost));
+    }
+    body
+}
