@@ -61,12 +61,12 @@ class ModernClient extends Client {
   async open() { this.server = await this.result('server/discover', {}); }
   meta(extra) { return { [`${P}protocolVersion`]: MODERN, [`${P}clientInfo`]: this.info, [`${P}clientCapabilities`]: this.capabilities, ...extra }; }
   /** One round: sends and returns what came, `input_required` included. */
-  once(method, params = {}, { meta, headers, notify, signal, id } = {}) {
+  once(method, params = {}, { meta, headers, notify, signal, id, raw } = {}) {
     const message = { jsonrpc: '2.0', id: id ?? this.next++, method, params: { ...params, _meta: this.meta({ ...params._meta, ...meta }) } };
     const head = { 'mcp-protocol-version': MODERN, 'mcp-method': method, ...headers };
     const named = NAMED[method] && params[NAMED[method]];
     if (named !== undefined && !head['mcp-name']) head['mcp-name'] = encode(named);
-    return this.wire.exchange(message, { headers: head, notify, signal });
+    return this.wire.exchange(message, { headers: head, notify, signal, raw });
   }
   async request(method, params = {}, how = {}) {
     let extra = {};
@@ -104,10 +104,10 @@ class LegacyClient extends Client {
     if (this.hear) await this.wire.hear?.();
   }
   notify(method, params) { return this.wire.send({ jsonrpc: '2.0', method, params }); }
-  request(method, params = {}, { meta, headers, notify, signal, id } = {}) {
+  request(method, params = {}, { meta, headers, notify, signal, id, raw } = {}) {
     const message = { jsonrpc: '2.0', id: id ?? this.next++, method, params: meta ? { ...params, _meta: { ...params._meta, ...meta } } : params };
     signal?.addEventListener('abort', () => { this.notify('notifications/cancelled', { requestId: message.id }).catch(() => {}); });
-    return this.wire.exchange(message, { headers, notify: (m) => (m.method && m.id !== undefined ? this.receive(m) : notify?.(m)), signal });
+    return this.wire.exchange(message, { headers, notify: (m) => (m.method && m.id !== undefined ? this.receive(m) : notify?.(m)), signal, raw });
   }
   /** A request or notification of the server. */
   async receive(m) {
@@ -132,8 +132,8 @@ class HttpWire {
     });
   }
   /** Posts a request; ends with its answer. */
-  async exchange(message, { headers, notify, signal }) {
-    const response = await this.open('POST', JSON.stringify(message), headers, signal);
+  async exchange(message, { headers, notify, signal, raw }) {
+    const response = await this.open('POST', written(message, raw), headers, signal);
     const about = { status: response.statusCode, headers: response.headers };
     let last = '';
     if (!String(response.headers['content-type']).startsWith('text/event-stream')) {
@@ -163,6 +163,9 @@ class HttpWire {
     this.agent.destroy();
   }
 }
+/** A message as JSON; `raw` is a JSON text that takes the place of the string RAW, for what JSON.stringify cannot write. */
+export const RAW = '\u0000raw';
+const written = (message, raw) => (raw === undefined ? JSON.stringify(message) : JSON.stringify(message).replace(JSON.stringify(RAW), () => raw));
 async function bodyOf(response) { let text = ''; response.setEncoding('utf8'); for await (const part of response) text += part; return text; }
 async function* events(response) {
   let rest = ''; response.setEncoding('utf8');

@@ -35,10 +35,28 @@ pub const SUITES: &[Suite] = &[
         shows: "the official suite directly and through Cella, in all pairs of eras",
     },
     Suite {
+        name: "own",
+        script: "conformance/own.mjs",
+        limit: minutes(10),
+        shows: "what the official suite does not ask: fidelity, ownership, cancellation, lists, restarts",
+    },
+    Suite {
         name: "servers",
         script: "conformance/servers.mjs",
         limit: minutes(10),
         shows: "third-party servers from npm and PyPI, listed and called through Cella",
+    },
+    Suite {
+        name: "clients",
+        script: "conformance/clients.mjs",
+        limit: minutes(12),
+        shows: "real clients and agents against a running node",
+    },
+    Suite {
+        name: "faults",
+        script: "conformance/faults.mjs",
+        limit: minutes(15),
+        shows: "kills, hangs, a full disk, slow readers, a thousand clients, and nothing left behind",
     },
 ];
 
