@@ -1,0 +1,216 @@
+//! Who hears of which change? Nothing is lost and nothing grows without bound: what a slow client has not heard yet is kept
+//! as a set, in which a second change of the same list or resource is no second entry.
+
+use std::{
+    collections::HashMap,
+    future::Future,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use cella_mcp::Raw;
+use cella_transport::{Change, Interest, Scope, Watch};
+use serde_json::value::RawValue;
+use tokio::{
+    sync::{Notify, mpsc},
+    time::sleep,
+};
+
+use crate::pool::CurrentPlan;
+
+/// How long changes are collected before a client hears of them: servers that start together make one notification.
+/// Well below the second within which clients are promised to hear.
+const COLLECT: Duration = Duration::from_millis(50);
+/// Changes that wait in the channel of one client; what does not fit waits in the set.
+const WAITING_MAX: usize = 16;
+/// Most resources that one client may watch. Stops a client from making us hold, and servers send, without end; the rest
+/// is not granted.
+pub(crate) const URIS_MAX: usize = 1024;
+
+/// Everybody who listens.
+#[derive(Default)]
+pub(crate) struct Bus {
+    watchers: Mutex<HashMap<u64, Arc<Watcher>>>,
+    next: AtomicU64,
+}
+
+/// A resource that a client watches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Watched {
+    /// As the client names it.
+    pub(crate) uri: Box<str>,
+    /// Who owns it.
+    pub(crate) server: Arc<str>,
+    /// As its owner names it.
+    pub(crate) own: Box<str>,
+}
+
+struct Watcher {
+    scope: Scope,
+    lists: Interest,
+    watched: Vec<Watched>,
+    pending: Mutex<Pending>,
+    wake: Notify,
+}
+
+#[derive(Default)]
+struct Pending {
+    tools: bool,
+    prompts: bool,
+    resources: bool,
+    updated: Vec<(Box<str>, Option<Raw>)>,
+}
+
+// === impl Bus ===
+
+impl Bus {
+    /// Starts a watch; the future delivers to it and completes when the client has dropped it.
+    pub(crate) fn watch(
+        &self,
+        scope: &Scope,
+        granted: Interest,
+        watched: Vec<Watched>,
+    ) -> (Watch, u64, impl Future<Output = ()> + Send + use<>) {
+        let (sender, changes) = mpsc::channel(WAITING_MAX);
+        let watcher = Arc::new(Watcher {
+            scope: scope.clone(),
+            lists: granted.clone(),
+            watched,
+            pending: Mutex::default(),
+            wake: Notify::new(),
+        });
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        self.lock().insert(id, watcher.clone());
+        (Watch { granted, changes }, id, async move { watcher.deliver(sender).await })
+    }
+
+    /// Forgets a watch.
+    pub(crate) fn forget(&self, id: u64) {
+        self.lock().remove(&id);
+    }
+
+    /// A list of a server has changed.
+    pub(crate) fn changed(&self, plan: &CurrentPlan, server: &str, change: &Change) {
+        self.tell(|watcher| watcher.hears_of(plan, server), change);
+    }
+
+    /// What is offered has changed as a whole.
+    pub(crate) fn everything_changed(&self) {
+        for change in [Change::Tools, Change::Prompts, Change::Resources] {
+            self.tell(|_| true, &change);
+        }
+    }
+
+    /// A resource of a server was updated.
+    pub(crate) fn updated(&self, plan: &CurrentPlan, server: &str, own: &str, params: Option<&Raw>) {
+        for watcher in self.lock().values().filter(|w| w.hears_of(plan, server)) {
+            for watched in watcher.watched.iter().filter(|w| &*w.server == server && covers(&w.own, own)) {
+                watcher.updated(watched, own, params);
+            }
+        }
+    }
+
+    fn tell(&self, who: impl Fn(&Watcher) -> bool, change: &Change) {
+        self.lock().values().filter(|w| who(w)).for_each(|watcher| watcher.list_changed(change));
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<u64, Arc<Watcher>>> {
+        self.watchers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Watcher ===
+
+impl Watcher {
+    fn hears_of(&self, plan: &CurrentPlan, server: &str) -> bool {
+        match &self.scope {
+            Scope::All => true,
+            Scope::Server(name) => &**name == server,
+            Scope::View(name) => plan.views.get(name).is_some_and(|view| view.concerns(server)),
+        }
+    }
+
+    fn list_changed(&self, change: &Change) {
+        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        match change {
+            Change::Tools => pending.tools |= self.lists.tools,
+            Change::Prompts => pending.prompts |= self.lists.prompts,
+            Change::Resources => pending.resources |= self.lists.resources,
+            Change::Updated { .. } => {}
+        }
+        drop(pending);
+        self.wake.notify_one();
+    }
+
+    fn updated(&self, watched: &Watched, own: &str, params: Option<&Raw>) {
+        let uri: Box<str> = match watched.uri.strip_suffix(&*watched.own) {
+            // a server may tell of something below what is watched: the client's way of naming it stays in front
+            Some(qualifier) => format!("{qualifier}{own}").into(),
+            None => watched.uri.clone(),
+        };
+        let params = params.map(|p| if *uri == *own { p.clone() } else { with_uri(p, &uri) });
+        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiting = &mut pending.updated;
+        if let Some(entry) = waiting.iter_mut().find(|(u, _)| *u == uri) {
+            entry.1 = params;
+        } else if waiting.len() < URIS_MAX {
+            waiting.push((uri, params));
+        } else if !waiting.iter().any(|(u, _)| *u == watched.uri) {
+            // too many parts of what is watched: say that the whole was updated
+            waiting.push((watched.uri.clone(), None));
+        }
+        drop(pending);
+        self.wake.notify_one();
+    }
+
+    async fn deliver(&self, sender: mpsc::Sender<Change>) {
+        loop {
+            tokio::select! {
+                () = self.wake.notified() => {}
+                () = sender.closed() => return,
+            }
+            sleep(COLLECT).await;
+            let pending = std::mem::take(&mut *self.pending.lock().unwrap_or_else(PoisonError::into_inner));
+            for change in pending.into_changes() {
+                if sender.send(change).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+// === impl Pending ===
+
+impl Pending {
+    fn into_changes(self) -> impl Iterator<Item = Change> {
+        let lists = [
+            self.tools.then_some(Change::Tools),
+            self.prompts.then_some(Change::Prompts),
+            self.resources.then_some(Change::Resources),
+        ];
+        let updated = self.updated.into_iter().map(|(uri, params)| Change::Updated { uri, params });
+        lists.into_iter().flatten().chain(updated)
+    }
+}
+
+// === free functions ===
+
+/// A server may tell of a part of what was subscribed (2025-06-18 and later, resources: "a sub-resource").
+fn covers(watched: &str, updated: &str) -> bool {
+    updated
+        .strip_prefix(watched)
+        .is_some_and(|rest| rest.is_empty() || watched.ends_with('/') || rest.starts_with('/'))
+}
+
+fn with_uri(params: &RawValue, uri: &str) -> Raw {
+    let mut object = cella_mcp::Object::parse_or_empty(Some(params));
+    object.set_str("uri", uri);
+    object.to_raw()
+}
+
+#[cfg(test)]
+mod tests;

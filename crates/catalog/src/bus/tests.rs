@@ -1,0 +1,75 @@
+use cella_mcp::raw_json;
+
+use super::*;
+
+fn everything() -> Interest {
+    Interest { tools: true, prompts: true, resources: true, uris: Vec::new() }
+}
+
+#[tokio::test(start_paused = true)]
+async fn changes_that_come_together_are_heard_once() {
+    let bus = Bus::default();
+    let plan = CurrentPlan::default();
+    let (mut watch, _, deliver) = bus.watch(&Scope::All, everything(), Vec::new());
+    let task = tokio::spawn(deliver);
+    for server in ["a", "b", "c"] {
+        bus.changed(&plan, server, &Change::Tools);
+    }
+    assert!(matches!(watch.changes.recv().await, Some(Change::Tools)));
+    bus.changed(&plan, "a", &Change::Prompts);
+    assert!(matches!(watch.changes.recv().await, Some(Change::Prompts)));
+    drop(watch);
+    task.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_client_loses_nothing() {
+    let bus = Bus::default();
+    let plan = CurrentPlan::default();
+    let watched = (0..100)
+        .map(|i| Watched { uri: format!("r:{i}").into(), server: "a".into(), own: format!("r:{i}").into() })
+        .collect();
+    let (mut watch, _, deliver) = bus.watch(&Scope::All, everything(), watched);
+    tokio::spawn(deliver);
+    for round in 0..3 {
+        for i in 0..100 {
+            let params = raw_json(format!(r#"{{"uri":"r:{i}","round":{round}}}"#)).unwrap();
+            bus.updated(&plan, "a", &format!("r:{i}"), Some(&params));
+        }
+    }
+    let mut seen = 0;
+    while seen < 100 {
+        let Some(Change::Updated { params, .. }) = watch.changes.recv().await else { panic!("closed") };
+        assert!(params.unwrap().get().contains("\"round\":2"));
+        seen += 1;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_of_one_server_does_not_hear_of_others() {
+    let bus = Bus::default();
+    let plan = CurrentPlan::default();
+    let (mut watch, id, deliver) = bus.watch(&Scope::Server("a".into()), everything(), Vec::new());
+    tokio::spawn(deliver);
+    bus.changed(&plan, "b", &Change::Tools);
+    bus.changed(&plan, "a", &Change::Resources);
+    assert!(matches!(watch.changes.recv().await, Some(Change::Resources)));
+    bus.forget(id);
+    bus.changed(&plan, "a", &Change::Tools);
+    assert!(bus.lock().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_update_reaches_the_client_under_the_name_it_used() {
+    let bus = Bus::default();
+    let plan = CurrentPlan::default();
+    let watched = vec![Watched { uri: "cella+a:f:/d".into(), server: "a".into(), own: "f:/d".into() }];
+    let (mut watch, _, deliver) = bus.watch(&Scope::All, Interest::default(), watched);
+    tokio::spawn(deliver);
+    let params = raw_json(r#"{"uri":"f:/d/x","v":1.0}"#).unwrap();
+    bus.updated(&plan, "b", "f:/d", None);
+    bus.updated(&plan, "a", "f:/d/x", Some(&params));
+    let Some(Change::Updated { uri, params }) = watch.changes.recv().await else { panic!("closed") };
+    assert_eq!(&*uri, "cella+a:f:/d/x");
+    assert_eq!(params.unwrap().get(), r#"{"uri":"cella+a:f:/d/x","v":1.0}"#);
+}

@@ -1,0 +1,77 @@
+//! Listening for changes.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use cella_mcp::{ListKind, Object, member, offers};
+use cella_transport::{Caller, Interest, Scope, Watch};
+
+use super::{Catalog, owners};
+use crate::{
+    bus::{URIS_MAX, Watched},
+    pool::{CurrentPlan, Server},
+};
+
+/// Own URIs by server.
+type ByServer = BTreeMap<Arc<str>, Vec<Box<str>>>;
+
+impl Catalog {
+    /// Delivers changes until the watch is dropped. What the endpoint cannot tell of is not granted.
+    #[must_use]
+    pub fn watch(&self, scope: &Scope, _caller: &Arc<Caller>, interest: &Interest) -> Watch {
+        let plan = self.pool.plan();
+        let watched = self.watchable(&plan, scope, interest);
+        let granted = Interest {
+            tools: interest.tools && self.tells_of(scope, ListKind::Tools),
+            prompts: interest.prompts && self.tells_of(scope, ListKind::Prompts),
+            resources: interest.resources && self.tells_of(scope, ListKind::Resources),
+            uris: watched.iter().map(|w| w.uri.to_string()).collect(),
+        };
+        let mut by_server = ByServer::new();
+        for w in &watched {
+            by_server.entry(w.server.clone()).or_default().push(w.own.clone());
+        }
+        for (name, uris) in &by_server {
+            if let Some(server) = plan.servers.get(name) {
+                self.pool.watch_uris(server, uris.iter().map(|u| &**u));
+            }
+        }
+        let (watch, id, deliver) = self.pool.bus.watch(scope, granted, watched);
+        let pool = self.pool.clone();
+        self.pool.spawn(async move {
+            pool.until_closing(deliver).await;
+            pool.bus.forget(id);
+            for (name, uris) in &by_server {
+                if let Some(server) = pool.server(name) {
+                    pool.unwatch_uris(&server, uris.iter().map(|u| &**u));
+                }
+            }
+        });
+        watch
+    }
+
+    fn watchable(&self, plan: &CurrentPlan, scope: &Scope, interest: &Interest) -> Vec<Watched> {
+        let owned = interest.uris.iter().take(URIS_MAX).filter_map(|uri| {
+            let (server, own) = match scope {
+                // its own names unchanged, whatever it lists
+                Scope::Server(name) => (Arc::from(&**name), uri.as_str().into()),
+                Scope::All | Scope::View(_) => owners::of_uri(plan, scope, &self.links, uri).ok()?,
+            };
+            plan.servers.get(&server).filter(|s| tells_of_updates(s))?;
+            Some(Watched { uri: uri.as_str().into(), server, own })
+        });
+        owned.collect()
+    }
+
+    /// Cella compares lists itself, so it can tell of any list that there is.
+    fn tells_of(&self, scope: &Scope, kind: ListKind) -> bool {
+        self.facts(scope).is_some_and(|facts| offers(&facts.capabilities, kind.capability()))
+    }
+}
+
+/// False when the server is known not to tell of updates.
+fn tells_of_updates(server: &Server) -> bool {
+    server.facts().is_none_or(|facts| {
+        let resources = member(&facts.capabilities, "resources").and_then(Object::parse);
+        resources.and_then(|r| r.get_bool("subscribe")).unwrap_or(false)
+    })
+}

@@ -1,0 +1,122 @@
+//! A call on its way to an instance.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use cella_transport::{Call, Exchange, Failure, Fault};
+use tokio::{
+    sync::OwnedSemaphorePermit,
+    time::{Instant, sleep},
+};
+
+use super::{
+    Pool, Server,
+    server::Decision,
+    slot::{Entered, Phase},
+};
+use crate::{InstanceKey, faults};
+
+/// How often a caller may find that the instance it waited for is gone, before it is told so.
+const TRIES_MAX: usize = 4;
+
+impl Pool {
+    /// Performs a call on the instance that is for this caller, starting it when there is none.
+    pub(crate) async fn call(
+        self: &Arc<Self>,
+        server: &Arc<Server>,
+        run: Option<&Arc<str>>,
+        call: Call,
+    ) -> Exchange {
+        let place = match server.place().await {
+            Ok(place) => place,
+            Err(fault) => return Exchange::fault(fault),
+        };
+        let key = server.isolation().key(&call.caller, run);
+        let entered = match self.enter(server, &key).await {
+            Ok(entered) => entered,
+            Err(fault) => return Exchange::fault(fault),
+        };
+        let exchange = entered.upstream.call(call).await;
+        server.invoked();
+        let answered = exchange.peek_ready().map(|answer| !matches!(answer.outcome, Err(Failure::Fault(_))));
+        match answered {
+            Some(good) => {
+                if good {
+                    entered.slot.mark_answered();
+                }
+                exchange
+            }
+            None => exchange.holding(Box::new((entered, place))),
+        }
+    }
+
+    /// Gets hold of an instance.
+    pub(super) async fn enter(
+        self: &Arc<Self>,
+        server: &Arc<Server>,
+        key: &InstanceKey,
+    ) -> Result<Entered, Fault> {
+        for _ in 0..TRIES_MAX {
+            if self.is_closing() {
+                return Err(faults::shutting_down());
+            }
+            let slot = match server.decide(key, Instant::now()) {
+                Decision::Use(entered) => return Ok(entered),
+                Decision::Refuse(fault) => return Err(fault),
+                Decision::Pause(wait, fault) => {
+                    if wait > self.options.pause_wait {
+                        return Err(fault);
+                    }
+                    sleep(wait).await;
+                    continue;
+                }
+                Decision::WaitGone(slot) => {
+                    slot.over().await;
+                    continue;
+                }
+                Decision::Start(slot) => {
+                    self.start(server, &slot);
+                    slot
+                }
+                Decision::Wait(slot) => slot,
+            };
+            if let Phase::Over(Some(fault)) = slot.settled().await {
+                return Err(fault);
+            }
+        }
+        Err(faults::crashed(server.name(), "it went away each time it was started"))
+    }
+}
+
+impl Server {
+    /// A place among the calls in progress: one server that hangs holds up at most so many callers, all of them its own.
+    async fn place(self: &Arc<Self>) -> Result<OwnedSemaphorePermit, Fault> {
+        if let Ok(place) = self.places.clone().try_acquire_owned() {
+            return Ok(place);
+        }
+        let waiting = Waiting::join(self)?;
+        let place = self.places.clone().acquire_owned().await.map_err(|_| faults::shutting_down());
+        drop(waiting);
+        place
+    }
+}
+
+/// One who waits for a place.
+struct Waiting<'a>(&'a Server);
+
+impl<'a> Waiting<'a> {
+    fn join(server: &'a Server) -> Result<Self, Fault> {
+        let before = server.waiting.fetch_add(1, Ordering::AcqRel);
+        let this = Self(server);
+        if before >= server.plan.queue_max {
+            Err(faults::overloaded(server.name(), before))
+        } else {
+            Ok(this)
+        }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::AcqRel);
+    }
+}

@@ -1,0 +1,283 @@
+//! Getting lists: one fetch per list at a time, whoever asks and however often.
+
+use std::{sync::Arc, time::Duration};
+
+use cella_mcp::{ListKind, ListPage, codes, with_cursor};
+use cella_transport::{Answer, Call, Caller, Failure, Fault, Scope, Step};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+
+use super::{
+    Pool, Server,
+    lists::{FETCH_GAP, Known, News},
+    server::{Decision, offers},
+    slot::Slot,
+};
+use crate::{InstanceKey, Problem, ServerList, Upstream, faults, kind::change_of};
+
+/// Most pages of one list that are fetched. Stops a server that always gives a next cursor.
+pub(crate) const PAGES_MAX: usize = 500;
+/// Longest time for all pages of one list.
+const LIST_TIME_MAX: Duration = Duration::from_secs(60);
+
+/// What has to be done for a list.
+enum Need {
+    /// Nothing: it is there and fresh, or it will not come.
+    Nothing,
+    /// Wait for it, at most until then.
+    Wait(Instant),
+    /// Ask the server, and wait at most until then.
+    Fetch(Instant),
+    /// Start the server, and wait at most until then.
+    Start(Instant),
+}
+
+impl Pool {
+    /// Makes the list known, starting the server when it must be asked: returns when it is known, when the server is known
+    /// to be bad, or when it has had its time.
+    pub(crate) async fn make_known(self: &Arc<Self>, server: &Arc<Server>, kind: ListKind) {
+        let mut changes = server.changes();
+        let mut deadline = self.begin_known(server, kind);
+        while let Some(at) = deadline {
+            if timeout_at(at, changes.changed()).await.is_err() {
+                return;
+            }
+            // what was begun is not begun again: a start that failed must not become a loop
+            deadline = match self.need(server, kind) {
+                Need::Wait(at) => Some(at),
+                Need::Fetch(_) | Need::Start(_) | Need::Nothing => None,
+            };
+        }
+    }
+
+    /// Begins what [`Pool::make_known`] waits for; how long to wait, if at all.
+    pub(crate) fn begin_known(self: &Arc<Self>, server: &Arc<Server>, kind: ListKind) -> Option<Instant> {
+        let deadline = match self.need(server, kind) {
+            Need::Nothing => return None,
+            Need::Wait(at) => at,
+            Need::Fetch(at) => {
+                self.fetch(server, kind);
+                at
+            }
+            Need::Start(at) => {
+                self.start_for_lists(server);
+                at
+            }
+        };
+        (deadline > Instant::now()).then_some(deadline)
+    }
+
+    fn need(&self, server: &Server, kind: ListKind) -> Need {
+        let now = Instant::now();
+        let (first, refresh) = (self.options.first_list_wait, self.options.refresh_wait);
+        let state = server.lock();
+        let list = state.lists.of(kind);
+        let (ready, retry) = (state.any_ready(), list.may_retry(now));
+        if !matches!(list.known, Known::No) {
+            let announced = state.facts.as_ref().is_some_and(|f| announces(&f.capabilities, kind));
+            return match list.fetching {
+                _ if !ready || !list.is_stale(announced, now) => Need::Nothing,
+                Some(since) => Need::Wait(since + refresh),
+                None if retry => Need::Fetch(now + refresh),
+                None => Need::Nothing,
+            };
+        }
+        // who failed and has not worked since is tried again, but not waited for
+        let bad = state.is_known_bad();
+        let patient = |since: Instant| if bad { now } else { since + first };
+        let starting = state.slots.values().filter(|s| s.is_starting()).map(|s| s.began).min();
+        match (list.fetching, starting) {
+            (Some(since), _) | (None, Some(since)) => Need::Wait(patient(since)),
+            (None, None) if ready && list.failed.is_none() => Need::Fetch(now + first),
+            (None, None) if ready && retry => Need::Fetch(now + refresh),
+            (None, None) if ready => Need::Nothing,
+            (None, None) => Need::Start(patient(now)),
+        }
+    }
+
+    fn start_for_lists(self: &Arc<Self>, server: &Arc<Server>) {
+        if self.is_closing() {
+            return;
+        }
+        if let Decision::Start(slot) = server.decide(&InstanceKey::Shared, Instant::now()) {
+            self.start(server, &slot);
+        }
+    }
+
+    /// An instance has just connected: asks for every list that it may have changed.
+    pub(super) fn learn(self: &Arc<Self>, server: &Arc<Server>, slot: &Slot) {
+        let Some(upstream) = slot.upstream() else { return };
+        let facts = upstream.facts();
+        for kind in ListKind::ALL {
+            if offers(&facts, kind) {
+                self.fetch(server, kind);
+            } else {
+                self.arrived(server, kind, Ok(Known::Absent));
+            }
+        }
+    }
+
+    /// Fetches a list in the background; when it is being fetched already, once more after that.
+    pub(super) fn fetch(self: &Arc<Self>, server: &Arc<Server>, kind: ListKind) {
+        {
+            let mut state = server.lock();
+            let list = state.lists.of_mut(kind);
+            if list.fetching.is_some() {
+                list.again = true;
+                return;
+            }
+            list.fetching = Some(Instant::now());
+        }
+        let (pool, server) = (self.clone(), server.clone());
+        self.spawn(async move {
+            let done = Fetching { server: server.clone(), kind };
+            loop {
+                let fetched = pool.fetch_now(&server, kind).await;
+                pool.arrived(&server, kind, fetched);
+                if !std::mem::take(&mut server.lock().lists.of_mut(kind).again) {
+                    break;
+                }
+                sleep(FETCH_GAP).await;
+            }
+            drop(done);
+            pool.save_if_settled(&server);
+        });
+    }
+
+    async fn fetch_now(&self, server: &Server, kind: ListKind) -> Result<Known, Fault> {
+        let Some(entered) = server.any_entered() else {
+            return Err(faults::no_list(server.name(), kind.method(), "it is not running"));
+        };
+        let page_time = self.options.list_timeout;
+        let all = timeout(LIST_TIME_MAX, fetch_pages(&*entered.upstream, server.name(), kind, page_time));
+        all.await.unwrap_or_else(|_| Err(faults::list_timed_out(server.name(), kind.method(), LIST_TIME_MAX)))
+    }
+
+    /// Takes the outcome of a fetch and tells whom it concerns.
+    fn arrived(&self, server: &Server, kind: ListKind, fetched: Result<Known, Fault>) {
+        let now = Instant::now();
+        let news = {
+            let mut state = server.lock();
+            match fetched {
+                Ok(known) => {
+                    let news = state.lists.of_mut(kind).arrived(known, now);
+                    state.unsaved |= news != News::Nothing;
+                    Some(news)
+                }
+                Err(fault) => {
+                    tracing::warn!(server = server.name(), list = kind.method(), %fault, "list not fetched");
+                    state.lists.of_mut(kind).did_not_arrive(Problem::of(&fault), now);
+                    None
+                }
+            }
+        };
+        if news != Some(News::Nothing) {
+            self.touch();
+        }
+        if news == Some(News::Changed) {
+            self.bus.changed(&self.plan(), server.name(), &change_of(kind));
+        }
+        server.notify();
+    }
+
+    fn save_if_settled(&self, server: &Arc<Server>) {
+        let due = {
+            let state = server.lock();
+            state.unsaved && state.lists.iter().all(|list| list.fetching.is_none())
+        };
+        if due {
+            self.save(server);
+        }
+    }
+}
+
+/// A fetch in progress; ends also when its task panics.
+struct Fetching {
+    server: Arc<Server>,
+    kind: ListKind,
+}
+
+impl Drop for Fetching {
+    fn drop(&mut self) {
+        self.server.lock().lists.of_mut(self.kind).fetching = None;
+        self.server.notify();
+    }
+}
+
+// === free functions ===
+
+/// True when the server says that it tells of changes of the list.
+fn announces(capabilities: &serde_json::value::RawValue, kind: ListKind) -> bool {
+    let of_kind = cella_mcp::member(capabilities, kind.capability()).and_then(cella_mcp::Object::parse);
+    of_kind.and_then(|o| o.get_bool("listChanged")).unwrap_or(false)
+}
+
+async fn fetch_pages(
+    upstream: &dyn Upstream,
+    server: &str,
+    kind: ListKind,
+    page_time: Duration,
+) -> Result<Known, Fault> {
+    let caller = Arc::new(Caller::cella());
+    let garbage = |why: &str| faults::no_list(server, kind.method(), why);
+    let mut pages = Vec::new();
+    let mut cursor: Option<Box<str>> = None;
+    while pages.len() < PAGES_MAX {
+        let call = Call {
+            scope: Scope::Server(server.into()),
+            method: kind.method().into(),
+            params: cursor.as_deref().map(|c| with_cursor(None, Some(c))),
+            caller: caller.clone(),
+            param_headers: Vec::new(),
+        };
+        let answer = timeout(page_time, finish(upstream, call)).await;
+        let answer = answer.map_err(|_| faults::list_timed_out(server, kind.method(), page_time))?;
+        let result = match answer.outcome {
+            Ok(result) => result,
+            Err(Failure::Peer(error)) if error.code == codes::METHOD_NOT_FOUND && pages.is_empty() => {
+                return Ok(Known::Absent);
+            }
+            Err(Failure::Peer(error)) => return Err(garbage(&error.message)),
+            Err(Failure::Fault(fault)) => return Err(fault),
+        };
+        let page = ListPage::parse(kind, &result).map_err(|e| garbage(&e.to_string()))?;
+        let next = page.next_cursor.filter(|next| cursor.as_ref() != Some(next));
+        pages.push((cursor, result, answer.era));
+        cursor = next;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    ServerList::read(kind, pages).map(|list| Known::Yes(Arc::new(list))).map_err(|e| garbage(&e.to_string()))
+}
+
+/// Performs a call of our own: nobody is there to hear progress or to answer questions.
+async fn finish(upstream: &dyn Upstream, call: Call) -> Answer {
+    let mut exchange = upstream.call(call).await;
+    loop {
+        match exchange.next().await {
+            Step::Done(answer) => return answer,
+            Step::Notify(_) => {}
+            Step::Ask(ask) => {
+                let refusal = cella_mcp::RpcError {
+                    code: codes::METHOD_NOT_FOUND,
+                    message: "Cella asks on its own account; there is no user to ask".into(),
+                    data: None,
+                };
+                exchange.answer(ask.key, Err(refusal));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kind::changed_by;
+
+    #[test]
+    fn every_change_concerns_a_list_that_tells_of_it() {
+        for kind in ListKind::ALL {
+            assert!(changed_by(&change_of(kind)).contains(&kind));
+        }
+    }
+}
