@@ -6,6 +6,10 @@
 //! because namespaces, mounts and filters are system calls.
 //!
 //! A binary that starts cells of class `process` calls [`launcher_main`] first thing in its `main`.
+#![expect(
+    unsafe_code,
+    reason = "clone, mount attributes and exec have no safe interface; each block argues its case"
+)]
 
 mod doctor;
 mod error;

@@ -1,27 +1,91 @@
 //! Class `process`: namespaces, Landlock and a system call filter of this kernel.
+//!
+//! In the node: [`Process`] decides (`verdict`, `order`), asks the launcher (`link`) and follows each cell (`driver`).
+//! In the launcher, one forked process after the other: `birth`, `init`, `workload`.
 
-use crate::{Cell, CellError, Class, MachineFacts, Running, SpawnFuture, Spec};
+mod birth;
+mod cgroup;
+mod driver;
+mod facts;
+mod filter;
+mod identity;
+mod init;
+mod launcher;
+mod layout;
+mod link;
+mod order;
+mod refusal;
+mod root;
+mod sources;
+mod sys;
+mod verdict;
+mod walls;
+mod wire;
+mod workload;
 
-/// First argument that turns the node's own binary into the launcher of cells. Hidden from its help.
-pub const LAUNCHER_ARG: &str = "__cell";
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
-/// Becomes the launcher and never returns, if this process was started as one; returns at once otherwise. The first
-/// statement of `main`, before any thread exists.
-pub fn launcher_main() {}
+use crate::{Cell, Class, SpawnFuture, Spec};
 
-/// Class `process`.
-#[derive(Debug, Default)]
-pub struct Process {}
+pub(crate) use self::facts::probe;
+pub use self::launcher::{LAUNCHER_ARG, launcher_main};
+
+use self::{
+    cgroup::{Hierarchies, Owner},
+    identity::Identities,
+    layout::Layout,
+    link::LauncherLink,
+};
+
+/// Class `process`. One per node: it owns the launcher, the host ids and the control groups of all its cells.
+#[derive(Clone, Debug)]
+pub struct Process {
+    ground: Arc<Ground>,
+}
+
+/// What all cells of a node share.
+#[derive(Debug)]
+pub(crate) struct Ground {
+    layout: Layout,
+    hierarchies: Hierarchies,
+    identities: Identities,
+    owner: Owner,
+    /// ABI, or why there is none.
+    landlock: Result<u32, String>,
+    link: LauncherLink,
+    number: AtomicU64,
+}
 
 impl Process {
-    /// The class; its launcher is started by the first spawn.
+    /// Looks at the machine (some milliseconds of file reads). The launcher is started by the first spawn.
     #[must_use]
     pub fn new() -> Self {
-        Self::default()
+        let ground = Ground {
+            layout: Layout::of_host(),
+            hierarchies: Hierarchies::probe(),
+            identities: Identities::of_this_process(),
+            owner: Owner::current(),
+            landlock: sys::landlock_abi().map_err(|error| error.to_string()),
+            link: LauncherLink::default(),
+            number: AtomicU64::new(1),
+        };
+        Self { ground: Arc::new(ground) }
     }
+}
 
-    async fn start(&self, _spec: &Spec) -> Result<Running, CellError> {
-        Err(CellError::Launcher { cause: "not built yet".into() })
+impl Default for Process {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Ground {
+    /// The next cell's group name, which is also the end of its id.
+    fn next_name(&self) -> String {
+        self.owner.group_name(self.number.fetch_add(1, Ordering::Relaxed))
     }
 }
 
@@ -31,7 +95,7 @@ impl Cell for Process {
     }
 
     fn spawn<'a>(&'a self, spec: &'a Spec) -> SpawnFuture<'a> {
-        Box::pin(self.start(spec))
+        Box::pin(driver::launch(Arc::clone(&self.ground), spec.clone()))
     }
 }
 
@@ -42,12 +106,9 @@ pub struct Swept {
     pub cgroups: usize,
 }
 
-/// Removes what killed nodes left on this machine: control groups whose node is gone. Once at start.
+/// Removes what killed nodes left on this machine: control groups whose node is gone. Once at start, blocking. Processes
+/// and mounts need no sweeping, they die with the node.
 #[must_use]
 pub fn sweep() -> Swept {
-    Swept::default()
-}
-
-pub(crate) fn probe() -> Result<MachineFacts, CellError> {
-    Err(CellError::Launcher { cause: "not built yet".into() })
+    Swept { cgroups: cgroup::sweep() }
 }

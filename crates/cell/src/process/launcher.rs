@@ -1,0 +1,80 @@
+//! The launcher: a small single-threaded process that forks for every cell.
+//!
+//! It is the node's own binary, executed again once per node, because forking a process with worker threads is neither
+//! safe nor cheap. It holds nothing but the socket to the node: orders go straight to the forked process, so that no
+//! cell's environment is ever in the memory that other cells are forked from. It ends when the node ends.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::fs::{Mode, OFlags};
+
+use super::{
+    birth, facts, filter, sys,
+    sys::Forked,
+    wire::{self, REQUEST_FDS_MAX},
+};
+
+/// First argument that turns the node's own binary into the launcher of cells. Hidden from its help.
+pub const LAUNCHER_ARG: &str = "__cell";
+/// Second argument: print what this machine can do, and end.
+pub(crate) const PROBE_ARG: &str = "probe";
+
+/// What comes with one request, in this order; control group files follow.
+#[derive(Debug)]
+pub(crate) struct Request {
+    pub(crate) socket: OwnedFd,
+    pub(crate) stdin: OwnedFd,
+    pub(crate) stdout: OwnedFd,
+    pub(crate) stderr: OwnedFd,
+    pub(crate) groups: Vec<OwnedFd>,
+}
+
+impl Request {
+    fn from_fds(fds: Vec<OwnedFd>) -> Option<Self> {
+        let mut fds = fds.into_iter();
+        let (socket, stdin, stdout, stderr) = (fds.next()?, fds.next()?, fds.next()?, fds.next()?);
+        Some(Self { socket, stdin, stdout, stderr, groups: fds.collect() })
+    }
+}
+
+/// Becomes the launcher and never returns, if this process was started as one; returns at once otherwise. The first
+/// statement of `main`, before any thread exists.
+pub fn launcher_main() {
+    let mut args = std::env::args_os().skip(1);
+    if args.next().is_none_or(|first| first != LAUNCHER_ARG) {
+        return;
+    }
+    if args.next().is_some_and(|second| second == PROBE_ARG) {
+        sys::exit_now(facts::print_launcher_facts());
+    }
+    let served = serve();
+    sys::exit_now(i32::from(served.is_err()));
+}
+
+fn serve() -> std::io::Result<()> {
+    let node = sys::take_standard_fd(0)?;
+    let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
+    sys::place_standard_fd(null.as_fd(), 0)?;
+    sys::place_standard_fd(null.as_fd(), 1)?;
+    drop(null);
+    // Away from the node's terminal: Ctrl-C is for the node, which then ends its cells in order.
+    let _already_leader = rustix::process::setsid();
+    let _only_a_label = rustix::thread::set_name(c"cella-launcher");
+    sys::ignore_children();
+    let filters = filter::compile()?;
+    loop {
+        let (bytes, fds) = wire::receive_with_fds(node.as_fd(), &mut [0; 1])?;
+        if bytes == 0 {
+            return Ok(());
+        }
+        let Some(request) = Request::from_fds(fds) else { continue };
+        // A failed fork closes the cell's socket, and the node sees that.
+        if let Ok(Forked::Child) = sys::fork(0) {
+            drop(node);
+            birth::run(&request, &filters);
+        }
+    }
+}
+
+const _: () =
+    assert!(REQUEST_FDS_MAX >= 4 + 4, "a socket, three pipes and up to four control group hierarchies");

@@ -1,0 +1,68 @@
+//! Which parts of the host's operating system make up the read-only root.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use super::order::{Source, SourceKind};
+
+/// Directories of programs and libraries. Links among them (`/bin -> usr/bin`) stay links.
+const SYSTEM: [&str; 9] =
+    ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store", "/gnu/store"];
+
+/// Parts of `/etc` that hold no secret and without which programs do not start or do not trust TLS: the loader's cache,
+/// certificates of authorities (never `/etc/ssl/private`), time zone, tables of names.
+const ETC: [&str; 15] = [
+    "/etc/ld.so.cache",
+    "/etc/ld.so.conf",
+    "/etc/ld.so.conf.d",
+    "/etc/alternatives",
+    "/etc/ssl/certs",
+    "/etc/ssl/cert.pem",
+    "/etc/ssl/openssl.cnf",
+    "/etc/pki/tls/certs",
+    "/etc/pki/ca-trust/extracted",
+    "/etc/ca-certificates/extracted",
+    "/etc/localtime",
+    "/etc/timezone",
+    "/etc/mime.types",
+    "/etc/protocols",
+    "/etc/services",
+];
+
+/// Devices without state and without power.
+const DEVICES: [&str; 5] = ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"];
+
+/// The root as it can be made on this machine.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Layout {
+    pub(crate) sources: Vec<Source>,
+    pub(crate) links: Vec<(PathBuf, PathBuf)>,
+}
+
+impl Layout {
+    /// Looks at the host. Once per node: an operating system does not change its directories under way.
+    pub(crate) fn of_host() -> Self {
+        let mut layout = Self::default();
+        for path in SYSTEM.iter().chain(&ETC) {
+            layout.add(Path::new(path), SourceKind::System);
+        }
+        for path in DEVICES {
+            layout.add(Path::new(path), SourceKind::Device);
+        }
+        let etc_release = (PathBuf::from("/etc/os-release"), PathBuf::from("../usr/lib/os-release"));
+        layout.links.push(etc_release);
+        layout
+    }
+
+    fn add(&mut self, path: &Path, kind: SourceKind) {
+        let Ok(metadata) = fs::symlink_metadata(path) else { return };
+        if metadata.file_type().is_symlink() {
+            self.links.extend(fs::read_link(path).ok().map(|content| (path.to_owned(), content)));
+        } else if fs::canonicalize(path).is_ok_and(|real| real == path) {
+            // A link further up (`/etc/ssl -> /somewhere`) is not followed: what is there is not the system's.
+            self.sources.push(Source { path: path.to_owned(), target: path.to_owned(), kind });
+        }
+    }
+}

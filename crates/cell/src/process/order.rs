@@ -1,0 +1,253 @@
+//! The order that a launcher carries out: what a specification means on this machine, decided before anything is made.
+
+use std::{
+    collections::BTreeSet,
+    path::{Component, Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::layout::Layout;
+use crate::{Access, CellError, Enforcement, Network, Spec};
+
+/// Home directory inside.
+pub(crate) const HOME: &str = "/home/cell";
+/// Uid and gid inside.
+pub(crate) const INNER_ID: u32 = 1000;
+/// Declared mounts of one cell. Stops a contract from exhausting the kernel's mount table (`fs.mount-max`).
+pub(crate) const MOUNTS_MAX: usize = 256;
+
+/// Everything the launcher needs to know; nothing in it is decided there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Order {
+    pub(crate) identity: Identity,
+    pub(crate) best_effort: bool,
+    /// Read-only parts of the host and declared mounts, parents before children.
+    pub(crate) sources: Vec<Source>,
+    /// Symbolic links of the root: link, content.
+    pub(crate) links: Vec<(PathBuf, PathBuf)>,
+    pub(crate) tmp_bytes: u64,
+    pub(crate) home_bytes: u64,
+    pub(crate) inodes: u64,
+    pub(crate) command: PathBuf,
+    pub(crate) args: Vec<String>,
+    pub(crate) env: Vec<(String, String)>,
+    pub(crate) cwd: PathBuf,
+    pub(crate) limits: ProcessLimits,
+    pub(crate) wall_millis: Option<u64>,
+    /// Landlock is there and must hold.
+    pub(crate) landlock: bool,
+    /// TCP is refused even on loopback.
+    pub(crate) sealed: bool,
+}
+
+/// As whom, seen from the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Identity {
+    /// Host uid behind uid 1000.
+    pub(crate) uid: u32,
+    /// Host gid behind gid 1000.
+    pub(crate) gid: u32,
+    /// The node may map any id and translate owners of mounts.
+    pub(crate) privileged: bool,
+}
+
+/// One part of the host that is shown inside.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Source {
+    pub(crate) path: PathBuf,
+    pub(crate) target: PathBuf,
+    pub(crate) kind: SourceKind,
+}
+
+/// How it is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum SourceKind {
+    /// World-readable part of the operating system.
+    System,
+    /// A harmless device node.
+    Device,
+    /// Declared or needed by the program, with its owner's rights.
+    Read,
+    /// As `Read`, and writable.
+    Write,
+}
+
+/// Limits that the kernel keeps per process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ProcessLimits {
+    pub(crate) open_files: u64,
+    pub(crate) processes: Option<u64>,
+    pub(crate) file_bytes: Option<u64>,
+    /// Private writable memory; only where no control group counts memory.
+    pub(crate) data_bytes: Option<u64>,
+    pub(crate) cpu_seconds: Option<u64>,
+}
+
+/// What of the machine decides an order.
+#[derive(Clone, Debug)]
+pub(crate) struct Ground<'a> {
+    pub(crate) layout: &'a Layout,
+    pub(crate) identity: Identity,
+    pub(crate) landlock: bool,
+    /// A control group limits the memory of this cell.
+    pub(crate) memory_group: bool,
+}
+
+/// Turns a specification into an order.
+pub(crate) fn compile(spec: &Spec, ground: &Ground<'_>) -> Result<Order, CellError> {
+    let program = &spec.program;
+    check_strings(spec)?;
+    let cwd = program.cwd.clone().unwrap_or_else(|| PathBuf::from(HOME));
+    for path in [&program.command, &cwd] {
+        check_path(path)?;
+    }
+    let limits = &spec.limits;
+    let memory = limits.memory_bytes.value();
+    Ok(Order {
+        identity: ground.identity,
+        best_effort: spec.enforcement == Enforcement::BestEffort,
+        sources: sources(spec, ground.layout)?,
+        links: ground.layout.links.clone(),
+        tmp_bytes: spec.tmpfs.tmp_bytes,
+        home_bytes: spec.tmpfs.home_bytes,
+        inodes: spec.tmpfs.inodes,
+        command: program.command.clone(),
+        args: program.args.clone(),
+        env: spec.env.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
+        cwd,
+        limits: ProcessLimits {
+            open_files: limits.open_files,
+            processes: limits.processes.value().map(u64::from),
+            file_bytes: limits.file_bytes,
+            data_bytes: if ground.memory_group { None } else { memory },
+            cpu_seconds: limits.cpu_time.map(|time| time.as_secs().max(1)),
+        },
+        wall_millis: limits.wall_time.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
+        landlock: ground.landlock,
+        sealed: spec.network == Network::Sealed,
+    })
+}
+
+/// System directories first, then what the program needs, then what is declared; a declared mount wins over the
+/// program's need of the same path.
+fn sources(spec: &Spec, layout: &Layout) -> Result<Vec<Source>, CellError> {
+    let mut sources: Vec<Source> = layout.sources.clone();
+    let declared: BTreeSet<&Path> = spec.mounts.iter().map(|mount| mount.target.as_path()).collect();
+    if declared.len() != spec.mounts.len() {
+        return Err(refuse("two mounts have the same target"));
+    }
+    let system = |path: &Path| layout.sources.iter().any(|source| path.starts_with(&source.path));
+    for path in &spec.program.files {
+        check_path(path)?;
+        if !declared.contains(path.as_path()) && !system(path) {
+            sources.push(Source { path: path.clone(), target: path.clone(), kind: SourceKind::Read });
+        }
+    }
+    for mount in &spec.mounts {
+        check_path(&mount.source)?;
+        check_target(&mount.target)?;
+        let kind = match mount.access {
+            Access::Read => SourceKind::Read,
+            Access::Write => SourceKind::Write,
+        };
+        sources.push(Source { path: mount.source.clone(), target: mount.target.clone(), kind });
+    }
+    if sources.len() > MOUNTS_MAX {
+        return Err(refuse(format!("{} mounts, {MOUNTS_MAX} allowed", sources.len())));
+    }
+    sources.sort_by_key(|source| source.target.components().count());
+    Ok(sources)
+}
+
+fn check_strings(spec: &Spec) -> Result<(), CellError> {
+    let env = spec.env.iter().flat_map(|(key, value)| [key, value]);
+    if spec.program.args.iter().chain(env).any(|text| text.contains('\0')) {
+        return Err(refuse("a NUL byte in an argument or an environment variable"));
+    }
+    match spec.env.keys().find(|key| key.is_empty() || key.contains('=')) {
+        Some(key) => Err(refuse(format!("`{key}` is no name of an environment variable"))),
+        None => Ok(()),
+    }
+}
+
+/// Absolute and without `.`, `..` or NUL: what is compared here must be what the kernel resolves.
+fn check_path(path: &Path) -> Result<(), CellError> {
+    let plain = path.components().all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
+    let text = path.as_os_str().as_encoded_bytes();
+    let dots = text.split(|byte| *byte == b'/').any(|part| part == b"." || part == b"..");
+    if path.is_absolute() && plain && !dots && !text.contains(&0) && path.to_str().is_some() {
+        return Ok(());
+    }
+    Err(refuse(format!("`{}` is not an absolute, normalised UTF-8 path", path.display())))
+}
+
+/// Targets that would hide the walls themselves.
+fn check_target(target: &Path) -> Result<(), CellError> {
+    check_path(target)?;
+    let reserved = ["/", "/proc", "/dev", "/etc", "/tmp", "/home", HOME];
+    let inside = ["/proc", "/dev", "/sys"];
+    if reserved.iter().any(|path| Path::new(path) == target)
+        || inside.iter().any(|path| target.starts_with(path))
+    {
+        return Err(refuse(format!("`{}` cannot be a mount target", target.display())));
+    }
+    Ok(())
+}
+
+fn refuse(what: impl Into<String>) -> CellError {
+    CellError::Spec { what: what.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::{Ground, Identity, Order, Source, SourceKind, compile};
+    use crate::{Access, CellError, Mount, Program, Spec, process::layout::Layout};
+
+    fn order(change: impl FnOnce(&mut Spec)) -> Result<Order, CellError> {
+        let program = Program { command: "/usr/bin/true".into(), ..Program::default() };
+        let mut spec = Spec::new("test", program);
+        change(&mut spec);
+        let usr = Source { path: "/usr".into(), target: "/usr".into(), kind: SourceKind::System };
+        let layout = Layout { sources: vec![usr], links: Vec::new() };
+        let identity = Identity { uid: 7, gid: 7, privileged: true };
+        compile(&spec, &Ground { layout: &layout, identity, landlock: true, memory_group: true })
+    }
+
+    fn mount(source: &str, target: &str) -> Mount {
+        Mount { source: source.into(), target: target.into(), access: Access::Write }
+    }
+
+    #[test]
+    fn parents_are_mounted_before_children() {
+        let order = order(|spec| spec.mounts = vec![mount("/a", "/data/a/b"), mount("/b", "/data")]).unwrap();
+        let targets: Vec<PathBuf> = order.sources.into_iter().map(|source| source.target).collect();
+        assert_eq!(targets, ["/usr", "/data", "/data/a/b"].map(PathBuf::from));
+    }
+
+    #[test]
+    fn a_declared_mount_wins_over_the_programs_need_and_system_files_need_none() {
+        let order = order(|spec| {
+            spec.program.files = vec!["/srv/app".into(), "/usr/lib/x".into()];
+            spec.mounts = vec![mount("/srv/app", "/srv/app")];
+        })
+        .unwrap();
+        assert_eq!(order.sources.len(), 2);
+        assert_eq!(order.sources[1].kind, SourceKind::Write);
+    }
+
+    #[test]
+    fn targets_that_hide_the_walls_are_refused() {
+        for target in ["/", "/proc/self", "/dev/shm/x", "/etc", "relative", "/a/../etc", "/a/./b"] {
+            assert!(order(|spec| spec.mounts = vec![mount("/a", target)]).is_err(), "{target}");
+        }
+    }
+
+    #[test]
+    fn text_that_the_kernel_would_cut_is_refused() {
+        assert!(order(|spec| spec.program.args = vec!["a\0b".into()]).is_err());
+        assert!(order(|spec| drop(spec.env.insert("A=B".into(), "c".into()))).is_err());
+    }
+}

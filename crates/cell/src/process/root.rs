@@ -1,0 +1,251 @@
+//! Builds the file tree of a cell inside its mount namespace, and makes it the only one.
+
+use std::{
+    io,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    path::{Component, Path},
+};
+
+use rustix::{
+    fs::{CWD, Mode, OFlags, ResolveFlags},
+    io::Errno,
+    mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, MoveMountFlags, UnmountFlags},
+};
+
+use super::{
+    order::{HOME, INNER_ID, Order},
+    sources::{self, OpenSource, OpenSources},
+    sys,
+    wire::{Failure, Step},
+};
+
+/// Where the new root is put together; any directory that every Linux has. The old content is hidden only from the cell.
+const WORKBENCH: &str = "/dev";
+/// Bytes and inodes of the root itself: a few small files and mount points, then it is read-only.
+const ROOT_SIZE: (u64, u64) = (1 << 20, 4096);
+
+/// The files of `/etc` that are made, not shown.
+const ETC: [(&str, &str); 6] = [
+    (
+        "passwd",
+        "root:x:0:0:root:/nonexistent:/usr/sbin/nologin\ncell:x:1000:1000:cell:/home/cell:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
+    ),
+    ("group", "root:x:0:\ncell:x:1000:\nnogroup:x:65534:\n"),
+    ("hosts", "127.0.0.1 localhost cell\n::1 localhost cell\n"),
+    ("hostname", "cell\n"),
+    ("nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n"),
+    ("resolv.conf", ""),
+];
+
+/// Links of `/dev` that shells and interpreters expect.
+const DEV_LINKS: [(&str, &str); 4] = [
+    ("dev/fd", "/proc/self/fd"),
+    ("dev/stdin", "/proc/self/fd/0"),
+    ("dev/stdout", "/proc/self/fd/1"),
+    ("dev/stderr", "/proc/self/fd/2"),
+];
+
+/// A root under construction.
+struct Root {
+    dir: OwnedFd,
+    /// Device numbers of filesystems that are ours, where mount points may be made.
+    own: Vec<u64>,
+}
+
+/// Builds the tree and enters it. Afterwards nothing of the host is reachable but what was ordered.
+pub(crate) fn enter(order: &Order, opened: OpenSources) -> Result<(), Failure> {
+    let step = |step: Step| move |error: io::Error| Failure::new(step, &error);
+    detach_propagation().map_err(step(Step::Mount))?;
+    let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
+    let tree = tmpfs(ROOT_SIZE.0, ROOT_SIZE.1, 0o755, attributes).map_err(step(Step::Mount))?;
+    attach(tree.as_fd(), CWD, Path::new(WORKBENCH)).map_err(step(Step::Mount))?;
+    let mut root = Root { own: vec![device(tree.as_fd()).map_err(step(Step::Mount))?], dir: tree };
+
+    root.write_etc(order).map_err(step(Step::Mount))?;
+    root.private(order).map_err(|(path, error)| Failure::at(Step::Mount, path, &error))?;
+    root.mount_proc().map_err(step(Step::Proc))?;
+    for source in opened.list {
+        root.mount(&source).map_err(|error| Failure::at(Step::Mount, &source.target, &error))?;
+    }
+    root.finish().map_err(step(Step::Mount))
+}
+
+impl Root {
+    fn write_etc(&self, order: &Order) -> io::Result<()> {
+        for dir in ["etc", "dev", "proc", "tmp", "home", "home/cell", "dev/shm", "var"] {
+            make_dir(self.dir.as_fd(), Path::new(dir))?;
+        }
+        for (name, content) in ETC {
+            let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+            let file =
+                rustix::fs::openat(&self.dir, format!("etc/{name}"), flags, Mode::from_raw_mode(0o644))?;
+            rustix::io::write(&file, content.as_bytes())?;
+        }
+        let own = [("var/tmp", "/tmp"), ("var/run", "/run"), ("etc/mtab", "/proc/self/mounts")];
+        for (link, content) in DEV_LINKS.iter().chain(&own) {
+            rustix::fs::symlinkat(*content, &self.dir, *link)?;
+        }
+        for (link, content) in &order.links {
+            let link = link.strip_prefix("/").unwrap_or(link);
+            if let Some(parent) = link.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+                self.make_dirs(parent)?;
+            }
+            rustix::fs::symlinkat(content, &self.dir, link)?;
+        }
+        Ok(())
+    }
+
+    /// The directories that the program may fill: capped in bytes and files.
+    fn private(&mut self, order: &Order) -> Result<(), (&'static str, io::Error)> {
+        let places = [
+            ("/tmp", order.tmp_bytes, 0o1777),
+            (HOME, order.home_bytes, 0o700),
+            ("/dev/shm", order.tmp_bytes, 0o1777),
+        ];
+        for (path, bytes, mode) in places {
+            let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
+            let made = tmpfs(bytes, order.inodes, mode, attributes).and_then(|tree| {
+                self.own.push(device(tree.as_fd())?);
+                attach(tree.as_fd(), self.dir.as_fd(), relative(Path::new(path)))
+            });
+            made.map_err(|error| (path, error))?;
+        }
+        Ok(())
+    }
+
+    fn mount_proc(&self) -> io::Result<()> {
+        attach(proc_of_namespace()?.as_fd(), self.dir.as_fd(), Path::new("proc"))
+    }
+
+    fn mount(&self, source: &OpenSource) -> io::Result<()> {
+        let target = relative(&source.target);
+        if source.directory {
+            self.make_dirs(target)?;
+        } else {
+            self.make_dirs(target.parent().unwrap_or(Path::new("")))?;
+            self.make_file(target)?;
+        }
+        attach(sources::as_dir(source), self.dir.as_fd(), target)
+    }
+
+    /// Makes missing directories, but never on a filesystem of the host: a mount point there would be an effect on it.
+    fn make_dirs(&self, path: &Path) -> io::Result<()> {
+        let mut dir = rustix::io::fcntl_dupfd_cloexec(&self.dir, 3)?;
+        for part in path.components() {
+            let Component::Normal(name) = part else { return Err(io::ErrorKind::InvalidInput.into()) };
+            let name = Path::new(name);
+            match open_beneath(dir.as_fd(), name, OFlags::DIRECTORY) {
+                Ok(next) => dir = next,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    self.check_own(dir.as_fd())?;
+                    make_dir(dir.as_fd(), name)?;
+                    dir = open_beneath(dir.as_fd(), name, OFlags::DIRECTORY)?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn make_file(&self, path: &Path) -> io::Result<()> {
+        if open_beneath(self.dir.as_fd(), path, OFlags::empty()).is_ok() {
+            return Ok(());
+        }
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let parent = match parent {
+            Some(parent) => open_beneath(self.dir.as_fd(), parent, OFlags::DIRECTORY)?,
+            None => rustix::io::fcntl_dupfd_cloexec(&self.dir, 3)?,
+        };
+        self.check_own(parent.as_fd())?;
+        let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        rustix::fs::openat(&parent, name, flags, Mode::from_raw_mode(0o444))?;
+        Ok(())
+    }
+
+    fn check_own(&self, dir: BorrowedFd<'_>) -> io::Result<()> {
+        if self.own.contains(&device(dir)?) {
+            return Ok(());
+        }
+        Err(io::Error::other("the mount point does not exist, and is not made on a filesystem of the host"))
+    }
+
+    /// Makes the tree read-only, the only one, and forgets the old one.
+    fn finish(self) -> io::Result<()> {
+        let attributes = MountAttrFlags::MOUNT_ATTR_RDONLY
+            | MountAttrFlags::MOUNT_ATTR_NOSUID
+            | MountAttrFlags::MOUNT_ATTR_NODEV;
+        sys::set_mount_attributes(self.dir.as_fd(), attributes, false)?;
+        rustix::process::fchdir(&self.dir)?;
+        rustix::process::pivot_root(".", ".")?;
+        rustix::mount::unmount(".", UnmountFlags::DETACH)?;
+        rustix::process::chdir("/")?;
+        Ok(())
+    }
+}
+
+/// A `/proc` of this process's own pid namespace: nobody else's processes, and nothing but processes.
+pub(crate) fn proc_of_namespace() -> io::Result<OwnedFd> {
+    let context = rustix::mount::fsopen("proc", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    rustix::mount::fsconfig_set_string(context.as_fd(), "hidepid", "invisible")?;
+    rustix::mount::fsconfig_set_string(context.as_fd(), "subset", "pid")?;
+    let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID
+        | MountAttrFlags::MOUNT_ATTR_NODEV
+        | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+    made(&context, attributes)
+}
+
+/// Nothing mounted here may show up on the host, nor the other way.
+fn detach_propagation() -> io::Result<()> {
+    let flags = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
+    Ok(rustix::mount::mount_change("/", flags)?)
+}
+
+fn tmpfs(bytes: u64, inodes: u64, mode: u32, attributes: MountAttrFlags) -> io::Result<OwnedFd> {
+    let context = rustix::mount::fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    let options = [
+        ("size", bytes.max(4096).to_string()),
+        ("nr_inodes", inodes.max(16).to_string()),
+        ("mode", format!("{mode:o}")),
+        ("uid", INNER_ID.to_string()),
+        ("gid", INNER_ID.to_string()),
+    ];
+    for (key, value) in options {
+        rustix::mount::fsconfig_set_string(context.as_fd(), key, value)?;
+    }
+    made(&context, attributes)
+}
+
+fn made(context: &OwnedFd, attributes: MountAttrFlags) -> io::Result<OwnedFd> {
+    rustix::mount::fsconfig_create(context.as_fd())?;
+    Ok(rustix::mount::fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes)?)
+}
+
+/// Attaches a mount at a path beneath `dir`, following no link on the way.
+fn attach(tree: BorrowedFd<'_>, dir: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
+    let point = open_beneath(dir, path, OFlags::empty())?;
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+    Ok(rustix::mount::move_mount(tree, c"", &point, c"", flags)?)
+}
+
+fn open_beneath(dir: BorrowedFd<'_>, path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
+    let resolve = if path.is_absolute() { ResolveFlags::empty() } else { ResolveFlags::BENEATH };
+    let flags = flags | OFlags::PATH | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let resolve = resolve | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    Ok(rustix::fs::openat2(dir, path, flags, Mode::empty(), resolve)?)
+}
+
+fn make_dir(dir: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
+    match rustix::fs::mkdirat(dir, path, Mode::from_raw_mode(0o755)) {
+        Ok(()) | Err(Errno::EXIST) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn device(file: BorrowedFd<'_>) -> io::Result<u64> {
+    Ok(rustix::fs::fstat(file)?.st_dev)
+}
+
+fn relative(path: &Path) -> &Path {
+    path.strip_prefix("/").unwrap_or(path)
+}

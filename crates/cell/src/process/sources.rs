@@ -1,0 +1,167 @@
+//! Opens the parts of the host that a cell will see, before anything is mounted.
+//!
+//! Each is opened once, without following any symbolic link, and from then on named by descriptor: nobody can swap a path
+//! between the check and the mount.
+
+use std::{
+    io::{self, Write},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    path::{Path, PathBuf},
+};
+
+use rustix::{
+    fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags},
+    mount::{MountAttrFlags, OpenTreeFlags},
+    pipe::PipeFlags,
+};
+
+use super::{
+    order::{Identity, Order, Source, SourceKind},
+    sys::{self, Forked},
+    wire::{Failure, Step},
+};
+
+/// One opened part of the host, not yet attached anywhere.
+#[derive(Debug)]
+pub(crate) struct OpenSource {
+    pub(crate) tree: OwnedFd,
+    pub(crate) target: PathBuf,
+    pub(crate) directory: bool,
+    pub(crate) kind: SourceKind,
+}
+
+/// All of them.
+#[derive(Debug, Default)]
+pub(crate) struct OpenSources {
+    pub(crate) list: Vec<OpenSource>,
+    /// Under best effort: mounts whose owner is not translated.
+    pub(crate) not_idmapped: Vec<PathBuf>,
+}
+
+/// Opens everything that an order names. Runs where the right to do so is: in the launcher's namespaces under root, in
+/// the cell's own under a plain user.
+pub(crate) fn open(order: &Order) -> Result<OpenSources, Failure> {
+    let mut opened = OpenSources::default();
+    let mut maps = IdMaps { identity: order.identity, made: Vec::new() };
+    for source in &order.sources {
+        let open = open_one(source)?;
+        if order.identity.privileged && matches!(source.kind, SourceKind::Read | SourceKind::Write) {
+            match maps.apply(&open.tree) {
+                Ok(()) => {}
+                // Reading then works only where everybody may read: less than asked, but no wall is missing.
+                Err(_) if source.kind == SourceKind::Read => {}
+                Err(_) if order.best_effort => opened.not_idmapped.push(source.path.clone()),
+                Err(error) => {
+                    let name = sys::filesystem_name(&open.tree);
+                    let failure = Failure::at(Step::Idmapped, &source.path, &error);
+                    return Err(Failure { detail: format!("{name}: {error}"), ..failure });
+                }
+            }
+        }
+        set_attributes(&open).map_err(|error| Failure::at(Step::Source, &source.path, &error))?;
+        opened.list.push(open);
+    }
+    Ok(opened)
+}
+
+fn open_one(source: &Source) -> Result<OpenSource, Failure> {
+    let fail = |error: io::Error| Failure::at(Step::Source, &source.path, &error);
+    let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    let file =
+        rustix::fs::openat2(CWD, &source.path, flags, Mode::empty(), resolve).map_err(|e| fail(e.into()))?;
+    let stat = rustix::fs::fstat(&file).map_err(|e| fail(e.into()))?;
+    let directory = match (FileType::from_raw_mode(stat.st_mode), source.kind) {
+        (FileType::Directory, SourceKind::Device) => return Err(fail(io::ErrorKind::InvalidInput.into())),
+        (FileType::Directory, _) => true,
+        (FileType::RegularFile, SourceKind::System | SourceKind::Read | SourceKind::Write)
+        | (FileType::CharacterDevice, SourceKind::Device) => false,
+        (other, _) => {
+            let detail = format!("it is neither a directory nor a regular file ({other:?})");
+            return Err(Failure { detail, ..fail(io::ErrorKind::InvalidInput.into()) });
+        }
+    };
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE
+        | OpenTreeFlags::OPEN_TREE_CLOEXEC
+        | OpenTreeFlags::AT_RECURSIVE
+        | OpenTreeFlags::AT_EMPTY_PATH;
+    let tree = rustix::mount::open_tree(&file, c"", flags).map_err(|e| fail(e.into()))?;
+    Ok(OpenSource { tree, target: source.target.clone(), directory, kind: source.kind })
+}
+
+fn set_attributes(open: &OpenSource) -> io::Result<()> {
+    let (read_only, no_suid) = (MountAttrFlags::MOUNT_ATTR_RDONLY, MountAttrFlags::MOUNT_ATTR_NOSUID);
+    let set = match open.kind {
+        SourceKind::System | SourceKind::Read => read_only | no_suid | MountAttrFlags::MOUNT_ATTR_NODEV,
+        SourceKind::Write => no_suid | MountAttrFlags::MOUNT_ATTR_NODEV,
+        SourceKind::Device => read_only | no_suid | MountAttrFlags::MOUNT_ATTR_NOEXEC,
+    };
+    sys::set_mount_attributes(open.tree.as_fd(), set, true)
+}
+
+/// User namespaces that translate one owner on disk to the cell's own id, one per distinct owner.
+struct IdMaps {
+    identity: Identity,
+    made: Vec<((u32, u32), OwnedFd)>,
+}
+
+impl IdMaps {
+    /// Lets the owner of the mount's root appear as the cell, and the cell's files belong to that owner.
+    fn apply(&mut self, tree: &OwnedFd) -> io::Result<()> {
+        let stat = rustix::fs::statat(tree, c"", AtFlags::EMPTY_PATH)?;
+        let owner = (stat.st_uid, stat.st_gid);
+        if !self.made.iter().any(|(known, _)| *known == owner) {
+            self.made.push((owner, map_namespace(owner, self.identity)?));
+        }
+        let found = self.made.iter().find(|(known, _)| *known == owner);
+        found.map_or(Ok(()), |(_, namespace)| sys::set_mount_id_map(tree.as_fd(), namespace.as_fd()))
+    }
+}
+
+/// Tries an id-mapped mount of a directory, without attaching it.
+pub(crate) fn try_id_map(dir: &Path, identity: Identity) -> io::Result<()> {
+    let source = Source { path: dir.to_owned(), target: dir.to_owned(), kind: SourceKind::Write };
+    let open = open_one(&source).map_err(|failure| io::Error::other(failure.detail))?;
+    IdMaps { identity, made: Vec::new() }.apply(&open.tree)
+}
+
+/// Makes a user namespace with this one translation. It is made by a process that does nothing but wait until it has been
+/// looked at.
+fn map_namespace(owner: (u32, u32), identity: Identity) -> io::Result<OwnedFd> {
+    let (release, hold) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
+    match sys::fork(libc::CLONE_NEWUSER)? {
+        Forked::Child => {
+            drop(hold);
+            let _end_of_file = rustix::io::read(&release, &mut [0u8; 1]);
+            sys::exit_now(0);
+        }
+        Forked::Parent { pid, pidfd } => {
+            let proc = format!("/proc/{pid}");
+            let namespace = write_map(&proc, "uid_map", owner.0, identity.uid)
+                .and_then(|()| write_map(&proc, "gid_map", owner.1, identity.gid))
+                .and_then(|()| open_namespace(&proc));
+            drop(hold);
+            drop(pidfd);
+            namespace
+        }
+    }
+}
+
+fn open_namespace(proc: &str) -> io::Result<OwnedFd> {
+    Ok(rustix::fs::open(format!("{proc}/ns/user"), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?)
+}
+
+/// Writes one translation of a user namespace: `inner` inside is `outer` outside.
+pub(crate) fn write_map(proc: &str, file: &str, inner: u32, outer: u32) -> io::Result<()> {
+    write_whole(&format!("{proc}/{file}"), &format!("{inner} {outer} 1\n"))
+}
+
+/// Writes a kernel file in one call.
+pub(crate) fn write_whole(path: &str, text: &str) -> io::Result<()> {
+    std::fs::OpenOptions::new().write(true).open(path)?.write_all(text.as_bytes())
+}
+
+/// The descriptor of a directory or mount, for calls that want one.
+pub(crate) fn as_dir(source: &OpenSource) -> BorrowedFd<'_> {
+    source.tree.as_fd()
+}

@@ -1,0 +1,219 @@
+//! What is asked against what this machine can enforce: a report, or a refusal. Pure.
+
+use super::cgroup::Controller;
+use crate::{CellError, CgroupVersion, Class, Enforcement, Network, Report, Shortfall, Spec, Wall};
+
+/// First Landlock version that controls TCP.
+const LANDLOCK_TCP: u32 = 4;
+/// First Landlock version that controls signals and abstract sockets.
+const LANDLOCK_SCOPES: u32 = 6;
+
+/// What of the machine matters here.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Abilities {
+    /// 0 if absent.
+    pub(crate) landlock_abi: u32,
+    pub(crate) landlock_why_not: String,
+    /// Groups that hold, per controller, or why not.
+    pub(crate) groups: Vec<(&'static str, Result<CgroupVersion, String>)>,
+    /// The host uid is nobody else's.
+    pub(crate) private_identity: bool,
+}
+
+impl Abilities {
+    fn group(&self, controller: Controller) -> Result<CgroupVersion, String> {
+        let found = self.groups.iter().find(|(name, _)| *name == controller.name());
+        found.map_or_else(|| Err("no such controller".into()), |(_, able)| able.clone())
+    }
+}
+
+/// Judges one specification.
+pub(crate) fn judge(spec: &Spec, able: &Abilities) -> Result<Report, CellError> {
+    let mut report = Report { class: Class::Process.as_str().into(), ..Report::default() };
+    let mut enforced = |what: &str, how: String| report.enforced.push(Wall { what: what.into(), how });
+    enforced("namespaces", "user, mount, pid, network, ipc, uts, cgroup; new user namespaces closed".into());
+    enforced("root", "read-only, of the host's system directories and declared mounts".into());
+    enforced("network", "own namespace with loopback only".into());
+    enforced("identity", identity(able));
+    enforced("capabilities", "none, no_new_privs".into());
+    enforced("seccomp", "refuses dangerous calls, foreign ABIs and socket families".into());
+    enforced("process tree", "pid namespace with a reaper that dies with the node".into());
+    let tmpfs = spec.tmpfs;
+    enforced(
+        "tmpfs",
+        format!("/tmp {}, home {}, {} files", size(tmpfs.tmp_bytes), size(tmpfs.home_bytes), tmpfs.inodes),
+    );
+    if let Some(time) = spec.limits.wall_time {
+        enforced("wall time", format!("{time:?}"));
+    }
+    if let Some(time) = spec.limits.cpu_time {
+        enforced("cpu time", format!("{time:?} per process (RLIMIT_CPU)"));
+    }
+    landlock(spec, able, &mut report)?;
+    memory(spec, able, &mut report)?;
+    processes(spec, able, &mut report);
+    processor_share(spec, able, &mut report)?;
+    Ok(report)
+}
+
+fn identity(able: &Abilities) -> String {
+    let who = if able.private_identity { "a host user of its own" } else { "the node's user" };
+    format!("uid 1000 inside, {who} outside")
+}
+
+fn landlock(spec: &Spec, able: &Abilities, report: &mut Report) -> Result<(), CellError> {
+    let abi = able.landlock_abi;
+    let strict = spec.enforcement == Enforcement::Strict;
+    let sealed = spec.network == Network::Sealed;
+    let fix = "a newer kernel: Linux 5.13 for files, 6.7 for TCP, 6.12 for signals and abstract sockets";
+    if abi == 0 || (sealed && abi < LANDLOCK_TCP) {
+        let cause =
+            if abi == 0 { able.landlock_why_not.clone() } else { format!("ABI {abi} knows no TCP rules") };
+        if strict {
+            return Err(CellError::Landlock { cause });
+        }
+        report.degraded.push(shortfall("landlock", cause, fix));
+    }
+    if abi == 0 {
+        return Ok(());
+    }
+    let tcp = if sealed && abi >= LANDLOCK_TCP { ", TCP refused" } else { "" };
+    let scopes = if abi >= LANDLOCK_SCOPES { ", signals and abstract sockets" } else { "" };
+    report.enforced.push(Wall { what: "landlock".into(), how: format!("ABI {abi}: files{tcp}{scopes}") });
+    if abi < LANDLOCK_SCOPES {
+        // The namespaces already separate both; this is the second wall only.
+        report.degraded.push(shortfall("landlock scopes", format!("ABI {abi} has none"), fix));
+    }
+    Ok(())
+}
+
+fn memory(spec: &Spec, able: &Abilities, report: &mut Report) -> Result<(), CellError> {
+    let ask = spec.limits.memory_bytes;
+    let Some(bytes) = ask.value() else { return Ok(()) };
+    match able.group(Controller::Memory) {
+        Ok(version) => report.enforced.push(by_group("memory", &size(bytes), version)),
+        Err(why) => {
+            fall_short(spec, ask.is_required(), "memory", &why)?;
+            let how = format!("{} of private memory per process (RLIMIT_DATA)", size(bytes));
+            report.enforced.push(Wall { what: "memory per process".into(), how });
+            let why = format!("{why}; the tree as a whole and shared memory are not counted");
+            report.degraded.push(shortfall("memory", why, GROUP_FIX));
+        }
+    }
+    Ok(())
+}
+
+fn processes(spec: &Spec, able: &Abilities, report: &mut Report) {
+    let Some(count) = spec.limits.processes.value() else { return };
+    let wall = match able.group(Controller::Pids) {
+        Ok(version) => by_group("processes", &count.to_string(), version),
+        // Counted per user namespace since Linux 5.14, so no other cell and no other program shares the count.
+        Err(_) => Wall {
+            what: "processes".into(),
+            how: format!("{count} (RLIMIT_NPROC in its own user namespace)"),
+        },
+    };
+    report.enforced.push(wall);
+}
+
+fn processor_share(spec: &Spec, able: &Abilities, report: &mut Report) -> Result<(), CellError> {
+    let ask = spec.limits.cpu_milli;
+    let Some(milli) = ask.value() else { return Ok(()) };
+    match able.group(Controller::Cpu) {
+        Ok(version) => {
+            report.enforced.push(by_group("cpu", &format!("{milli}/1000 of a processor"), version))
+        }
+        Err(why) => {
+            fall_short(spec, ask.is_required(), "cpu", &why)?;
+            report.degraded.push(shortfall("cpu", why, GROUP_FIX));
+        }
+    }
+    Ok(())
+}
+
+const GROUP_FIX: &str =
+    "run the node as root, or as a systemd service with Delegate=yes and DelegateSubgroup=node";
+
+fn fall_short(spec: &Spec, required: bool, limit: &'static str, why: &str) -> Result<(), CellError> {
+    if required && spec.enforcement == Enforcement::Strict {
+        return Err(CellError::Limit { limit, cause: why.to_owned(), fix: GROUP_FIX.into() });
+    }
+    Ok(())
+}
+
+fn by_group(what: &str, value: &str, version: CgroupVersion) -> Wall {
+    let version = match version {
+        CgroupVersion::V1 => "v1",
+        CgroupVersion::V2 => "v2",
+    };
+    Wall { what: what.into(), how: format!("{value} (cgroup {version})") }
+}
+
+fn shortfall(what: &str, why: String, fix: &str) -> Shortfall {
+    Shortfall { what: what.into(), why, fix: fix.into() }
+}
+
+fn size(bytes: u64) -> String {
+    if bytes >= 1 << 20 { format!("{} MiB", bytes >> 20) } else { format!("{bytes} bytes") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Abilities, judge};
+    use crate::{Ask, CgroupVersion, Enforcement, Network, Program, Spec};
+
+    fn able() -> Abilities {
+        let groups = ["memory", "pids", "cpu"].map(|name| (name, Ok(CgroupVersion::V1))).to_vec();
+        Abilities { landlock_abi: 7, groups, private_identity: true, ..Abilities::default() }
+    }
+
+    fn poor() -> Abilities {
+        let groups = ["memory", "pids", "cpu"].map(|name| (name, Err("not writable".to_owned()))).to_vec();
+        Abilities { landlock_abi: 7, groups, ..Abilities::default() }
+    }
+
+    fn spec() -> Spec {
+        Spec::new("s", Program::default())
+    }
+
+    #[test]
+    fn a_machine_that_has_everything_falls_short_of_nothing() {
+        let mut spec = spec();
+        spec.limits.cpu_milli = Ask::Require(500);
+        let report = judge(&spec, &able()).unwrap();
+        assert!(report.degraded.is_empty());
+        assert!(
+            report.enforced.iter().any(|wall| wall.what == "memory" && wall.how == "1024 MiB (cgroup v1)")
+        );
+    }
+
+    #[test]
+    fn a_required_limit_without_groups_is_a_refusal_and_a_preferred_one_a_shortfall() {
+        let mut spec = spec();
+        let report = judge(&spec, &poor()).unwrap();
+        assert_eq!(report.degraded[0].what, "memory");
+        spec.limits.memory_bytes = Ask::Require(1 << 20);
+        let refusal = judge(&spec, &poor()).unwrap_err();
+        assert_eq!(refusal.code(), "CE2005");
+        spec.enforcement = Enforcement::BestEffort;
+        assert_eq!(judge(&spec, &poor()).unwrap().degraded.len(), 1);
+    }
+
+    #[test]
+    fn without_landlock_strict_refuses_and_best_effort_says_so() {
+        let none = Abilities { landlock_abi: 0, landlock_why_not: "ENOSYS".into(), ..able() };
+        let mut spec = spec();
+        assert_eq!(judge(&spec, &none).unwrap_err().code(), "CE2004");
+        spec.enforcement = Enforcement::BestEffort;
+        assert_eq!(judge(&spec, &none).unwrap().degraded[0].what, "landlock");
+    }
+
+    #[test]
+    fn an_old_landlock_degrades_openly_and_cannot_seal() {
+        let old = Abilities { landlock_abi: 3, ..able() };
+        let mut spec = spec();
+        assert_eq!(judge(&spec, &old).unwrap().degraded[0].what, "landlock scopes");
+        spec.network = Network::Sealed;
+        assert!(judge(&spec, &old).is_err());
+    }
+}
