@@ -1,1 +1,34 @@
-//! What may a cell touch, and what do its tools promise?
+//! What may a cell touch, what do its tools promise, and what does the operator's configuration say?
+//!
+//! `cella.toml` and contract files are read from text, strictly: an unknown key, a wrong type or a contradiction is an
+//! error with its place and a remedy, and all errors of a file are reported at once. What is not granted is denied. A
+//! decision about a call is a [`Permit`], which nothing else can make.
+//!
+//! Refuses to do: reading files, looking at the environment, resolving secrets. Texts and look-ups come from outside.
+
+mod capture;
+mod config;
+mod contract;
+mod decide;
+mod diagnostic;
+mod digest;
+mod edit;
+mod effect;
+mod schema;
+mod shape;
+mod text;
+mod units;
+
+pub use capture::Capture;
+pub use config::{
+    Config, Isolation, LedgerConfig, NodeConfig, Remote, Run, ServerConfig, Start, StdioProgram, Transport,
+    ViewConfig,
+};
+pub use contract::{CONTRACT_VERSION, Contract, ContractSource, FileGrant, Limits, Mode, Preset, ToolTerms};
+pub use decide::{Permit, Refusal, Wanted, decide};
+pub use diagnostic::{Diagnostic, Diagnostics, Severity};
+pub use edit::{EditError, NewServer, add_server, remove_server};
+pub use effect::{Effect, Hints, effective_effect};
+pub use schema::{config_schema, contract_schema};
+pub use text::{Text, expand, looks_like_secret};
+pub use units::{parse_duration, parse_size};

@@ -1,0 +1,170 @@
+//! `cella.toml`: which servers there are and how the node behaves.
+
+mod parse;
+
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+
+use crate::{Capture, ContractSource};
+
+/// A whole configuration, checked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Config {
+    /// Servers by name.
+    pub servers: BTreeMap<String, ServerConfig>,
+    /// Curated views by name.
+    pub views: BTreeMap<String, ViewConfig>,
+    /// The node.
+    pub node: NodeConfig,
+    /// The ledger.
+    pub ledger: LedgerConfig,
+}
+
+/// One server. Texts are as written: `${VAR}` is not replaced yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerConfig {
+    /// Its name.
+    pub name: String,
+    /// What answers.
+    pub run: Run,
+    /// How it is spoken to; `None`: to be found out.
+    pub transport: Option<Transport>,
+    /// Where its contract stands.
+    pub contract: ContractSource,
+    /// Who shares a process.
+    pub isolation: Option<Isolation>,
+    /// When it starts.
+    pub start: Start,
+    /// Stopped after so long without a call.
+    pub idle_stop: Option<Duration>,
+    /// Longest time for start and handshake.
+    pub start_timeout: Option<Duration>,
+    /// Longest silence in a call.
+    pub call_timeout: Option<Duration>,
+    /// Most processes.
+    pub instances: Option<u32>,
+    /// Offered to clients.
+    pub enabled: bool,
+    /// Runs even where not all limits can be enforced.
+    pub best_effort: bool,
+}
+
+/// What answers for a server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Run {
+    /// A program in a cell.
+    Program(StdioProgram),
+    /// An address.
+    Remote(Remote),
+}
+
+/// A program to be run in a cell.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StdioProgram {
+    /// Name or path; `builtin:NAME` for one of Cella's own.
+    pub command: String,
+    /// Its arguments.
+    pub args: Vec<String>,
+    /// Its whole environment, beside the defaults of a cell. Values as written; see [`crate::Text`].
+    pub env: Vec<(String, String)>,
+    /// Its working directory.
+    pub cwd: Option<String>,
+}
+
+/// A server reached over HTTP.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Remote {
+    /// Its address.
+    pub url: String,
+    /// Headers of every request. Values as written; see [`crate::Text`].
+    pub headers: Vec<(String, String)>,
+}
+
+/// Wires.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// Standard input and output.
+    Stdio,
+    /// Streamable HTTP.
+    Http,
+    /// HTTP with a separate event stream, as in the oldest revision.
+    Sse,
+}
+
+/// Who shares a process of a server, from most to fewest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Isolation {
+    /// All clients.
+    #[default]
+    Shared,
+    /// One process per client.
+    Client,
+    /// One process per run.
+    Run,
+}
+
+/// When a server starts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Start {
+    /// At the first call or list that needs it.
+    #[default]
+    Lazy,
+    /// With the node.
+    Eager,
+}
+
+/// A curated view.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ViewConfig {
+    /// Servers in it; `None`: all.
+    pub servers: Option<Vec<String>>,
+    /// Patterns of names in it; `None`: all.
+    pub allow: Option<Vec<String>>,
+    /// Patterns of names not in it.
+    pub deny: Vec<String>,
+    /// Names and their new names.
+    pub rename: BTreeMap<String, String>,
+}
+
+/// The node's own settings.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NodeConfig {
+    /// Address of the TCP door; `Some("none")`: no such door.
+    pub listen: Option<String>,
+    /// File with the access token.
+    pub token_file: Option<PathBuf>,
+    /// The unix socket.
+    pub socket: Option<PathBuf>,
+    /// Names under which the door may be addressed.
+    pub allowed_hosts: Vec<String>,
+    /// Origins that may use the door.
+    pub allowed_origins: Vec<String>,
+    /// Time to finish after SIGTERM.
+    pub drain: Option<Duration>,
+    /// Time a first list waits for starting servers.
+    pub first_list_wait: Option<Duration>,
+}
+
+/// The ledger's settings.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LedgerConfig {
+    /// Its directory.
+    pub path: Option<PathBuf>,
+    /// What is kept of payloads.
+    pub capture: Capture,
+}
+
+impl Isolation {
+    /// The word in configuration and status.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Shared => "shared",
+            Self::Client => "client",
+            Self::Run => "run",
+        }
+    }
+
+    pub(crate) fn parse(word: &str) -> Option<Self> {
+        [Self::Shared, Self::Client, Self::Run].into_iter().find(|i| i.as_str() == word)
+    }
+}

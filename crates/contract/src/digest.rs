@@ -1,0 +1,96 @@
+//! The digest by which events name the contract they ran under.
+
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::{Contract, Limits, ToolTerms, contract::CONTRACT_VERSION};
+
+const DOMAIN: &[u8] = b"cella/contract/v1\0";
+
+impl Contract {
+    /// `SHA-256("cella/contract/v1\0" || canonical JSON)`. The canonical form (`spec/contract-v1.md`) has sorted keys,
+    /// no white space and no place in a file, so that comments and order do not change it.
+    #[must_use]
+    pub fn digest(&self) -> [u8; 32] {
+        let hash = Sha256::new().chain_update(DOMAIN).chain_update(self.canonical());
+        hash.finalize().into()
+    }
+
+    /// The canonical JSON form.
+    #[must_use]
+    pub fn canonical(&self) -> String {
+        let tools: serde_json::Map<String, Value> =
+            self.tools.iter().map(|(name, terms)| (name.clone(), canonical_terms(terms))).collect();
+        let files: Vec<Value> = self
+            .files
+            .iter()
+            .map(|f| json!({ "mode": f.mode.as_str(), "path": f.path.to_string_lossy() }))
+            .collect();
+        json!({
+            "egress": self.egress,
+            "files": files,
+            "isolation": self.isolation.as_str(),
+            "limits": canonical_limits(&self.limits),
+            "preset": self.preset.as_str(),
+            "tools": tools,
+            "version": CONTRACT_VERSION,
+        })
+        .to_string()
+    }
+}
+
+fn canonical_terms(terms: &ToolTerms) -> Value {
+    json!({
+        "allow": terms.allow,
+        "effect": terms.effect.map(crate::Effect::as_str),
+        "locks": terms.locks,
+        "phases": terms.phases,
+        "probe": terms.probe,
+        "undo": terms.undo,
+    })
+}
+
+fn canonical_limits(limits: &Limits) -> Value {
+    json!({
+        "cpu_percent": limits.cpu,
+        "disk_bytes": limits.disk,
+        "memory_bytes": limits.memory,
+        "open_files": limits.open_files,
+        "processes": limits.processes,
+        "time_ms": limits.time.map(|t| u64::try_from(t.as_millis()).unwrap_or(u64::MAX)),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Contract, Preset};
+
+    fn hex(bytes: [u8; 32]) -> String {
+        bytes.iter().map(|b| format!("{b:02x}")).collect()
+    }
+
+    #[test]
+    fn comments_and_order_do_not_change_the_digest() {
+        let a = Contract::parse("a", "# hi\negress = [\"x.example:443\"]\npreset = \"trusted\"\n")
+            .expect("a contract");
+        let b =
+            Contract::parse("b", "preset = \"trusted\"\negress = [ \"x.example:443\" ]").expect("a contract");
+        assert_eq!(a.digest(), b.digest());
+    }
+
+    #[test]
+    fn the_frozen_vectors_hold() {
+        let vectors = include_str!("../../../spec/contract-v1/vectors.json");
+        let vectors: serde_json::Value = serde_json::from_str(vectors).expect("JSON");
+        for vector in vectors.as_array().expect("a list") {
+            let text = vector["contract"].as_str().expect("a text");
+            let contract = Contract::parse("vector", text).expect("a contract");
+            assert_eq!(contract.canonical(), vector["canonical"].as_str().expect("a text"));
+            assert_eq!(hex(contract.digest()), vector["sha256"].as_str().expect("a text"));
+        }
+        assert_eq!(
+            Contract::preset(Preset::Untrusted).digest(),
+            Contract::parse("x", "").expect("a contract").digest()
+        );
+    }
+}

@@ -1,0 +1,119 @@
+//! Adding a server to a configuration, and taking one out, with every comment and line of the rest kept.
+
+use toml_edit::{Array, DocumentMut, Item, Table, TomlError, value};
+
+/// A server to be written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NewServer {
+    /// Its name.
+    pub name: String,
+    /// The program, for one that runs here.
+    pub command: Option<String>,
+    /// Its arguments.
+    pub args: Vec<String>,
+    /// Its environment.
+    pub env: Vec<(String, String)>,
+    /// Its working directory.
+    pub cwd: Option<String>,
+    /// The address, for a remote one.
+    pub url: Option<String>,
+    /// HTTP headers.
+    pub headers: Vec<(String, String)>,
+    /// `sse`, where that is known.
+    pub transport: Option<String>,
+    /// A preset or a file.
+    pub contract: Option<String>,
+    /// False: written, but switched off.
+    pub disabled: bool,
+    /// A remark for the reader, without `#`.
+    pub remark: Option<String>,
+}
+
+/// Why an edit is not possible.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EditError {
+    /// The text is not TOML.
+    Syntax(String),
+    /// `servers` is not a table.
+    Shape,
+    /// There is one of that name already.
+    Taken(String),
+    /// There is none of that name.
+    Absent(String),
+}
+
+/// Adds a server at the end.
+///
+/// # Errors
+/// The text is no configuration, or has a server of that name.
+pub fn add_server(text: &str, server: &NewServer) -> Result<String, EditError> {
+    let mut document: DocumentMut = text.parse().map_err(|e: TomlError| EditError::Syntax(e.to_string()))?;
+    let servers = document.entry("servers").or_insert_with(|| {
+        let mut table = Table::new();
+        table.set_implicit(true);
+        Item::Table(table)
+    });
+    let servers = servers.as_table_mut().ok_or(EditError::Shape)?;
+    if servers.contains_key(&server.name) {
+        return Err(EditError::Taken(server.name.clone()));
+    }
+    servers.insert(&server.name, Item::Table(section(server)));
+    Ok(document.to_string())
+}
+
+/// Takes a server out.
+///
+/// # Errors
+/// The text is no configuration, or has no such server.
+pub fn remove_server(text: &str, name: &str) -> Result<String, EditError> {
+    let mut document: DocumentMut = text.parse().map_err(|e: TomlError| EditError::Syntax(e.to_string()))?;
+    let servers = document.get_mut("servers").and_then(Item::as_table_mut);
+    match servers.and_then(|s| s.remove(name)) {
+        Some(_) => Ok(document.to_string()),
+        None => Err(EditError::Absent(name.to_owned())),
+    }
+}
+
+impl std::fmt::Display for EditError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Syntax(said) => write!(f, "it is not valid TOML: {said}"),
+            Self::Shape => f.write_str("`servers` in it is not a table"),
+            Self::Taken(name) => write!(f, "there is a server `{name}` already"),
+            Self::Absent(name) => write!(f, "there is no server `{name}`"),
+        }
+    }
+}
+
+impl std::error::Error for EditError {}
+
+fn section(server: &NewServer) -> Table {
+    let mut table = Table::new();
+    let mut text = |key: &str, content: &Option<String>| {
+        if let Some(content) = content {
+            table.insert(key, value(content));
+        }
+    };
+    text("command", &server.command);
+    text("url", &server.url);
+    text("transport", &server.transport);
+    text("cwd", &server.cwd);
+    text("contract", &server.contract);
+    if !server.args.is_empty() {
+        table.insert("args", value(server.args.iter().collect::<Array>()));
+    }
+    for (key, pairs) in [("env", &server.env), ("headers", &server.headers)] {
+        if !pairs.is_empty() {
+            let inline: toml_edit::InlineTable =
+                pairs.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+            table.insert(key, value(inline));
+        }
+    }
+    if server.disabled {
+        table.insert("enabled", value(false));
+    }
+    let remark = server.remark.as_ref().map(|r| format!("# {r}\n")).unwrap_or_default();
+    table.decor_mut().set_prefix(format!("\n{remark}"));
+    table
+}
