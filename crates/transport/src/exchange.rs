@@ -167,7 +167,12 @@ impl Exchange {
         let (alive_tx, alive) = oneshot::channel();
         (
             Performer { steps: step_tx, replies: reply_rx, alive },
-            Self { inner: Inner::Live { steps, replies, _alive: alive_tx }, observer: None, held: None, map: None },
+            Self {
+                inner: Inner::Live { steps, replies, _alive: alive_tx },
+                observer: None,
+                held: None,
+                map: None,
+            },
         )
     }
 

@@ -10,6 +10,7 @@ mod service;
 
 pub mod client;
 pub mod net;
+pub mod server;
 pub mod stdio;
 
 pub use call::{Call, Caller, Scope};
