@@ -7,7 +7,7 @@
 use crate::{
     BATCH_MAX, Duplicates, Id, Limits, METHOD_BYTES_MAX, Message, Notification, Raw, Request, Response,
     RpcError, codes, object, raw,
-    scan::{ScanError, Scanner},
+    scan::{ScanError, Scanner, Stop},
     text,
 };
 
@@ -105,7 +105,7 @@ impl Message {
         let mut scanner = scanner(text, limits);
         scanner.space();
         if scanner.peek() == Some(b'[') {
-            scanner.value().map_err(|e| flaw(e, limits))?;
+            scanner.value().map_err(|Stop| flaw(scanner.error(), limits))?;
             ended(&mut scanner)?;
             return Err(Flaw::Batch.into());
         }
@@ -125,7 +125,7 @@ pub fn parse_batch(bytes: &[u8], limits: &Limits) -> Result<Incoming, DecodeErro
         return Message::parse(bytes, limits).map(Incoming::One);
     }
     let mut elements = Vec::new();
-    scanner.open().map_err(|e| flaw(e, limits))?;
+    scanner.open().map_err(|Stop| flaw(scanner.error(), limits))?;
     if scanner.eat(b']') {
         return Err(Flaw::EmptyBatch.into());
     }
@@ -133,8 +133,8 @@ pub fn parse_batch(bytes: &[u8], limits: &Limits) -> Result<Incoming, DecodeErro
         if elements.len() == BATCH_MAX {
             return Err(Flaw::BatchTooLong { max: BATCH_MAX }.into());
         }
-        elements.push(scanner.value().map_err(|e| flaw(e, limits))?);
-        if !scanner.more(b']').map_err(|e| flaw(e, limits))? {
+        elements.push(scanner.value().map_err(|Stop| flaw(scanner.error(), limits))?);
+        if !scanner.more(b']').map_err(|Stop| flaw(scanner.error(), limits))? {
             break;
         }
     }
@@ -227,27 +227,25 @@ struct Envelope<'a> {
 fn read_message(scanner: &mut Scanner<'_>, limits: &Limits) -> Result<Message, DecodeError> {
     if scanner.peek() != Some(b'{') {
         // Tells "valid JSON, but no message" from "no JSON": the codes differ.
-        scanner.value().map_err(|e| flaw(e, limits))?;
+        scanner.value().map_err(|Stop| flaw(scanner.error(), limits))?;
         ended(scanner)?;
         return Err(Flaw::Shape { what: "a message is an object" }.into());
     }
     let mut envelope = Envelope::default();
     let mut repeated = None;
-    scanner.open().map_err(|e| flaw(e, limits))?;
+    scanner.open().map_err(|Stop| flaw(scanner.error(), limits))?;
     if !scanner.eat(b'}') {
         loop {
-            let key = scanner.key().map_err(|e| flaw(e, limits))?;
-            let value = scanner.value().map_err(|e| flaw(e, limits))?;
-            let key = key.lossy();
+            let key = scanner.key().map_err(|Stop| flaw(scanner.error(), limits))?;
+            let value = scanner.value().map_err(|Stop| flaw(scanner.error(), limits))?;
             if envelope.slot(&key).is_some_and(|slot| slot.replace(value).is_some()) {
                 repeated.get_or_insert_with(|| Box::from(key.as_ref()));
             }
-            if !scanner.more(b'}').map_err(|e| flaw(e, limits))? {
+            if !scanner.more(b'}').map_err(|Stop| flaw(scanner.error(), limits))? {
                 break;
             }
         }
     }
-    scanner.close();
     ended(scanner)?;
     let id_repeated = repeated.as_deref() == Some("id");
     if let Some(key) = repeated.or_else(|| scanner.take_repeated()) {

@@ -8,7 +8,7 @@ use crate::{Object, Raw, object, raw, text};
 
 /// The member of `params` and of results that holds metadata.
 pub const META: &str = "_meta";
-const PROGRESS_TOKEN: &str = "progressToken";
+pub(crate) const PROGRESS_TOKEN: &str = "progressToken";
 const TRACEPARENT: &str = "traceparent";
 const TRACESTATE: &str = "tracestate";
 const BAGGAGE: &str = "baggage";
@@ -88,7 +88,7 @@ pub fn with_traceparent(params: Option<&RawValue>, traceparent: &str) -> Raw {
     object.to_raw()
 }
 
-fn is_token(json: &str) -> bool {
+pub(crate) fn is_token(json: &str) -> bool {
     json.starts_with(|c: char| c == '"' || c == '-' || c.is_ascii_digit())
 }
 

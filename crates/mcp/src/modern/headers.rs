@@ -121,8 +121,9 @@ pub fn request_headers(request: &Request, params: Option<&HeaderParams>) -> Vec<
 /// A value as it may stand in a header: as it is when that is safe, else in the base64 sentinel (Value Encoding).
 #[must_use]
 pub fn encode_value(value: &str) -> Cow<'_, str> {
-    let visible = value.bytes().all(|b| matches!(b, b'\t' | b' '..=b'~'));
-    let padded = value.starts_with([' ', '\t']) || value.ends_with([' ', '\t']);
+    // A tab is legal inside a value, but proxies fold it into a space; encoded it arrives as it went.
+    let visible = value.bytes().all(|b| matches!(b, b' '..=b'~'));
+    let padded = value.starts_with(' ') || value.ends_with(' ');
     if visible && !padded && sentinel(value).is_none() {
         return Cow::Borrowed(value);
     }
@@ -167,7 +168,17 @@ fn plain_value(json: &str) -> Option<Cow<'_, str>> {
     match json.as_bytes().first()? {
         b'"' => text::unescape(json),
         b'{' | b'[' | b'n' => None,
-        _ => Some(Cow::Borrowed(json)),
+        b't' | b'f' => Some(Cow::Borrowed(json)),
+        _ => Some(decimal(json)),
+    }
+}
+
+/// A JSON number without exponent or zero fraction where that is exact: `42.0` and `4.2e1` are `42` in a header.
+fn decimal(json: &str) -> Cow<'_, str> {
+    let plain = json.bytes().all(|b| b.is_ascii_digit() || b == b'-');
+    match json.parse::<f64>() {
+        Ok(n) if !plain && n.fract() == 0.0 && n.abs() <= SAFE_INTEGER_MAX => Cow::Owned(format!("{n:.0}")),
+        _ => Cow::Borrowed(json),
     }
 }
 

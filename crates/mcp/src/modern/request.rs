@@ -3,7 +3,7 @@
 use serde_json::value::RawValue;
 
 use super::errors::{Rejection, unsupported_version};
-use crate::{LogLevel, META, Object, Raw, Revision, codes, object, raw, text};
+use crate::{Era, LogLevel, META, Object, Raw, Revision, codes, meta, object, raw, text, walk};
 
 /// `_meta` key: the revision of the request. Required.
 pub const PROTOCOL_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
@@ -52,33 +52,58 @@ impl RequestMeta {
     /// Status 400 with -32602 when a required field is missing or malformed, with -32022 when the revision is not a
     /// supported modern one.
     pub fn read(params: Option<&RawValue>, supported: &[Revision]) -> Result<Self, Rejection> {
-        let meta = meta_text(params)
-            .and_then(Object::over)
-            .ok_or_else(|| malformed("params._meta is missing or no object"))?;
-        let version = meta
-            .get_str(PROTOCOL_VERSION)
+        let meta = meta_text(params).ok_or_else(|| malformed("params._meta is missing or no object"))?;
+        let mut found = Found::default();
+        for member in walk::members(meta).into_iter().flatten() {
+            found.take(&text::unescape_lossy(member.key), member.value);
+        }
+        let version = found
+            .version
+            .and_then(text::unescape)
             .ok_or_else(|| malformed("params._meta lacks io.modelcontextprotocol/protocolVersion"))?;
         let revision = Revision::parse(&version)
-            .filter(|r| r.era() == crate::Era::Modern && supported.contains(r))
+            .filter(|r| r.era() == Era::Modern && supported.contains(r))
             .ok_or_else(|| unsupported_version(&version, supported))?;
         let is_object = |json: &&str| json.starts_with('{');
-        let capabilities = meta
-            .get(CLIENT_CAPABILITIES)
+        let capabilities = found
+            .capabilities
             .filter(is_object)
-            .map(raw::copied)
             .ok_or_else(|| malformed("params._meta lacks io.modelcontextprotocol/clientCapabilities"))?;
-        let log_level = meta
-            .get(LOG_LEVEL)
+        let log_level = found
+            .log_level
             .map(|level| text::unescape(level).and_then(|l| l.parse().ok()))
             .map(|level| level.ok_or_else(|| malformed("io.modelcontextprotocol/logLevel names no level")))
             .transpose()?;
         Ok(Self {
             revision,
-            capabilities,
-            client_info: meta.get(CLIENT_INFO).filter(is_object).map(raw::copied),
+            capabilities: raw::copied(capabilities),
+            client_info: found.client_info.filter(is_object).map(raw::copied),
             log_level,
-            progress_token: crate::progress_token(params).map(ToOwned::to_owned),
+            progress_token: found.progress_token.filter(|t| meta::is_token(t)).map(raw::copied),
         })
+    }
+}
+
+/// The members that matter, as JSON text.
+#[derive(Default)]
+struct Found<'a> {
+    version: Option<&'a str>,
+    capabilities: Option<&'a str>,
+    client_info: Option<&'a str>,
+    log_level: Option<&'a str>,
+    progress_token: Option<&'a str>,
+}
+
+impl<'a> Found<'a> {
+    fn take(&mut self, key: &str, value: &'a str) {
+        match key {
+            PROTOCOL_VERSION => self.version = Some(value),
+            CLIENT_CAPABILITIES => self.capabilities = Some(value),
+            CLIENT_INFO => self.client_info = Some(value),
+            LOG_LEVEL => self.log_level = Some(value),
+            meta::PROGRESS_TOKEN => self.progress_token = Some(value),
+            _ => {}
+        }
     }
 }
 
