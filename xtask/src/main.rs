@@ -1,5 +1,6 @@
-//! The chores of the house: `cargo xtask tidy`, `cargo xtask test`.
+//! The chores of the house: `cargo xtask tidy`, `cargo xtask test`, `cargo xtask bench`.
 
+mod bench;
 mod test;
 mod tidy;
 
@@ -10,8 +11,11 @@ fn main() -> ExitCode {
     match args.first().map(String::as_str) {
         Some("tidy") => tidy::main(),
         Some("test") => test::main(&args[1..]),
+        Some("bench") => bench::main(&args[1..]),
         _ => {
-            eprintln!("usage: cargo xtask tidy | test [--only NAME,NAME] [--list]");
+            eprintln!(
+                "usage: cargo xtask tidy | test [--only NAME,NAME] [--list] | bench [--seconds N] [--rounds N]"
+            );
             ExitCode::from(2)
         }
     }

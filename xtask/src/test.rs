@@ -107,7 +107,11 @@ fn program(place: &Place) -> Result<(), String> {
     rust::build(place)
 }
 
-fn place() -> Result<Place, String> {
+/// Finds the repository, the target directory and the cache.
+///
+/// # Errors
+/// When cargo cannot say where it is.
+pub fn place() -> Result<Place, String> {
     let mut metadata = Command::new("cargo");
     metadata.args(["metadata", "--format-version=1", "--no-deps"]);
     let text = program::run(&mut metadata, Duration::from_secs(60))?;
