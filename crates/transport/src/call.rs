@@ -64,6 +64,12 @@ impl Caller {
         }
     }
 
+    /// True for Cella itself ([`Caller::cella`]): no client stands behind the call.
+    #[must_use]
+    pub fn is_cella(&self) -> bool {
+        &*self.principal == "cella"
+    }
+
     /// The era the caller speaks.
     #[must_use]
     pub fn era(&self) -> Era {

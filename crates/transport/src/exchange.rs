@@ -28,6 +28,9 @@ pub enum Step {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct AskKey(pub u64);
 
+/// The asker's answer to one question.
+pub type Reply = (AskKey, Result<Raw, RpcError>);
+
 /// A server-to-client request within a call.
 #[derive(Debug)]
 pub struct Ask {
@@ -118,11 +121,7 @@ pub struct Exchange {
 
 enum Inner {
     Ready(Option<Box<Answer>>),
-    Live {
-        steps: mpsc::Receiver<Step>,
-        replies: mpsc::UnboundedSender<(AskKey, Result<Raw, RpcError>)>,
-        _alive: oneshot::Sender<()>,
-    },
+    Live { steps: mpsc::Receiver<Step>, replies: mpsc::UnboundedSender<Reply>, _alive: oneshot::Sender<()> },
     Over,
 }
 
@@ -130,7 +129,7 @@ enum Inner {
 #[derive(Debug)]
 pub struct Performer {
     steps: mpsc::Sender<Step>,
-    replies: mpsc::UnboundedReceiver<(AskKey, Result<Raw, RpcError>)>,
+    replies: mpsc::UnboundedReceiver<Reply>,
     alive: oneshot::Receiver<()>,
 }
 
@@ -276,7 +275,7 @@ impl Performer {
     }
 
     /// Waits for the answer to a question. `None` when the asker is gone.
-    pub async fn reply(&mut self) -> Option<(AskKey, Result<Raw, RpcError>)> {
+    pub async fn reply(&mut self) -> Option<Reply> {
         self.replies.recv().await
     }
 
@@ -287,10 +286,7 @@ impl Performer {
 
     /// Splits into the parts a driver selects over.
     #[must_use]
-    pub fn split(
-        self,
-    ) -> (mpsc::Sender<Step>, mpsc::UnboundedReceiver<(AskKey, Result<Raw, RpcError>)>, oneshot::Receiver<()>)
-    {
+    pub fn split(self) -> (mpsc::Sender<Step>, mpsc::UnboundedReceiver<Reply>, oneshot::Receiver<()>) {
         (self.steps, self.replies, self.alive)
     }
 }

@@ -15,6 +15,7 @@ pub mod stdio;
 
 pub use call::{Call, Caller, Scope};
 pub use exchange::{
-    Answer, Ask, AskKey, Exchange, Failure, Fault, FaultKind, Observer, Performer, STEPS_WAITING_MAX, Step,
+    Answer, Ask, AskKey, Exchange, Failure, Fault, FaultKind, Observer, Performer, Reply, STEPS_WAITING_MAX,
+    Step,
 };
 pub use service::{Change, Interest, Peer, Refusal, Service, Watch};
