@@ -30,8 +30,8 @@ use std::sync::{
 
 use crate::{Cell, Class, SpawnFuture, Spec};
 
-pub(crate) use self::facts::probe;
 pub use self::launcher::{LAUNCHER_ARG, launcher_main};
+pub(crate) use self::{facts::probe, layout::is_system_path, refusal::shebang};
 
 use self::{
     cgroup::{Hierarchies, Owner},

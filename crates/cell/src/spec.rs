@@ -1,5 +1,7 @@
 //! What runs in a cell, and with what. Pure data: nothing here touches the machine.
 
+mod from_contract;
+
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 const MIB: u64 = 1 << 20;
@@ -22,6 +24,8 @@ pub struct Spec {
     pub tmpfs: Tmpfs,
     /// Reach.
     pub network: Network,
+    /// Hosts that the contract grants. No class gives a network yet; the report says so if this is not empty.
+    pub egress: Vec<String>,
     /// Ceilings.
     pub limits: Limits,
     /// As whom the program runs, seen from the host.
@@ -34,7 +38,10 @@ impl Spec {
     /// A cell with every default: host system root, no declared mounts, no network, default limits, strict.
     #[must_use]
     pub fn new(name: impl Into<String>, program: Program) -> Self {
-        let env = [("HOME", "/home/cell"), ("PATH", DEFAULT_PATH), ("TMPDIR", "/tmp"), ("LANG", "C.UTF-8")];
+        let dirs = program.path_dirs.iter().map(|dir| dir.display().to_string());
+        let path: Vec<String> = dirs.chain([DEFAULT_PATH.to_owned()]).collect();
+        let path = path.join(":");
+        let env = [("HOME", "/home/cell"), ("PATH", &path), ("TMPDIR", "/tmp"), ("LANG", "C.UTF-8")];
         Self {
             name: name.into(),
             program,
@@ -43,6 +50,7 @@ impl Spec {
             mounts: Vec::new(),
             tmpfs: Tmpfs::default(),
             network: Network::None,
+            egress: Vec::new(),
             limits: Limits::default(),
             identity: IdentityPolicy::Private,
             enforcement: Enforcement::Strict,
@@ -64,6 +72,10 @@ pub struct Program {
     pub cwd: Option<PathBuf>,
     /// Host directories and files that are shown read-only at the same path.
     pub files: Vec<PathBuf>,
+    /// Symbolic links on the way to them, with their content, that lie in none of them.
+    pub links: Vec<(PathBuf, PathBuf)>,
+    /// Directories that `PATH` inside must begin with; [`Spec::new`] puts them there.
+    pub path_dirs: Vec<PathBuf>,
     /// Host paths named in `args` that exist but are not visible inside: what a failure message points at.
     pub hidden_paths: Vec<PathBuf>,
 }
@@ -97,21 +109,19 @@ pub enum Access {
     Write,
 }
 
-/// Caps of the private memory-backed directories. They stop a cell from filling the machine's memory with files; past
-/// them the program sees `ENOSPC`.
+/// Caps of the private memory-backed directories (`/tmp`, `/home/cell`, `/dev/shm`), together. They stop a cell from filling
+/// the machine's memory with files; past them the program sees `ENOSPC`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tmpfs {
-    /// Bytes of `/tmp` (`/dev/shm` has the same cap).
-    pub tmp_bytes: u64,
-    /// Bytes of `/home/cell`.
-    pub home_bytes: u64,
-    /// Files and directories in each.
+    /// Bytes.
+    pub bytes: u64,
+    /// Files and directories.
     pub inodes: u64,
 }
 
 impl Default for Tmpfs {
     fn default() -> Self {
-        Self { tmp_bytes: 64 * MIB, home_bytes: 64 * MIB, inodes: 16_384 }
+        Self { bytes: 64 * MIB, inodes: 16_384 }
     }
 }
 

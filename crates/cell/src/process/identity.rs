@@ -79,7 +79,7 @@ fn usable_range(map: &str) -> Option<(u32, u32)> {
         let whole = inside <= FIRST && end >= FIRST + COUNT;
         let first = if whole { FIRST } else { inside.max(LOWEST) };
         let end = if whole { FIRST + COUNT } else { end };
-        (end > first).then_some((first, end - first))
+        (end > first).then(|| (first, end - first))
     });
     runs.max_by_key(|(_, count)| *count)
 }

@@ -41,6 +41,11 @@ pub(crate) struct Layout {
     pub(crate) links: Vec<(PathBuf, PathBuf)>,
 }
 
+/// Whether a path is shown in every cell.
+pub(crate) fn is_system_path(path: &Path) -> bool {
+    SYSTEM.iter().any(|dir| path.starts_with(dir))
+}
+
 impl Layout {
     /// Looks at the host. Once per node: an operating system does not change its directories under way.
     pub(crate) fn of_host() -> Self {

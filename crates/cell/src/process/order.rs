@@ -26,9 +26,8 @@ pub(crate) struct Order {
     pub(crate) sources: Vec<Source>,
     /// Symbolic links of the root: link, content.
     pub(crate) links: Vec<(PathBuf, PathBuf)>,
-    pub(crate) tmp_bytes: u64,
-    pub(crate) home_bytes: u64,
-    pub(crate) inodes: u64,
+    /// Bytes and inodes of all private directories together.
+    pub(crate) private_size: (u64, u64),
     pub(crate) command: PathBuf,
     pub(crate) args: Vec<String>,
     pub(crate) env: Vec<(String, String)>,
@@ -99,7 +98,8 @@ pub(crate) fn compile(spec: &Spec, ground: &Ground<'_>) -> Result<Order, CellErr
     let program = &spec.program;
     check_strings(spec)?;
     let cwd = program.cwd.clone().unwrap_or_else(|| PathBuf::from(HOME));
-    for path in [&program.command, &cwd] {
+    let links = program.links.iter().map(|(link, _)| link);
+    for path in [&program.command, &cwd].into_iter().chain(links) {
         check_path(path)?;
     }
     let limits = &spec.limits;
@@ -108,10 +108,8 @@ pub(crate) fn compile(spec: &Spec, ground: &Ground<'_>) -> Result<Order, CellErr
         identity: ground.identity,
         best_effort: spec.enforcement == Enforcement::BestEffort,
         sources: sources(spec, ground.layout)?,
-        links: ground.layout.links.clone(),
-        tmp_bytes: spec.tmpfs.tmp_bytes,
-        home_bytes: spec.tmpfs.home_bytes,
-        inodes: spec.tmpfs.inodes,
+        links: ground.layout.links.iter().chain(&program.links).cloned().collect(),
+        private_size: (spec.tmpfs.bytes, spec.tmpfs.inodes),
         command: program.command.clone(),
         args: program.args.clone(),
         env: spec.env.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),

@@ -1,13 +1,16 @@
 //! Turns what a launcher met into words for the operator.
 
-use std::{fs, io, path::Path};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
 
 use super::wire::{Failure, Step};
 use crate::{CellError, Program};
 
 /// What a failure means, without knowing the specification.
 pub(crate) fn explain(failure: &Failure) -> CellError {
-    let cause = cause(failure);
+    let cause = failure.detail.clone();
     let wall = |wall: &str| CellError::Wall { wall: wall.into(), cause: cause.clone() };
     let path = failure.path.clone().unwrap_or_default();
     match failure.step {
@@ -53,7 +56,8 @@ pub(crate) fn refuse(failure: &Failure, program: &Program) -> CellError {
 /// The executable was not found inside: it, or the interpreter that its first line names.
 fn missing(program: &Program) -> CellError {
     let command = &program.command;
-    if let Some(interpreter) = shebang(command).filter(|path| path != command) {
+    let interpreter = shebang(command).and_then(|words| words.first().map(PathBuf::from));
+    if let Some(interpreter) = interpreter.filter(|path| path != command) {
         let hint = Some(format!("the interpreter that `{}` names in its first line", command.display()));
         return CellError::MissingInside { path: interpreter, hint };
     }
@@ -62,22 +66,17 @@ fn missing(program: &Program) -> CellError {
     CellError::MissingInside { path: command.clone(), hint: Some(hint.into()) }
 }
 
-/// The interpreter in a script's first line.
-pub(crate) fn shebang(script: &Path) -> Option<std::path::PathBuf> {
+/// The words of a script's first line: the interpreter and its arguments. `None` if it is no script.
+pub(crate) fn shebang(script: &Path) -> Option<Vec<String>> {
     use io::Read;
+    /// Bytes of the line that the kernel looks at (`BINPRM_BUF_SIZE`).
+    const LINE_BYTES: u64 = 256;
     let mut start = Vec::new();
-    fs::File::open(script).ok()?.take(256).read_to_end(&mut start).ok()?;
+    fs::File::open(script).ok()?.take(LINE_BYTES).read_to_end(&mut start).ok()?;
     let line = start.strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
     let text = String::from_utf8_lossy(line);
-    text.split_whitespace().next().map(Into::into)
-}
-
-fn cause(failure: &Failure) -> String {
-    match failure.errno {
-        // The text of an OS error ends with its number; the name of the call's target is in the path already.
-        Some(_) => failure.detail.clone(),
-        None => failure.detail.clone(),
-    }
+    let words: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
+    (!words.is_empty()).then_some(words)
 }
 
 fn source_cause(path: &Path, failure: &Failure, cause: String) -> String {

@@ -7,13 +7,16 @@ use std::{
 };
 
 use rustix::{
-    fs::{CWD, Mode, OFlags, ResolveFlags},
+    fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags},
     io::Errno,
-    mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, MoveMountFlags, UnmountFlags},
+    mount::{
+        FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags,
+        UnmountFlags,
+    },
 };
 
 use super::{
-    order::{HOME, INNER_ID, Order},
+    order::{INNER_ID, Order},
     sources::{self, OpenSource, OpenSources},
     sys,
     wire::{Failure, Step},
@@ -45,6 +48,10 @@ const DEV_LINKS: [(&str, &str); 4] = [
     ("dev/stderr", "/proc/self/fd/2"),
 ];
 
+/// Private directories: name in the filesystem behind them, mode, and where they are seen.
+const PRIVATE: [(&str, u32, &str); 3] =
+    [("tmp", 0o1777, "tmp"), ("home", 0o700, "home/cell"), ("shm", 0o1777, "dev/shm")];
+
 /// A root under construction.
 struct Root {
     dir: OwnedFd,
@@ -61,8 +68,9 @@ pub(crate) fn enter(order: &Order, opened: OpenSources) -> Result<(), Failure> {
     attach(tree.as_fd(), CWD, Path::new(WORKBENCH)).map_err(step(Step::Mount))?;
     let mut root = Root { own: vec![device(tree.as_fd()).map_err(step(Step::Mount))?], dir: tree };
 
-    root.write_etc(order).map_err(step(Step::Mount))?;
-    root.private(order).map_err(|(path, error)| Failure::at(Step::Mount, path, &error))?;
+    root.write_etc().map_err(step(Step::Mount))?;
+    root.private(order).map_err(step(Step::Mount))?;
+    root.write_links(order).map_err(step(Step::Mount))?;
     root.mount_proc().map_err(step(Step::Proc))?;
     for source in opened.list {
         root.mount(&source).map_err(|error| Failure::at(Step::Mount, &source.target, &error))?;
@@ -71,7 +79,7 @@ pub(crate) fn enter(order: &Order, opened: OpenSources) -> Result<(), Failure> {
 }
 
 impl Root {
-    fn write_etc(&self, order: &Order) -> io::Result<()> {
+    fn write_etc(&self) -> io::Result<()> {
         for dir in ["etc", "dev", "proc", "tmp", "home", "home/cell", "dev/shm", "var"] {
             make_dir(self.dir.as_fd(), Path::new(dir))?;
         }
@@ -85,32 +93,45 @@ impl Root {
         for (link, content) in DEV_LINKS.iter().chain(&own) {
             rustix::fs::symlinkat(*content, &self.dir, *link)?;
         }
+        Ok(())
+    }
+
+    /// Links of the system and on the way to the program.
+    fn write_links(&self, order: &Order) -> io::Result<()> {
         for (link, content) in &order.links {
             let link = link.strip_prefix("/").unwrap_or(link);
             if let Some(parent) = link.parent().filter(|parent| !parent.as_os_str().is_empty()) {
                 self.make_dirs(parent)?;
             }
-            rustix::fs::symlinkat(content, &self.dir, link)?;
+            match rustix::fs::symlinkat(content, &self.dir, link) {
+                Ok(()) | Err(Errno::EXIST) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
         Ok(())
     }
 
-    /// The directories that the program may fill: capped in bytes and files.
-    fn private(&mut self, order: &Order) -> Result<(), (&'static str, io::Error)> {
-        let places = [
-            ("/tmp", order.tmp_bytes, 0o1777),
-            (HOME, order.home_bytes, 0o700),
-            ("/dev/shm", order.tmp_bytes, 0o1777),
-        ];
-        for (path, bytes, mode) in places {
-            let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
-            let made = tmpfs(bytes, order.inodes, mode, attributes).and_then(|tree| {
-                self.own.push(device(tree.as_fd())?);
-                attach(tree.as_fd(), self.dir.as_fd(), relative(Path::new(path)))
-            });
-            made.map_err(|error| (path, error))?;
+    /// The directories that the program may fill: three views of one filesystem, so that one cap holds for all.
+    fn private(&mut self, order: &Order) -> io::Result<()> {
+        let (bytes, inodes) = order.private_size;
+        let tree = tmpfs(
+            bytes,
+            inodes,
+            0o755,
+            MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV,
+        )?;
+        self.own.push(device(tree.as_fd())?);
+        // A part of a mount can be taken only while the whole is attached.
+        attach(tree.as_fd(), self.dir.as_fd(), Path::new("tmp"))?;
+        let mut views = Vec::new();
+        for (name, mode, target) in PRIVATE {
+            make_dir(tree.as_fd(), Path::new(name))?;
+            rustix::fs::chmodat(&tree, name, Mode::from_raw_mode(mode), AtFlags::empty())?;
+            let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+            views.push((rustix::mount::open_tree(&tree, name, flags)?, target));
         }
-        Ok(())
+        rustix::mount::unmount(Path::new(WORKBENCH).join("tmp"), UnmountFlags::DETACH)?;
+        views.iter().try_for_each(|(view, target)| attach(view.as_fd(), self.dir.as_fd(), Path::new(target)))
     }
 
     fn mount_proc(&self) -> io::Result<()> {

@@ -39,15 +39,21 @@ pub(crate) fn judge(spec: &Spec, able: &Abilities) -> Result<Report, CellError> 
     enforced("seccomp", "refuses dangerous calls, foreign ABIs and socket families".into());
     enforced("process tree", "pid namespace with a reaper that dies with the node".into());
     let tmpfs = spec.tmpfs;
-    enforced(
-        "tmpfs",
-        format!("/tmp {}, home {}, {} files", size(tmpfs.tmp_bytes), size(tmpfs.home_bytes), tmpfs.inodes),
-    );
+    let how = format!("{} and {} files in /tmp, home and /dev/shm", size(tmpfs.bytes), tmpfs.inodes);
+    enforced("tmpfs", how);
     if let Some(time) = spec.limits.wall_time {
         enforced("wall time", format!("{time:?}"));
     }
     if let Some(time) = spec.limits.cpu_time {
         enforced("cpu time", format!("{time:?} per process (RLIMIT_CPU)"));
+    }
+    if !spec.egress.is_empty() {
+        let why = format!("no network in cells yet; granted: {}", spec.egress.join(", "));
+        report.degraded.push(shortfall(
+            "egress",
+            why,
+            "use a remote server (`url`) for what needs the network",
+        ));
     }
     landlock(spec, able, &mut report)?;
     memory(spec, able, &mut report)?;
