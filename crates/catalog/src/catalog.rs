@@ -28,6 +28,7 @@ use crate::{
 };
 use links::Links;
 use listing::Cached;
+use resolve::Trust;
 
 /// The catalogue of a node. Cheap to clone: all clones are the same catalogue.
 #[derive(Clone)]
@@ -100,7 +101,7 @@ impl Catalog {
     pub fn header_params(&self, scope: &Scope, tool: &str) -> Option<Arc<HeaderParams>> {
         let (server, own) = match scope {
             Scope::Server(name) => (Arc::from(&**name), Box::from(tool)),
-            Scope::All | Scope::View(_) => self.owner(scope, ListKind::Tools, tool).ok()?,
+            Scope::All | Scope::View(_) => self.owner(scope, ListKind::Tools, tool, Trust::KnownOnly).ok()?,
         };
         let (Known::Yes(list), _) = self.pool.server(&server)?.list(ListKind::Tools) else { return None };
         list.item(&own)?.header_params.clone()

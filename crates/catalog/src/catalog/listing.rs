@@ -34,7 +34,7 @@ impl Catalog {
                 Exchange::fault(faults::unknown_view(&name, plan.views.keys().map(|n| &**n)))
             }
             scope @ (Scope::All | Scope::View(_)) => {
-                self.settle(&plan, &scope, kind).await;
+                self.settle(&plan.concerned(&scope).collect::<Vec<_>>(), kind).await;
                 let list = self.merged(&scope, kind);
                 let page = list.page(cursor(call.params.as_deref()).as_deref());
                 let page = page.map(|raw| (**raw).to_owned());
@@ -44,12 +44,11 @@ impl Catalog {
         }
     }
 
-    /// Waits until every list that a scope needs is known, or is known not to come.
-    pub(super) async fn settle(&self, plan: &CurrentPlan, scope: &Scope, kind: ListKind) {
+    /// Waits until the lists of all these servers are known, or are known not to come.
+    pub(super) async fn settle(&self, servers: &[&Arc<Server>], kind: ListKind) {
         // first all are started, then all are waited for: the slowest counts, not the sum
-        let pending: Vec<&Arc<Server>> =
-            plan.concerned(scope).filter(|server| self.pool.begin_known(server, kind).is_some()).collect();
-        for server in pending {
+        let begun = servers.iter().filter(|server| self.pool.begin_known(server, kind).is_some());
+        for server in begun.collect::<Vec<_>>() {
             self.pool.make_known(server, kind).await;
         }
     }

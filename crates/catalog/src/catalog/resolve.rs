@@ -46,6 +46,16 @@ pub struct RouteTarget {
     pub name: Box<str>,
 }
 
+/// How far a name that is in no list may be trusted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Trust {
+    /// Not at all.
+    KnownOnly,
+    /// As far as it names a server whose list was not fetched since the node started: a stored list may lack the newest
+    /// tools, and a server that does not start shall say so itself.
+    NameItself,
+}
+
 impl Route {
     /// The way of a request that already has the server's own names.
     #[must_use]
@@ -106,16 +116,10 @@ impl Catalog {
         if target.kind == TargetKind::Resource && target.name == status::STATUS_URI {
             return Ok(Resolved::Own(status::read(&self.status())));
         }
-        let mut found = self.find(plan, scope, &target);
+        let mut found = self.find(plan, scope, &target, Trust::KnownOnly);
         if found.is_err() {
-            let kinds = lists_for(target.kind);
-            let lacks = |server: &Server| kinds.iter().any(|k| matches!(server.list(*k).0, Known::No));
-            if plan.concerned(scope).any(|server| lacks(server)) {
-                for kind in kinds {
-                    self.settle(plan, scope, *kind).await;
-                }
-                found = self.find(plan, scope, &target);
-            }
+            self.learn(plan, scope, &target).await;
+            found = self.find(plan, scope, &target, Trust::NameItself);
         }
         let (server, own) = found.map_err(Failure::Fault)?;
         let params = if *own == *target.name {
@@ -127,10 +131,31 @@ impl Catalog {
         Ok(Resolved::Server(Route { server, params, target, run: None, renamed: true }))
     }
 
-    fn find(&self, plan: &CurrentPlan, scope: &Scope, target: &Target<'_>) -> Result<owners::Owner, Fault> {
+    /// Makes known what may decide about an unknown name: the list of the server that it begins with, or all of them.
+    async fn learn(&self, plan: &CurrentPlan, scope: &Scope, target: &Target<'_>) {
+        let kinds = lists_for(target.kind);
+        let by_name = matches!(target.kind, TargetKind::Tool | TargetKind::Prompt);
+        let named = names::split_plain(&target.name).map(|(server, _)| server).filter(|_| by_name);
+        let lacking: Vec<&Arc<Server>> = plan
+            .concerned(scope)
+            .filter(|server| named.is_none_or(|name| server.name() == name))
+            .filter(|server| kinds.iter().any(|kind| matches!(server.list(*kind).0, Known::No)))
+            .collect();
+        for kind in kinds {
+            self.settle(&lacking, *kind).await;
+        }
+    }
+
+    fn find(
+        &self,
+        plan: &CurrentPlan,
+        scope: &Scope,
+        target: &Target<'_>,
+        trust: Trust,
+    ) -> Result<owners::Owner, Fault> {
         match target.kind {
-            TargetKind::Tool => self.owner(scope, ListKind::Tools, &target.name),
-            TargetKind::Prompt => self.owner(scope, ListKind::Prompts, &target.name),
+            TargetKind::Tool => self.owner(scope, ListKind::Tools, &target.name, trust),
+            TargetKind::Prompt => self.owner(scope, ListKind::Prompts, &target.name, trust),
             TargetKind::Resource | TargetKind::ResourceTemplate => {
                 owners::of_uri(plan, scope, &self.links, &target.name)
             }
@@ -139,7 +164,13 @@ impl Catalog {
     }
 
     /// Who owns an exposed tool or prompt name.
-    pub(super) fn owner(&self, scope: &Scope, kind: ListKind, name: &str) -> Result<owners::Owner, Fault> {
+    pub(super) fn owner(
+        &self,
+        scope: &Scope,
+        kind: ListKind,
+        name: &str,
+        trust: Trust,
+    ) -> Result<owners::Owner, Fault> {
         let merged = self.merged(scope, kind);
         if let Some((server, own)) = merged.table.owner(name) {
             return Ok((server.into(), own.into()));
@@ -148,14 +179,15 @@ impl Catalog {
             return Err(faults::refused_collision(name, &collision.sides));
         }
         let plan = self.pool.plan();
-        let unsure = names::split_plain(name).and_then(|(server, own)| {
-            let server = plan.concerned(scope).find(|s| s.name() == server)?;
-            // a list from an earlier life of the node may lack the newest tools: the server shall say so itself
-            let (known, live) = server.list(kind);
-            let may =
-                !live && !matches!(known, Known::Absent) && owners::shows(&plan, scope, kind, server, own);
-            may.then(|| (server.plan.name.clone(), own.into()))
-        });
+        let unsure =
+            names::split_plain(name).filter(|_| trust == Trust::NameItself).and_then(|(server, own)| {
+                let server = plan.concerned(scope).find(|s| s.name() == server)?;
+                let (known, live) = server.list(kind);
+                let may = !live
+                    && !matches!(known, Known::Absent)
+                    && owners::shows(&plan, scope, kind, server, own);
+                may.then(|| (server.plan.name.clone(), own.into()))
+            });
         let what = if kind == ListKind::Prompts { "prompt" } else { "tool" };
         unsure.ok_or_else(|| faults::unknown_name(what, name, merged.table.exposed()))
     }

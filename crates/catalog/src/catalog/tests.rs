@@ -1,1 +1,7 @@
+//! The catalogue over servers that live in memory: time is the test's, nothing sleeps.
 
+mod changes;
+mod fake;
+mod life;
+mod listing;
+mod routing;
