@@ -31,10 +31,9 @@ pub use launch::{Instance, Launch, LaunchError, Launched};
 pub use list::{ITEMS_MAX, Item, LeftOut, Page, ServerList};
 pub use options::Options;
 pub use plan::{
-    CALLS_MAX, CatalogPlan, IDLE_STOP, INSTANCES_MAX, InstanceKey, Isolation, QUEUE_MAX, START_TIMEOUT,
-    ServerPlan,
+    CALLS_MAX, CatalogPlan, IDLE_STOP, INSTANCES_MAX, InstanceKey, QUEUE_MAX, START_TIMEOUT, ServerPlan,
 };
 pub use status::{Missing, Problem, ServerStatus, Stage, Status};
 pub use store::{ENTRY_BYTES_MAX, ListKey, ListStore};
 pub use upstream::{BoxFuture, Connected, Upstream, UpstreamEvent};
-pub use view::{Filter, View, ViewError};
+pub use view::{View, ViewError};

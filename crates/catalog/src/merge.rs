@@ -170,13 +170,13 @@ fn candidates<'a>(from: &Ingredients<'a>) -> Vec<Candidate<'a>> {
     for item in from.parts.iter().flat_map(|part| &part.list.items) {
         *offers.entry(item.key()).or_default() += 1;
     }
-    let shown = |server: &str, key: &str| from.view.is_none_or(|v| v.filter(from.kind).shows(server, key));
+    let shown = |server: &str, key: &str| from.view.is_none_or(|v| v.shows(server, key));
     let mut out = Vec::new();
     for part in from.parts {
         for item in part.list.items.iter().filter(|item| shown(&part.server, item.key())) {
             let exposed = match (from.kind, from.view) {
-                (ListKind::Tools, Some(view)) => view.tool_name(&part.server, item.key()),
-                (ListKind::Tools | ListKind::Prompts, _) => names::exposed(&part.server, item.key()),
+                (ListKind::Tools | ListKind::Prompts, Some(view)) => view.name(&part.server, item.key()),
+                (ListKind::Tools | ListKind::Prompts, None) => names::exposed(&part.server, item.key()),
                 _ if offers.get(item.key()).is_some_and(|n| *n > 1) => {
                     uris::qualified(&part.server, item.key())
                 }

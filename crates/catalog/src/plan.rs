@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use cella_contract::{Contract, Isolation, ServerConfig, Start};
 use cella_transport::Caller;
 
 use crate::View;
@@ -48,18 +49,8 @@ pub struct ServerPlan {
     pub idle_stop: Option<Duration>,
     /// Longest time from launch to the end of the handshake.
     pub start_timeout: Duration,
-}
-
-/// Who shares an instance of a server.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Isolation {
-    /// Every client.
-    #[default]
-    Shared,
-    /// Requests of one client.
-    Client,
-    /// Requests of one run.
-    Run,
+    /// Started with the node, not at the first call or list that needs it.
+    pub eager: bool,
 }
 
 /// Names one instance of a server.
@@ -91,30 +82,39 @@ impl ServerPlan {
             queue_max: QUEUE_MAX,
             idle_stop: Some(IDLE_STOP),
             start_timeout: START_TIMEOUT,
+            eager: false,
+        }
+    }
+
+    /// The plan that configuration and contract describe. `digest` names both, and what they refer to.
+    #[must_use]
+    pub fn of(config: &ServerConfig, contract: &Contract, digest: [u8; 32]) -> Self {
+        let plain = Self::new(config.name.as_str(), digest);
+        Self {
+            // whoever asks for more separation gets it
+            isolation: config.isolation.unwrap_or_default().max(contract.isolation),
+            instances_max: config
+                .instances
+                .map_or(INSTANCES_MAX, |n| usize::try_from(n).unwrap_or(usize::MAX))
+                .max(1),
+            idle_stop: config.idle_stop.or(plain.idle_stop),
+            start_timeout: config.start_timeout.unwrap_or(plain.start_timeout),
+            eager: config.start == Start::Eager,
+            ..plain
         }
     }
 }
 
-impl Isolation {
+impl InstanceKey {
     /// The instance for a caller. Without a run, a caller of a per-run server gets one of its own.
     #[must_use]
-    pub fn key(self, caller: &Caller, run: Option<&Arc<str>>) -> InstanceKey {
-        match (self, run) {
-            (Self::Shared, _) => InstanceKey::Shared,
-            (Self::Run, Some(run)) => InstanceKey::Run(run.clone()),
-            (Self::Client | Self::Run, _) => {
-                InstanceKey::Client { principal: caller.principal.clone(), session: caller.session.clone() }
+    pub fn of(isolation: Isolation, caller: &Caller, run: Option<&Arc<str>>) -> Self {
+        match (isolation, run) {
+            (Isolation::Shared, _) => Self::Shared,
+            (Isolation::Run, Some(run)) => Self::Run(run.clone()),
+            (Isolation::Client | Isolation::Run, _) => {
+                Self::Client { principal: caller.principal.clone(), session: caller.session.clone() }
             }
-        }
-    }
-
-    /// `shared`, `client` or `run`.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Shared => "shared",
-            Self::Client => "client",
-            Self::Run => "run",
         }
     }
 }

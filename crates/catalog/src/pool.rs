@@ -123,6 +123,16 @@ impl Pool {
         let same_views = old.views == next.views;
         let same_servers = gone.is_empty() && old.servers.len() == next.servers.len();
         *self.plan.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(next);
+        let fresh = self
+            .plan()
+            .servers
+            .values()
+            .filter(|s| s.plan.eager && !s.was_started())
+            .cloned()
+            .collect::<Vec<_>>();
+        for server in fresh {
+            self.start_for_lists(&server);
+        }
         for server in gone {
             self.retire(server);
         }

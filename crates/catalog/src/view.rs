@@ -1,32 +1,22 @@
 //! Which part of the catalogue does a curated view show, and under which names?
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use cella_mcp::ListKind;
+use cella_contract::ViewConfig;
 
-use crate::names;
+use crate::names::{self, SEPARATOR};
 
 /// A curated view (a tool set): what is not allowed is not there, and what is denied is not there either way.
+///
+/// Patterns are written against names as clients see them without the view, `server__tool`; `*` stands for any text, `?`
+/// for one character. They also match the written-out form, so that `git__admin.*` finds a tool whose name had to be
+/// shortened, and `docs__file:///public/*` finds resources.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct View {
-    /// Which tools are shown.
-    pub tools: Filter,
-    /// Which prompts are shown.
-    pub prompts: Filter,
-    /// Which resources and templates are shown; patterns match the server and the whole URI.
-    pub resources: Filter,
-    /// New names, by `server/tool`.
-    pub renames: BTreeMap<Box<str>, Box<str>>,
-}
-
-/// Patterns over `server/name`. `*` stands for any text, `?` for one character; a pattern without `/` means everything
-/// of the servers that it matches. Denial wins.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Filter {
-    /// Shown when one matches. Empty: nothing is shown.
-    pub allow: Vec<Box<str>>,
-    /// Not shown when one matches.
-    pub deny: Vec<Box<str>>,
+    servers: Option<BTreeSet<Box<str>>>,
+    allow: Option<Vec<Box<str>>>,
+    deny: Vec<Box<str>>,
+    renames: BTreeMap<Box<str>, Box<str>>,
 }
 
 /// Why a view cannot be used as written.
@@ -36,7 +26,7 @@ pub enum ViewError {
     /// CE2101: clients would refuse the name.
     #[error("CE2101: the new name {name:?} of {item} is not 1 to 64 characters of A-Z a-z 0-9 _ -")]
     Name {
-        /// `server/tool`
+        /// The name without the view.
         item: Box<str>,
         /// The name given.
         name: Box<str>,
@@ -44,9 +34,9 @@ pub enum ViewError {
     /// CE2102: two tools would have one name.
     #[error("CE2102: {first} and {second} are both renamed to {name:?}")]
     Twice {
-        /// `server/tool`
+        /// The name without the view.
         first: Box<str>,
-        /// `server/tool`
+        /// The name without the view.
         second: Box<str>,
         /// The name given.
         name: Box<str>,
@@ -56,10 +46,16 @@ pub enum ViewError {
 // === impl View ===
 
 impl View {
-    /// Refuses names that clients refuse, and one name for two tools.
-    pub fn check(&self) -> Result<(), ViewError> {
+    /// The view that a configuration describes.
+    ///
+    /// # Errors
+    /// [`ViewError`] for new names that clients refuse, and for one name given to two tools.
+    pub fn new(config: &ViewConfig) -> Result<Self, ViewError> {
+        let boxed = |texts: &[String]| texts.iter().map(|t| t.as_str().into()).collect::<Vec<Box<str>>>();
+        let renames: BTreeMap<Box<str>, Box<str>> =
+            config.rename.iter().map(|(old, new)| (old.as_str().into(), new.as_str().into())).collect();
         let mut seen: BTreeMap<&str, &str> = BTreeMap::new();
-        for (item, name) in &self.renames {
+        for (item, name) in &renames {
             if !names::is_acceptable(name) {
                 return Err(ViewError::Name { item: item.clone(), name: name.clone() });
             }
@@ -71,64 +67,49 @@ impl View {
                 });
             }
         }
-        Ok(())
+        Ok(Self {
+            servers: config.servers.as_deref().map(|names| boxed(names).into_iter().collect()),
+            allow: config.allow.as_deref().map(boxed),
+            deny: boxed(&config.deny),
+            renames,
+        })
     }
 
-    /// The filter that a list goes through.
+    /// True when the view shows the item: a tool, prompt, resource or template by its own name or URI.
     #[must_use]
-    pub fn filter(&self, kind: ListKind) -> &Filter {
-        match kind {
-            ListKind::Tools => &self.tools,
-            ListKind::Prompts => &self.prompts,
-            ListKind::Resources | ListKind::ResourceTemplates => &self.resources,
-        }
+    pub fn shows(&self, server: &str, own: &str) -> bool {
+        let (exposed, written_out) = (names::exposed(server, own), format!("{server}{SEPARATOR}{own}"));
+        let any = |patterns: &[Box<str>]| patterns.iter().any(|p| glob(p, &exposed) || glob(p, &written_out));
+        self.has(server) && self.allow.as_deref().is_none_or(any) && !any(&self.deny)
     }
 
-    /// True when the view may show something of the server: its absence then matters.
+    /// The name the view gives to a tool or prompt.
     #[must_use]
-    pub fn concerns(&self, server: &str) -> bool {
-        [&self.tools, &self.prompts, &self.resources].into_iter().any(|filter| filter.concerns(server))
+    pub fn name(&self, server: &str, own: &str) -> Box<str> {
+        let exposed = names::exposed(server, own);
+        self.renames.get(&exposed).cloned().unwrap_or(exposed)
     }
 
-    /// The name the view gives to a tool of a server.
-    #[must_use]
-    pub fn tool_name(&self, server: &str, tool: &str) -> Box<str> {
-        let item = format!("{server}/{tool}");
-        self.renames.get(item.as_str()).cloned().unwrap_or_else(|| names::exposed(server, tool))
-    }
-}
-
-// === impl Filter ===
-
-impl Filter {
-    /// Everything of every server.
-    #[must_use]
-    pub fn everything() -> Self {
-        Self { allow: vec!["*".into()], deny: Vec::new() }
-    }
-
-    /// True when the item is shown.
-    #[must_use]
-    pub fn shows(&self, server: &str, name: &str) -> bool {
-        let any = |patterns: &[Box<str>]| patterns.iter().any(|p| pattern_matches(p, server, name));
-        any(&self.allow) && !any(&self.deny)
-    }
-
-    /// True when the view may show something of the server: its absence then matters.
+    /// True when the view may show something of the server: then its absence matters. True in doubt.
     #[must_use]
     pub fn concerns(&self, server: &str) -> bool {
-        self.allow.iter().any(|p| glob(p.split_once('/').map_or(p, |(s, _)| s), server))
+        let start = format!("{server}{SEPARATOR}");
+        let may = |pattern: &str| {
+            let fixed = pattern.split(['*', '?']).next().unwrap_or_default();
+            start.starts_with(fixed) || fixed.starts_with(&start)
+        };
+        // names of such a server are shortened, so a pattern need not begin with it
+        let shortened = *names::exposed(server, "x") != *format!("{start}x");
+        self.has(server)
+            && (shortened || self.allow.as_ref().is_none_or(|allow| allow.iter().any(|p| may(p))))
+    }
+
+    fn has(&self, server: &str) -> bool {
+        self.servers.as_ref().is_none_or(|servers| servers.contains(server))
     }
 }
 
 // === free functions ===
-
-fn pattern_matches(pattern: &str, server: &str, name: &str) -> bool {
-    match pattern.split_once('/') {
-        Some((server_glob, name_glob)) => glob(server_glob, server) && glob(name_glob, name),
-        None => glob(pattern, server),
-    }
-}
 
 /// `*` and `?`, nothing else. Remembers only the last star, so it is linear for each one: patterns are the owner's, names
 /// are hostile.
@@ -162,31 +143,45 @@ fn glob(pattern: &str, text: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn filter(allow: &[&str], deny: &[&str]) -> Filter {
-        let boxed = |list: &[&str]| list.iter().map(|p| (*p).into()).collect();
-        Filter { allow: boxed(allow), deny: boxed(deny) }
+    fn texts(list: &[&str]) -> Vec<String> {
+        list.iter().map(|t| (*t).to_owned()).collect()
     }
 
-    #[test]
-    fn an_empty_view_shows_nothing() {
-        assert!(!Filter::default().shows("git", "status"));
+    fn view(allow: &[&str], deny: &[&str]) -> View {
+        View::new(&ViewConfig { allow: Some(texts(allow)), deny: texts(deny), ..ViewConfig::default() })
+            .unwrap()
     }
 
     #[test]
     fn denial_wins_over_permission() {
-        let f = filter(&["git", "time/get_*"], &["*/*delete*"]);
-        assert!(f.shows("git", "status"));
-        assert!(!f.shows("git", "force_delete_all"));
-        assert!(f.shows("time", "get_now"));
-        assert!(!f.shows("time", "set_now"));
-        assert!(!f.shows("gitlab", "status"));
+        let view = view(&["git__*", "time__get_*"], &["*__*delete*"]);
+        assert!(view.shows("git", "status"));
+        assert!(!view.shows("git", "force_delete_all"));
+        assert!(view.shows("time", "get_now"));
+        assert!(!view.shows("time", "set_now"));
+        assert!(!view.shows("gitlab", "status"));
     }
 
     #[test]
-    fn a_view_is_concerned_with_servers_it_may_show() {
-        let f = filter(&["git/status"], &[]);
-        assert!(f.concerns("git"));
-        assert!(!f.concerns("time"));
+    fn shortened_names_and_uris_are_found_as_they_are_written_out() {
+        let view = view(&["git__admin.tools.*", "docs__file:///public/*"], &[]);
+        assert!(view.shows("git", "admin.tools.list"));
+        assert!(!view.shows("git", "admin.users.list"));
+        assert!(view.shows("docs", "file:///public/a"));
+        assert!(!view.shows("docs", "file:///private/a"));
+    }
+
+    #[test]
+    fn only_the_servers_named_are_shown_and_matter() {
+        let config = ViewConfig { servers: Some(texts(&["git"])), ..ViewConfig::default() };
+        let by_server = View::new(&config).unwrap();
+        assert!(by_server.shows("git", "status") && by_server.concerns("git"));
+        assert!(!by_server.shows("time", "now") && !by_server.concerns("time"));
+        let by_pattern = view(&["git__status"], &[]);
+        assert!(by_pattern.concerns("git") && by_pattern.concerns("my server"));
+        assert!(!by_pattern.concerns("time") && !by_pattern.concerns("gitlab"));
+        assert!(view(&["*"], &[]).concerns("time"));
+        assert!(!view(&[], &[]).shows("git", "status"));
     }
 
     #[test]
@@ -203,14 +198,13 @@ mod tests {
     }
 
     #[test]
-    fn a_rename_must_be_acceptable_and_unique() {
-        let mut view = View::default();
-        view.renames.insert("git/status".into(), "look".into());
-        assert_eq!(view.check(), Ok(()));
-        assert_eq!(&*view.tool_name("git", "status"), "look");
-        view.renames.insert("svn/status".into(), "look".into());
-        assert!(matches!(view.check(), Err(ViewError::Twice { .. })));
-        view.renames.insert("svn/status".into(), "not this.".into());
-        assert!(matches!(view.check(), Err(ViewError::Name { .. })));
+    fn a_new_name_must_be_acceptable_and_unique() {
+        let mut config = ViewConfig::default();
+        config.rename.insert("git__status".into(), "look".into());
+        assert_eq!(&*View::new(&config).unwrap().name("git", "status"), "look");
+        config.rename.insert("svn__status".into(), "look".into());
+        assert!(matches!(View::new(&config), Err(ViewError::Twice { .. })));
+        config.rename.insert("svn__status".into(), "not this.".into());
+        assert!(matches!(View::new(&config), Err(ViewError::Name { .. })));
     }
 }

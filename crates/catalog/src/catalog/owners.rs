@@ -23,11 +23,10 @@ pub(super) fn of_uri(plan: &CurrentPlan, scope: &Scope, links: &Links, uri: &str
     let concerned: Vec<&Arc<Server>> = plan.concerned(scope).collect();
     if let Some((name, own)) = uris::split_qualified(uri, concerned.iter().map(|s| s.name())) {
         let named = concerned.iter().find(|s| s.name() == name);
-        let server = named.filter(|s| shows(plan, scope, ListKind::Resources, s, own));
+        let server = named.filter(|s| shows(plan, scope, s, own));
         return server.map(|s| owner(s, own)).ok_or_else(|| faults::unknown_uri(uri));
     }
-    let allowed: Vec<&Arc<Server>> =
-        concerned.into_iter().filter(|s| shows(plan, scope, ListKind::Resources, s, uri)).collect();
+    let allowed: Vec<&Arc<Server>> = concerned.into_iter().filter(|s| shows(plan, scope, s, uri)).collect();
     match best(&allowed, uri).as_slice() {
         [only] => Ok(owner(only, uri)),
         [] => linked(&allowed, links, uri)
@@ -42,9 +41,9 @@ pub(super) fn of_uri(plan: &CurrentPlan, scope: &Scope, links: &Links, uri: &str
 }
 
 /// True when the scope shows this item of the server, if the server has it.
-pub(super) fn shows(plan: &CurrentPlan, scope: &Scope, kind: ListKind, server: &Server, own: &str) -> bool {
+pub(super) fn shows(plan: &CurrentPlan, scope: &Scope, server: &Server, own: &str) -> bool {
     match scope {
-        Scope::View(name) => plan.views.get(name).is_some_and(|v| v.filter(kind).shows(server.name(), own)),
+        Scope::View(name) => plan.views.get(name).is_some_and(|v| v.shows(server.name(), own)),
         Scope::All | Scope::Server(_) => true,
     }
 }

@@ -183,9 +183,8 @@ impl Catalog {
             names::split_plain(name).filter(|_| trust == Trust::NameItself).and_then(|(server, own)| {
                 let server = plan.concerned(scope).find(|s| s.name() == server)?;
                 let (known, live) = server.list(kind);
-                let may = !live
-                    && !matches!(known, Known::Absent)
-                    && owners::shows(&plan, scope, kind, server, own);
+                let may =
+                    !live && !matches!(known, Known::Absent) && owners::shows(&plan, scope, server, own);
                 may.then(|| (server.plan.name.clone(), own.into()))
             });
         let what = if kind == ListKind::Prompts { "prompt" } else { "tool" };

@@ -4,7 +4,9 @@ use cella_mcp::{Array, ListPage, Revision};
 use proptest::prelude::*;
 
 use super::*;
-use crate::{Filter, Status};
+use cella_contract::ViewConfig;
+
+use crate::Status;
 
 const ERA: fn() -> Era = || Revision::ALL[4].era();
 
@@ -79,9 +81,9 @@ fn a_view_shows_what_it_allows_under_the_names_it_chose() {
         part("a", ListKind::Tools, r#"{"tools":[{"name":"x"},{"name":"y"}]}"#),
         part("b", ListKind::Tools, r#"{"tools":[{"name":"x"}]}"#),
     ];
-    let mut view =
-        View { tools: Filter { allow: vec!["a/x".into(), "b".into()], deny: vec![] }, ..View::default() };
-    view.renames.insert("b/x".into(), "look".into());
+    let mut config = ViewConfig { allow: Some(vec!["a__x".into(), "b__*".into()]), ..ViewConfig::default() };
+    config.rename.insert("b__x".into(), "look".into());
+    let view = View::new(&config).unwrap();
     let list = merged(ListKind::Tools, &parts, Some(&view), &[]);
     assert_eq!(keys(ListKind::Tools, &list), ["a__x", "look"]);
     assert_eq!(list.table.owner("look"), Some(("b", "x")));
@@ -93,8 +95,9 @@ fn a_rename_onto_a_name_in_use_refuses_both() {
         part("a", ListKind::Tools, r#"{"tools":[{"name":"x"}]}"#),
         part("b", ListKind::Tools, r#"{"tools":[{"name":"x"}]}"#),
     ];
-    let mut view = View { tools: Filter::everything(), ..View::default() };
-    view.renames.insert("b/x".into(), "a__x".into());
+    let mut config = ViewConfig::default();
+    config.rename.insert("b__x".into(), "a__x".into());
+    let view = View::new(&config).unwrap();
     let list = merged(ListKind::Tools, &parts, Some(&view), &[]);
     assert!(keys(ListKind::Tools, &list).is_empty());
     assert_eq!(list.collisions[0].sides.len(), 2);

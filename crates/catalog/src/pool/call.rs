@@ -30,7 +30,7 @@ impl Pool {
             Ok(place) => place,
             Err(fault) => return Exchange::fault(fault),
         };
-        let key = server.isolation().key(&call.caller, run);
+        let key = InstanceKey::of(server.isolation(), &call.caller, run);
         let entered = match self.enter(server, &key).await {
             Ok(entered) => entered,
             Err(fault) => return Exchange::fault(fault),

@@ -94,7 +94,8 @@ impl Pool {
         }
     }
 
-    fn start_for_lists(self: &Arc<Self>, server: &Arc<Server>) {
+    /// Starts the instance that answers lists, when it may be started.
+    pub(super) fn start_for_lists(self: &Arc<Self>, server: &Arc<Server>) {
         if self.is_closing() {
             return;
         }

@@ -8,6 +8,7 @@ use std::{
     },
 };
 
+use cella_contract::Isolation;
 use cella_mcp::{ListKind, ServerFacts, member};
 use cella_transport::Fault;
 use tokio::{
@@ -21,7 +22,7 @@ use super::{
     slot::{Entered, Phase, Slot},
 };
 use crate::{
-    InstanceKey, Isolation, Missing, Options, Problem, ServerPlan, ServerStatus, Stage, Status,
+    InstanceKey, Missing, Options, Problem, ServerPlan, ServerStatus, Stage, Status,
     backoff::{CRASH_LOOP_AFTER, Failures, HEALTHY_AFTER},
     faults,
     store::Stored,
@@ -313,6 +314,10 @@ impl Server {
 
     pub(crate) fn facts(&self) -> Option<Arc<ServerFacts>> {
         self.lock().facts.clone()
+    }
+
+    pub(super) fn was_started(&self) -> bool {
+        self.lock().stage >= Stage::Started
     }
 
     pub(crate) fn is_running(&self) -> bool {

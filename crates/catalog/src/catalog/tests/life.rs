@@ -2,12 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
+use cella_contract::Isolation;
 use cella_mcp::ListKind;
 use cella_transport::Scope;
 use tokio::time::{Instant, advance, sleep, timeout};
 
 use super::fake::{FakeServer, Flaw, World, code, options, plan, plans};
-use crate::{Isolation, Options, Stage, Status, UpstreamEvent};
+use crate::{Options, Stage, Status, UpstreamEvent};
 
 const SHORT: Duration = Duration::from_millis(300);
 
@@ -22,6 +23,16 @@ async fn nothing_is_started_before_somebody_asks() {
     let status = world.status("a");
     assert_eq!((status.stage, status.status, status.calls), (Stage::Invoked, Status::Connected, 1));
     assert_eq!(status.pids, [4711]);
+    world.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_eager_server_is_started_with_the_catalogue() {
+    let mut eager = plan("a");
+    eager.eager = true;
+    let world = World::with(&[("a", FakeServer::with_tools(&["t"]))], plans([eager]), options());
+    sleep(SHORT).await;
+    assert_eq!(world.status("a").tools, Some(1));
     world.finish().await;
 }
 

@@ -5,12 +5,13 @@ use std::{
     time::Duration,
 };
 
+use cella_contract::ViewConfig;
 use cella_mcp::{ListKind, ListPage};
 use cella_transport::{Answer, Scope, Step};
 use tokio::time::{Instant, sleep};
 
 use super::fake::{FakeServer, FakeStore, Flaw, World, era, options, plan, plans, request};
-use crate::{Filter, ListStore, Options, Stage, Status, View};
+use crate::{ListStore, Options, Stage, Status, View};
 
 const SHORT: Duration = Duration::from_millis(300);
 
@@ -128,10 +129,9 @@ async fn the_status_is_a_resource_of_every_endpoint_of_many() {
 async fn a_view_neither_lists_nor_calls_what_it_does_not_allow() {
     let servers = [("a", FakeServer::with_tools(&["x", "y"])), ("b", FakeServer::with_tools(&["x"]))];
     let mut planned = plans([plan("a"), plan("b")]);
-    let tools = Filter { allow: vec!["a/x".into()], deny: Vec::new() };
-    let mut view = View { tools, ..View::default() };
-    view.renames.insert("a/x".into(), "look".into());
-    planned.views.insert("v".into(), Arc::new(view));
+    let mut config = ViewConfig { allow: Some(vec!["a__x".into()]), ..ViewConfig::default() };
+    config.rename.insert("a__x".into(), "look".into());
+    planned.views.insert("v".into(), Arc::new(View::new(&config).unwrap()));
     let world = World::with(&servers, planned, options());
     let scope = || Scope::View("v".into());
     assert_eq!(world.names(scope(), ListKind::Tools).await, ["look"]);
