@@ -2,9 +2,7 @@
 
 use std::fmt;
 
-use sha2::{Digest as _, Sha256};
-
-use crate::{CallId, Hash, Kind, Label, Map, PayloadRef, RunId, decode::decode};
+use crate::{CallId, Hash, Kind, Label, Map, PayloadRef, RunId, decode::decode, sha256::sha256};
 
 /// The version of the format this crate writes.
 pub const VERSION: u32 = 1;
@@ -64,7 +62,7 @@ pub struct Event {
 /// `SHA-256("cella/event/v1\0" || canonical bytes)`.
 #[must_use]
 pub fn event_hash(canonical: &[u8]) -> Hash {
-    Hash::from_bytes(Sha256::new().chain_update(DOMAIN).chain_update(canonical).finalize().into())
+    sha256(&[DOMAIN, canonical])
 }
 
 // === impl Event ===

@@ -2,9 +2,7 @@
 
 use std::fmt;
 
-use sha2::{Digest as _, Sha256};
-
-use crate::{Hash, RunId};
+use crate::{Hash, RunId, sha256::sha256};
 
 const DOMAIN: &[u8] = b"cella/idempotency/v1\0";
 
@@ -19,13 +17,16 @@ impl IdempotencyKey {
     #[must_use]
     pub fn derive(run: Option<&RunId>, step: &str, arguments: &Hash) -> Self {
         let run = run.map_or("", RunId::as_str);
-        let mut hasher = Sha256::new().chain_update(DOMAIN);
-        for text in [run, step] {
-            hasher.update(u32::try_from(text.len()).unwrap_or(u32::MAX).to_be_bytes());
-            hasher.update(text);
-        }
-        hasher.update(arguments.as_bytes());
-        Self(Hash::from_bytes(hasher.finalize().into()))
+        let length = |text: &str| u32::try_from(text.len()).unwrap_or(u32::MAX).to_be_bytes();
+        let (run_length, step_length) = (length(run), length(step));
+        Self(sha256(&[
+            DOMAIN,
+            &run_length,
+            run.as_bytes(),
+            &step_length,
+            step.as_bytes(),
+            arguments.as_bytes(),
+        ]))
     }
 
     /// The 32 bytes.

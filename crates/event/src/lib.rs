@@ -14,6 +14,7 @@ mod key;
 mod kind;
 mod names;
 mod payload;
+mod sha256;
 mod value;
 mod verifier;
 

@@ -3,9 +3,7 @@
 //! A plain digest of `{"id":7}` is guessed in a microsecond from a published event; sixteen random bytes in front make
 //! it a commitment that hides. Salt and bytes stand beside the event, where they can be deleted: the digest stays.
 
-use sha2::{Digest as _, Sha256};
-
-use crate::{Hash, Key};
+use crate::{Hash, Key, sha256::sha256};
 
 /// Length of a salt, in bytes: 128 bits, which nobody guesses.
 pub const SALT_BYTES: usize = 16;
@@ -43,8 +41,7 @@ pub enum Kept {
 /// `SHA-256("cella/payload/v1\0" || salt || bytes)`.
 #[must_use]
 pub fn payload_digest(salt: &Salt, bytes: &[u8]) -> Hash {
-    let hasher = Sha256::new().chain_update(DOMAIN).chain_update(salt).chain_update(bytes);
-    Hash::from_bytes(hasher.finalize().into())
+    sha256(&[DOMAIN, salt, bytes])
 }
 
 impl Kept {
