@@ -110,7 +110,7 @@ impl<S: Service> Doors<S> {
     /// # Errors
     /// When the listener is broken; running out of descriptors is waited out.
     pub async fn serve_tcp(&self, listener: TcpListener) -> io::Result<()> {
-        accept::tcp(&self.shared, &listener).await
+        accept::serve(&self.shared, &listener).await
     }
 
     /// Serves a bound unix socket until the doors are drained. The service learns the peer's credentials.
@@ -118,7 +118,7 @@ impl<S: Service> Doors<S> {
     /// # Errors
     /// When the listener is broken; running out of descriptors is waited out.
     pub async fn serve_unix(&self, listener: UnixListener) -> io::Result<()> {
-        accept::unix(&self.shared, &listener).await
+        accept::serve(&self.shared, &listener).await
     }
 
     /// Serves one client on a pipe, both eras, until it closes its end or the doors are drained.

@@ -7,7 +7,7 @@ use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::{TcpListener, UnixListener},
+    net::{TcpListener, TcpStream, UnixListener, UnixStream},
     sync::Semaphore,
     time::Instant,
 };
@@ -31,39 +31,44 @@ pub(super) struct Connection<S> {
     pub(super) vital: Arc<Vital>,
 }
 
-pub(super) async fn tcp<S: Service>(shared: &Arc<Shared<S>>, listener: &TcpListener) -> io::Result<()> {
-    serve(shared, async || {
-        let (stream, address) = listener.accept().await?;
+/// Where connections come from.
+pub(super) trait Entrance: Send + Sync {
+    type Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static;
+
+    /// The next connection.
+    fn accept(&self) -> impl Future<Output = io::Result<(Self::Stream, Peer)>> + Send;
+}
+
+impl Entrance for TcpListener {
+    type Stream = TcpStream;
+
+    async fn accept(&self) -> io::Result<(TcpStream, Peer)> {
+        let (stream, address) = Self::accept(self).await?;
         // an answer is several small writes where it streams; Nagle would hold each for 40 ms
         stream.set_nodelay(true)?;
         Ok((stream, Peer::Tcp(address)))
-    })
-    .await
+    }
 }
 
-pub(super) async fn unix<S: Service>(shared: &Arc<Shared<S>>, listener: &UnixListener) -> io::Result<()> {
-    serve(shared, async || {
-        let (stream, _) = listener.accept().await?;
+impl Entrance for UnixListener {
+    type Stream = UnixStream;
+
+    async fn accept(&self) -> io::Result<(UnixStream, Peer)> {
+        let (stream, _) = Self::accept(self).await?;
         let credentials = stream.peer_cred()?;
         Ok((stream, Peer::Unix { pid: credentials.pid(), uid: credentials.uid() }))
-    })
-    .await
+    }
 }
 
 /// Accepts until the doors drain. Each listener has its own cap, so that a crowd at one does not close the other.
-async fn serve<S, T, F>(shared: &Arc<Shared<S>>, mut accept: F) -> io::Result<()>
-where
-    S: Service,
-    T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    F: AsyncFnMut() -> io::Result<(T, Peer)>,
-{
+pub(super) async fn serve<S: Service, E: Entrance>(shared: &Arc<Shared<S>>, entrance: &E) -> io::Result<()> {
     let room = Arc::new(Semaphore::new(shared.limits.connections));
     let mut draining = pin!(shared.reached(Phase::Draining));
     let mut sweep = pin!(shared.sweep());
     loop {
         let next = async {
             let place = room.clone().acquire_owned().await.map_err(io::Error::other)?;
-            accept().await.map(|(stream, peer)| (stream, peer, place))
+            entrance.accept().await.map(|(stream, peer)| (stream, peer, place))
         };
         let accepted = tokio::select! {
             biased;

@@ -225,12 +225,14 @@ async fn answer<S: Service>(
     let run = Run::start(shared, session, caller, request, body, progress);
     let mut run = Attended { run: Some(run), within: shared.limits.resume_within };
     let first = run.first_word(shared.limits.stream_after, asked.accept.stream).await;
-    match first {
+    // from here on the call is over or has a stream: nothing is left to go on unattended
+    let run = run.run.take();
+    let first = match first {
         Some(Said::Final(message)) => return whole(asked, &message),
         // an answer would be ignored, and a stream that ends says as much
         Some(Said::Nothing) => return reply::empty(StatusCode::ACCEPTED),
-        Some(Said::More(_)) | None => {}
-    }
+        more => more,
+    };
     let (Some(feed), Some(counted)) = (session.open_stream(), shared.streams.enter(STREAMS_MAX)) else {
         return too_many().response(None);
     };
@@ -239,7 +241,7 @@ async fn answer<S: Service>(
     }
     let reader = feed.attach(None, Some(shared.limits.keep_alive));
     let within = shared.limits.resume_within;
-    let Some(run) = run.run.take() else { return reply::empty(StatusCode::ACCEPTED) };
+    let Some(run) = run else { return reply::empty(StatusCode::ACCEPTED) };
     shared.spawn(counted, async move {
         tokio::select! {
             () = run.into_feed(first, &feed) => {}

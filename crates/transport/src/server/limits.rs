@@ -93,6 +93,9 @@ pub const CALLS_PER_SESSION_MAX: usize = 256;
 pub const WATCHED_MAX: usize = 1024;
 /// `subscriptions/listen` and other long streams open at once, in total. Bounds memory; past it a request gets CE3067.
 pub const STREAMS_MAX: usize = 4096;
+/// Time for requests on a pipe to end after the client closed its end. Clients that close their end are mostly gone, so
+/// what they left must not run on; scripts that pipe requests in wait for the answers.
+pub const LINGER: Duration = Duration::from_secs(5);
 /// How often parked calls and sessions are looked at for their ages.
 pub const SWEEP: Duration = Duration::from_secs(5);
 
@@ -135,6 +138,8 @@ pub struct Limits {
     pub session_idle_sealed: Duration,
     /// See [`SESSION_IDLE_PLAIN`].
     pub session_idle_plain: Duration,
+    /// See [`LINGER`].
+    pub linger: Duration,
     /// See [`SWEEP`].
     pub sweep: Duration,
 }
@@ -160,6 +165,7 @@ impl Default for Limits {
             sessions: SESSIONS_MAX,
             session_idle_sealed: SESSION_IDLE_SEALED,
             session_idle_plain: SESSION_IDLE_PLAIN,
+            linger: LINGER,
             sweep: SWEEP,
         }
     }

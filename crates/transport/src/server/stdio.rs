@@ -24,10 +24,6 @@ use crate::{
     stdio::{Frame, Lines},
 };
 
-/// Time for requests in progress to end after the client closed its end. Clients that close their end are mostly gone;
-/// scripts that pipe requests in wait for the answers.
-const LINGER: Duration = Duration::from_secs(5);
-
 /// Serves one client until it closes its end or the doors are closed.
 pub(super) async fn serve<S, R, W>(
     shared: &Arc<Shared<S>>,
@@ -50,7 +46,7 @@ where
         tokio::select! {
             read = &mut reading => {
                 // the client may still wait for answers
-                let _cut = tokio::time::timeout(LINGER, session.quiet()).await.is_err();
+                let _cut = tokio::time::timeout(shared.limits.linger, session.quiet()).await.is_err();
                 read
             }
             // the client does not read any more

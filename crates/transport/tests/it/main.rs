@@ -1,1 +1,3 @@
 //! Integration tests of both sides, one binary.
+
+mod server;

@@ -108,7 +108,10 @@ pub(in super::super) fn listen<S: Service>(
             () = feed.ended() => {}
             () = shared_.reached(Phase::Draining) => {}
         }
-        feed.end();
+        // a pipe has more to say than changes
+        if session.pipe.is_none() {
+            feed.end();
+        }
         session.ear.open.store(false, Release);
     });
 }

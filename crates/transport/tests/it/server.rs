@@ -1,0 +1,12 @@
+//! Doors over a scripted service, driven by raw bytes: what an agent would see, and nothing else.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod bounds;
+mod legacy;
+mod modern;
+mod parking;
+mod pipe;
+mod refusals;
+mod scripted;
+mod wire;
