@@ -27,19 +27,22 @@ const HASH_LEN: usize = 8;
 const SHORT_SERVER_MIN: usize = 16;
 const BASE32: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 
+/// Server and own name.
+pub type Owned = (Box<str>, Box<str>);
+
 /// Two items that would get the same name. Neither is offered: which one a call would reach must not hang on an order.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Collision {
     /// The name both would have.
     pub exposed: Box<str>,
     /// Server and own name of each side, sorted.
-    pub sides: Vec<(Box<str>, Box<str>)>,
+    pub sides: Vec<Owned>,
 }
 
 /// Names of one list in both directions.
 #[derive(Clone, Debug, Default)]
 pub struct NameTable {
-    owners: HashMap<Box<str>, (Box<str>, Box<str>)>,
+    owners: HashMap<Box<str>, Owned>,
 }
 
 // === impl NameTable ===
@@ -52,7 +55,7 @@ impl NameTable {
     pub fn build<'a>(
         entries: impl IntoIterator<Item = (Box<str>, &'a str, &'a str)>,
     ) -> (Self, Vec<Collision>) {
-        let mut claims: HashMap<Box<str>, Vec<(Box<str>, Box<str>)>> = HashMap::new();
+        let mut claims: HashMap<Box<str>, Vec<Owned>> = HashMap::new();
         for (exposed, server, own) in entries {
             let sides = claims.entry(exposed).or_default();
             if !sides.iter().any(|(s, o)| &**s == server && &**o == own) {

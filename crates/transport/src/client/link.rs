@@ -1,11 +1,12 @@
 //! A connection to one server, in whatever era it speaks.
 
 use std::{
+    collections::HashMap,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use cella_mcp::{Era, ListKind, LogLevel, Revision, ServerFacts, legacy};
+use cella_mcp::{Era, HeaderParams, ListKind, LogLevel, Revision, ServerFacts, legacy};
 use tokio::sync::mpsc;
 
 use super::{
@@ -81,7 +82,20 @@ impl Link {
     /// Dropping this future, or the exchange, cancels the call at the server. It ends by itself within the deadlines of
     /// the options. Failures are those of [`crate::Failure`]; a fault says whether the server may have acted.
     pub async fn call(&self, call: Call) -> Exchange {
-        self.inner.carrier.call(&call).await
+        self.perform(&call).await
+    }
+
+    /// Like [`Link::call`], for an owner who may have to perform the call once more elsewhere.
+    pub async fn perform(&self, call: &Call) -> Exchange {
+        self.inner.carrier.call(call).await
+    }
+
+    /// Told which parameters of which tools are mirrored into headers, by an owner who reads the tool list himself, page
+    /// by page. [`Link::list`] does it by itself.
+    pub fn learn_header_params(&self, tools: HashMap<Box<str>, Arc<HeaderParams>>) {
+        if let Carrier::Http(link) = &self.inner.carrier {
+            link.learn_header_params(tools);
+        }
     }
 
     /// Reads a whole list. A list that the server does not offer is empty.
