@@ -76,7 +76,7 @@ impl Catalog {
         };
         call.scope = Scope::Server((*route.server).into());
         call.params = route.params;
-        let exchange = self.pool.call(&server, route.run.as_ref(), call).await;
+        let exchange = self.pool.call(&server, route.run.as_ref(), &call).await;
         if !route.renamed {
             return exchange;
         }

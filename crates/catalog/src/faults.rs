@@ -118,6 +118,11 @@ pub(crate) fn silent(server: &str, after: Duration) -> Fault {
 /// Longest name for which others are suggested, in bytes: comparing costs length times length.
 const COMPARED_MAX: usize = 256;
 
+pub(crate) fn wants_credentials(server: &str, status: u16) -> Fault {
+    let fix = Some("add credentials for this server to the configuration".into());
+    fault(FaultKind::AuthRequired, "CE2123", format!("{server} wants credentials (HTTP {status})"), fix)
+}
+
 /// Something like `did you mean "a", "b"?`, when something is alike.
 fn did_you_mean<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Option<String> {
     if name.len() > COMPARED_MAX {

@@ -2,7 +2,10 @@
 
 use std::{fmt, future::Future};
 
-use cella_transport::FaultKind;
+use cella_transport::{
+    FaultKind,
+    client::{LinkOptions, Wire},
+};
 
 use crate::{BoxFuture, Connected, InstanceKey, ServerPlan};
 
@@ -55,6 +58,38 @@ pub struct LaunchError {
     pub message: String,
     /// What to do about it.
     pub fix: Option<String>,
+}
+
+/// What stands behind a remote server: no process of this machine.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoProcess;
+
+// === impl Launched ===
+
+impl Launched {
+    /// An instance that is reached over `wire`, and the process behind it.
+    #[must_use]
+    pub fn over(wire: Wire, options: LinkOptions, guard: Box<dyn Instance>) -> Self {
+        Self { connect: Box::pin(Connected::open(wire, options)), guard }
+    }
+}
+
+impl Instance for NoProcess {
+    fn stop(self: Box<Self>) -> BoxFuture<'static, Option<String>> {
+        Box::pin(async { None })
+    }
+
+    fn pid(&self) -> Option<u32> {
+        None
+    }
+
+    fn stderr_tail(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn exit(&self) -> Option<String> {
+        None
+    }
 }
 
 impl fmt::Debug for Launched {

@@ -27,7 +27,7 @@ mod view;
 
 pub use backoff::{Backoff, CRASH_LOOP_AFTER, HEALTHY_AFTER};
 pub use catalog::{Catalog, Resolved, Route, RouteTarget, STATUS_URI, ToolDefinition};
-pub use launch::{Instance, Launch, LaunchError, Launched};
+pub use launch::{Instance, Launch, LaunchError, Launched, NoProcess};
 pub use list::{ITEMS_MAX, Item, LeftOut, Page, ServerList};
 pub use options::Options;
 pub use plan::{
@@ -35,5 +35,5 @@ pub use plan::{
 };
 pub use status::{Missing, Problem, ServerStatus, Stage, Status};
 pub use store::{ENTRY_BYTES_MAX, ListKey, ListStore};
-pub use upstream::{BoxFuture, Connected, Upstream, UpstreamEvent};
+pub use upstream::{BoxFuture, Connected, Upstream};
 pub use view::{View, ViewError};

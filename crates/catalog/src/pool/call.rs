@@ -24,28 +24,35 @@ impl Pool {
         self: &Arc<Self>,
         server: &Arc<Server>,
         run: Option<&Arc<str>>,
-        call: Call,
+        call: &Call,
     ) -> Exchange {
         let place = match server.place().await {
             Ok(place) => place,
             Err(fault) => return Exchange::fault(fault),
         };
         let key = InstanceKey::of(server.isolation(), &call.caller, run);
-        let entered = match self.enter(server, &key).await {
-            Ok(entered) => entered,
-            Err(fault) => return Exchange::fault(fault),
-        };
-        let exchange = entered.upstream.call(call).await;
-        server.invoked();
-        let answered = exchange.peek_ready().map(|answer| !matches!(answer.outcome, Err(Failure::Fault(_))));
-        match answered {
-            Some(good) => {
-                if good {
-                    entered.slot.mark_answered();
+        let mut again = true;
+        loop {
+            let entered = match self.enter(server, &key).await {
+                Ok(entered) => entered,
+                Err(fault) => return Exchange::fault(fault),
+            };
+            let exchange = entered.upstream.call(call).await;
+            server.invoked();
+            match exchange.peek_ready().map(|answer| &answer.outcome) {
+                // the instance ended between being found and being asked, and has not seen the call
+                Some(Err(Failure::Fault(fault)))
+                    if again && !fault.in_doubt && entered.upstream.is_closed() =>
+                {
+                    again = false;
                 }
-                exchange
+                Some(Err(Failure::Fault(_))) => return exchange,
+                Some(Ok(_) | Err(Failure::Peer(_))) => {
+                    entered.slot.mark_answered();
+                    return exchange;
+                }
+                None => return exchange.holding(Box::new((entered, place))),
             }
-            None => exchange.holding(Box::new((entered, place))),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use cella_mcp::{ListKind, ListPage, codes, with_cursor};
+use cella_mcp::{ListKind, ListPage, Object, RpcError, codes, member, own_client_capabilities, with_cursor};
 use cella_transport::{Answer, Call, Caller, Failure, Fault, Scope, Step};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
@@ -16,6 +16,9 @@ use crate::{InstanceKey, Problem, ServerList, Upstream, faults, kind::change_of}
 
 /// Most pages of one list that are fetched. Stops a server that always gives a next cursor.
 pub(crate) const PAGES_MAX: usize = 500;
+/// Most bytes of one list, after which no further page is fetched. Stops a server from filling memory; its list counts as
+/// not given.
+pub(crate) const LIST_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Longest time for all pages of one list.
 const LIST_TIME_MAX: Duration = Duration::from_secs(60);
 
@@ -107,6 +110,14 @@ impl Pool {
     /// An instance has just connected: asks for every list that it may have changed.
     pub(super) fn learn(self: &Arc<Self>, server: &Arc<Server>, slot: &Slot) {
         let Some(upstream) = slot.upstream() else { return };
+        let (known, live) = server.list(ListKind::Tools);
+        if let Known::Yes(tools) = &known {
+            upstream.learn(tools);
+        }
+        if slot.key != InstanceKey::Shared && live {
+            // instances of one server list the same; what changes, the server tells
+            return;
+        }
         let facts = upstream.facts();
         for kind in ListKind::ALL {
             if offers(&facts, kind) {
@@ -149,8 +160,14 @@ impl Pool {
             return Err(faults::no_list(server.name(), kind.method(), "it is not running"));
         };
         let page_time = self.options.list_timeout;
-        let all = timeout(LIST_TIME_MAX, fetch_pages(&*entered.upstream, server.name(), kind, page_time));
-        all.await.unwrap_or_else(|_| Err(faults::list_timed_out(server.name(), kind.method(), LIST_TIME_MAX)))
+        let fetched = timeout(LIST_TIME_MAX, fetch_pages(&*entered.upstream, server.name(), kind, page_time));
+        let fetched = fetched.await;
+        let fetched = fetched
+            .unwrap_or_else(|_| Err(faults::list_timed_out(server.name(), kind.method(), LIST_TIME_MAX)));
+        if let (ListKind::Tools, Ok(Known::Yes(list))) = (kind, &fetched) {
+            server.teach(list);
+        }
+        fetched
     }
 
     /// Takes the outcome of a fetch and tells whom it concerns.
@@ -191,6 +208,14 @@ impl Pool {
     }
 }
 
+impl Server {
+    /// Every instance is told which tools there are.
+    fn teach(&self, tools: &ServerList) {
+        let upstreams: Vec<_> = self.lock().slots.values().filter_map(|slot| slot.upstream()).collect();
+        upstreams.iter().for_each(|upstream| upstream.learn(tools));
+    }
+}
+
 /// A fetch in progress; ends also when its task panics.
 struct Fetching {
     server: Arc<Server>,
@@ -208,7 +233,7 @@ impl Drop for Fetching {
 
 /// True when the server says that it tells of changes of the list.
 fn announces(capabilities: &serde_json::value::RawValue, kind: ListKind) -> bool {
-    let of_kind = cella_mcp::member(capabilities, kind.capability()).and_then(cella_mcp::Object::parse);
+    let of_kind = member(capabilities, kind.capability()).and_then(Object::parse);
     of_kind.and_then(|o| o.get_bool("listChanged")).unwrap_or(false)
 }
 
@@ -218,11 +243,15 @@ async fn fetch_pages(
     kind: ListKind,
     page_time: Duration,
 ) -> Result<Known, Fault> {
-    let caller = Arc::new(Caller::cella());
+    let caller = Arc::new(Caller { capabilities: own_client_capabilities(), ..Caller::cella() });
     let garbage = |why: &str| faults::no_list(server, kind.method(), why);
     let mut pages = Vec::new();
     let mut cursor: Option<Box<str>> = None;
+    let mut bytes = 0;
     while pages.len() < PAGES_MAX {
+        if bytes > LIST_BYTES_MAX {
+            return Err(garbage("it is larger than Cella keeps"));
+        }
         let call = Call {
             scope: Scope::Server(server.into()),
             method: kind.method().into(),
@@ -230,7 +259,7 @@ async fn fetch_pages(
             caller: caller.clone(),
             param_headers: Vec::new(),
         };
-        let answer = timeout(page_time, finish(upstream, call)).await;
+        let answer = timeout(page_time, finish(upstream, &call)).await;
         let answer = answer.map_err(|_| faults::list_timed_out(server, kind.method(), page_time))?;
         let result = match answer.outcome {
             Ok(result) => result,
@@ -241,6 +270,7 @@ async fn fetch_pages(
             Err(Failure::Fault(fault)) => return Err(fault),
         };
         let page = ListPage::parse(kind, &result).map_err(|e| garbage(&e.to_string()))?;
+        bytes += result.get().len();
         let next = page.next_cursor.filter(|next| cursor.as_ref() != Some(next));
         pages.push((cursor, result, answer.era));
         cursor = next;
@@ -252,14 +282,14 @@ async fn fetch_pages(
 }
 
 /// Performs a call of our own: nobody is there to hear progress or to answer questions.
-async fn finish(upstream: &dyn Upstream, call: Call) -> Answer {
+async fn finish(upstream: &dyn Upstream, call: &Call) -> Answer {
     let mut exchange = upstream.call(call).await;
     loop {
         match exchange.next().await {
             Step::Done(answer) => return answer,
             Step::Notify(_) => {}
             Step::Ask(ask) => {
-                let refusal = cella_mcp::RpcError {
+                let refusal = RpcError {
                     code: codes::METHOD_NOT_FOUND,
                     message: "Cella asks on its own account; there is no user to ask".into(),
                     data: None,

@@ -2,7 +2,7 @@
 
 use std::{future::pending, sync::Arc, time::Duration};
 
-use cella_transport::{Change, Fault, FaultKind};
+use cella_transport::{Change, Fault, client::LinkEvent};
 use tokio::{
     sync::mpsc,
     time::{Instant, sleep_until, timeout},
@@ -13,9 +13,7 @@ use super::{
     server::End,
     slot::{Phase, Slot},
 };
-use crate::{
-    BoxFuture, Connected, InstanceKey, LaunchError, Upstream, UpstreamEvent, faults, kind::changed_by,
-};
+use crate::{BoxFuture, Connected, InstanceKey, LaunchError, Upstream, faults, kind::changed_by};
 
 /// An instance of one client that nobody used for so long is stopped: the stateless wire does not say that a client left.
 const CLIENT_IDLE_STOP: Duration = Duration::from_secs(300);
@@ -77,7 +75,7 @@ impl Pool {
         server: &Arc<Server>,
         slot: &Arc<Slot>,
         upstream: &Arc<dyn Upstream>,
-        mut events: mpsc::Receiver<UpstreamEvent>,
+        mut events: mpsc::Receiver<LinkEvent>,
     ) -> End {
         slot.mark_used();
         self.learn(server, slot);
@@ -91,7 +89,7 @@ impl Pool {
             tokio::select! {
                 event = events.recv() => {
                     heard = Instant::now();
-                    match self.heard(server, event) {
+                    match self.heard(server, slot, event) {
                         Some(end) => return end,
                         None => continue,
                     }
@@ -118,32 +116,48 @@ impl Pool {
     }
 
     /// One event; `Some` when it was the last.
-    fn heard(self: &Arc<Self>, server: &Arc<Server>, event: Option<UpstreamEvent>) -> Option<End> {
+    fn heard(
+        self: &Arc<Self>,
+        server: &Arc<Server>,
+        slot: &Arc<Slot>,
+        event: Option<LinkEvent>,
+    ) -> Option<End> {
         match event {
-            Some(UpstreamEvent::Changed(Change::Updated { uri, params })) => {
+            Some(LinkEvent::ToolsChanged) => self.refetch(server, &Change::Tools),
+            Some(LinkEvent::PromptsChanged) => self.refetch(server, &Change::Prompts),
+            Some(LinkEvent::ResourcesChanged) => self.refetch(server, &Change::Resources),
+            Some(LinkEvent::ResourceUpdated { uri, params }) => {
                 self.bus.updated(&self.plan(), server.name(), &uri, params.as_ref());
             }
-            Some(UpstreamEvent::Changed(change)) => {
-                changed_by(&change).iter().for_each(|kind| self.fetch(server, *kind));
-            }
-            Some(UpstreamEvent::Ambiguous) => {
-                tracing::warn!(
-                    server = server.name(),
-                    "asked without saying for which client; isolating clients"
-                );
+            Some(LinkEvent::Ambiguous { method }) => {
+                tracing::warn!(server = server.name(), %method, "asked without saying for which client");
                 server.isolate();
                 self.touch();
             }
-            Some(UpstreamEvent::Closed { reason, garbage }) => {
-                let mut fault = faults::crashed(server.name(), &reason);
-                if garbage {
-                    fault.kind = FaultKind::Garbage;
+            Some(LinkEvent::AuthRequired(challenge)) => {
+                server.wants_credentials(faults::wants_credentials(server.name(), challenge.status));
+                self.touch();
+            }
+            Some(LinkEvent::Renegotiated) => {
+                if let Some(upstream) = slot.upstream() {
+                    server.renegotiated(upstream.facts());
+                    self.learn(server, slot);
+                    self.touch();
                 }
+            }
+            Some(LinkEvent::Closed(error)) => {
+                let mut fault = Fault::from(error);
+                fault.message = format!("{}: {}", server.name(), fault.message);
                 return Some(End::Gone(fault));
             }
             None => return Some(End::Gone(faults::crashed(server.name(), "the connection was lost"))),
+            Some(other) => tracing::debug!(server = server.name(), ?other, "not for anybody"),
         }
         None
+    }
+
+    fn refetch(self: &Arc<Self>, server: &Arc<Server>, change: &Change) {
+        changed_by(change).iter().for_each(|kind| self.fetch(server, *kind));
     }
 
     /// Stops the process, if any, and says how it ended.

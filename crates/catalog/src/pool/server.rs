@@ -266,6 +266,20 @@ impl Server {
         self.notify();
     }
 
+    /// It was negotiated with anew: it may be another server than before.
+    pub(super) fn renegotiated(&self, facts: Arc<ServerFacts>) {
+        let mut state = self.lock();
+        state.facts = Some(facts);
+        state.unsaved = true;
+    }
+
+    /// It wants credentials that it did not want before.
+    pub(super) fn wants_credentials(&self, fault: Fault) {
+        let mut state = self.lock();
+        state.last_error = Some(Problem::of(&fault));
+        state.set_status(Status::AuthRequired);
+    }
+
     /// Each client gets an instance of its own from now on.
     pub(super) fn isolate(&self) {
         let mut state = self.lock();
@@ -361,7 +375,8 @@ impl Server {
         let count = |kind| state.lists.of(kind).count();
         let mut pids: Vec<u32> = slots.iter().filter_map(|s| s.ask_guard(|g| g.pid()).flatten()).collect();
         pids.sort_unstable();
-        let newest = state.facts.as_ref().and_then(|f| f.revisions.iter().max());
+        let spoken = slots.iter().find_map(|s| s.upstream()).map(|u| u.revision());
+        let newest = spoken.or_else(|| state.facts.as_ref().and_then(|f| f.revisions.iter().max().copied()));
         let left_out =
             state.lists.iter().filter_map(ListState::list).flat_map(|l| l.left_out.iter().cloned());
         ServerStatus {

@@ -66,7 +66,7 @@ impl Slot {
 
     pub(crate) fn upstream(&self) -> Option<Arc<dyn Upstream>> {
         match &*self.phase.borrow() {
-            Phase::Ready(upstream) if !self.is_stopping() => Some(upstream.clone()),
+            Phase::Ready(upstream) if !self.is_stopping() && !upstream.is_closed() => Some(upstream.clone()),
             _ => None,
         }
     }

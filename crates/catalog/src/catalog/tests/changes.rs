@@ -2,11 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use cella_transport::{Change, Interest, Scope, Watch};
+use cella_transport::{Change, Interest, Scope, Watch, client::LinkEvent};
 use tokio::time::{sleep, timeout};
 
 use super::fake::{FakeServer, World, client, options, plan, plans};
-use crate::UpstreamEvent;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -24,10 +23,10 @@ async fn a_changed_list_is_told_within_a_second_and_an_unchanged_one_is_not() {
     world.tools().await;
     let mut watch = world.catalog.watch(&Scope::All, &client("ann"), &lists());
     assert!(watch.granted.tools && watch.granted.prompts && watch.granted.resources);
-    world.server("a").say(|| UpstreamEvent::Changed(Change::Tools)).await;
+    world.server("a").say(|| LinkEvent::ToolsChanged).await;
     assert!(next(&mut watch).await.is_none(), "it says so, but nothing has changed");
     world.server("a").set_tools(&["t", "u"]);
-    world.server("a").say(|| UpstreamEvent::Changed(Change::Tools)).await;
+    world.server("a").say(|| LinkEvent::ToolsChanged).await;
     assert!(matches!(next(&mut watch).await, Some(Change::Tools)));
     assert_eq!(world.tools().await, ["a__t", "a__u"]);
     assert!(next(&mut watch).await.is_none());
@@ -74,8 +73,8 @@ async fn a_new_plan_is_told_to_everybody() {
     world.finish().await;
 }
 
-fn update(uri: &str) -> UpstreamEvent {
-    UpstreamEvent::Changed(Change::Updated { uri: uri.into(), params: None })
+fn update(uri: &str) -> LinkEvent {
+    LinkEvent::ResourceUpdated { uri: uri.into(), params: None }
 }
 
 #[tokio::test(start_paused = true)]

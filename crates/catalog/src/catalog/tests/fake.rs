@@ -11,12 +11,15 @@ use std::{
 };
 
 use cella_mcp::{Era, ListPage, Raw, Revision, ServerFacts, call_target, cursor, raw_json};
-use cella_transport::{Answer, Call, Caller, Exchange, Failure, Fault, FaultKind, Scope, Step};
+use cella_transport::{
+    Answer, Call, Caller, Exchange, Failure, Fault, FaultKind, Scope, Step,
+    client::{LinkError, LinkEvent},
+};
 use tokio::{sync::mpsc, time::sleep};
 
 use crate::{
     BoxFuture, Catalog, CatalogPlan, Connected, Instance, InstanceKey, Launch, LaunchError, Launched,
-    ListKey, ListStore, Options, Resolved, ServerPlan, ServerStatus, Upstream, UpstreamEvent, View,
+    ListKey, ListStore, Options, Resolved, ServerList, ServerPlan, ServerStatus, Upstream, View,
 };
 use cella_mcp::ListKind;
 
@@ -54,7 +57,7 @@ pub(super) struct FakeServer {
     pub(super) fetches: AtomicUsize,
     pub(super) seen: Mutex<Vec<(InstanceKey, Call)>>,
     pub(super) subscribed: Mutex<Vec<Vec<String>>>,
-    events: Mutex<Vec<mpsc::Sender<UpstreamEvent>>>,
+    events: Mutex<Vec<mpsc::Sender<LinkEvent>>>,
 }
 
 impl Default for FakeServer {
@@ -104,7 +107,7 @@ impl FakeServer {
     }
 
     /// Every instance says this.
-    pub(super) async fn say(&self, event: impl Fn() -> UpstreamEvent) {
+    pub(super) async fn say(&self, event: impl Fn() -> LinkEvent) {
         let senders = self.events.lock().unwrap().clone();
         for sender in senders {
             let _gone = sender.send(event()).await.is_err();
@@ -113,7 +116,7 @@ impl FakeServer {
 
     /// Ends every instance.
     pub(super) async fn kill(&self) {
-        self.say(|| UpstreamEvent::Closed { reason: "killed by signal 9".into(), garbage: false }).await;
+        self.say(|| LinkEvent::Closed(LinkError::Closed { why: "killed by signal 9".into() })).await;
     }
 
     pub(super) fn launches(&self) -> usize {
@@ -150,11 +153,11 @@ struct FakeInstance {
     server: Arc<FakeServer>,
     key: InstanceKey,
     dead: AtomicBool,
-    events: mpsc::Sender<UpstreamEvent>,
+    events: mpsc::Sender<LinkEvent>,
 }
 
 impl Upstream for FakeInstance {
-    fn call(&self, call: Call) -> BoxFuture<'_, Exchange> {
+    fn call<'a>(&'a self, call: &'a Call) -> BoxFuture<'a, Exchange> {
         Box::pin(async move {
             let is_list = call.method.ends_with("/list");
             if is_list {
@@ -167,11 +170,11 @@ impl Upstream for FakeInstance {
                 Flaw::HangsAtCalls if !is_list => pending().await,
                 Flaw::DiesAtCalls if !is_list => {
                     self.dead.store(true, Ordering::SeqCst);
-                    let closed = UpstreamEvent::Closed { reason: "it died".into(), garbage: false };
+                    let closed = LinkEvent::Closed(LinkError::Closed { why: "it died".into() });
                     self.events.send(closed).await.unwrap();
                     Exchange::fault(died())
                 }
-                _ => Exchange::ready(Answer { era: era(), outcome: self.server.answer(&call) }),
+                _ => Exchange::ready(Answer { era: era(), outcome: self.server.answer(call) }),
             }
         })
     }
@@ -180,6 +183,16 @@ impl Upstream for FakeInstance {
         let capabilities = raw_json(self.server.capabilities.lock().unwrap().clone()).unwrap();
         let revisions = Revision::ALL.to_vec();
         Arc::new(ServerFacts { revisions, capabilities, info: None, instructions: Some("Be brief.".into()) })
+    }
+
+    fn revision(&self) -> Revision {
+        Revision::ALL[4]
+    }
+
+    fn learn(&self, _tools: &ServerList) {}
+
+    fn is_closed(&self) -> bool {
+        self.dead.load(Ordering::SeqCst)
     }
 
     fn subscribe(&self, uris: Vec<Box<str>>) -> BoxFuture<'_, ()> {

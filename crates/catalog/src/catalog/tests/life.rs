@@ -4,11 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use cella_contract::Isolation;
 use cella_mcp::ListKind;
-use cella_transport::Scope;
+use cella_transport::{Scope, client::LinkEvent};
 use tokio::time::{Instant, advance, sleep, timeout};
 
 use super::fake::{FakeServer, Flaw, World, code, options, plan, plans};
-use crate::{Options, Stage, Status, UpstreamEvent};
+use crate::{Options, Stage, Status};
 
 const SHORT: Duration = Duration::from_millis(300);
 
@@ -238,7 +238,7 @@ async fn each_client_has_an_instance_of_its_own_when_the_contract_says_so_and_ne
 async fn a_server_that_mixes_up_its_clients_gets_one_instance_for_each() {
     let world = World::new(&[("a", FakeServer::with_tools(&["t"]))]);
     world.call("a__t").await.unwrap();
-    world.server("a").say(|| UpstreamEvent::Ambiguous).await;
+    world.server("a").say(|| LinkEvent::Ambiguous { method: "roots/list".into() }).await;
     sleep(SHORT).await;
     world.ask_as("ann", Scope::All, "tools/call", r#"{"name":"a__t"}"#).await.unwrap();
     world.ask_as("bob", Scope::All, "tools/call", r#"{"name":"a__t"}"#).await.unwrap();
