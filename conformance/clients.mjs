@@ -7,7 +7,7 @@ import { model } from './clients/model.mjs';
 import { SDKS } from './clients/sdks.mjs';
 import { Node, reference, referenceStdio } from './lib/cella.mjs';
 import { connect } from './lib/mcp.mjs';
-import { contains, ensure, failed, finish, skipped, test } from './lib/report.mjs';
+import { contains, ensure, failed, finish, skipped, step, test } from './lib/report.mjs';
 
 /** Starting an agent takes seconds on two busy cores. */
 const CLIENT_LIMIT_MS = 90_000;
@@ -71,7 +71,7 @@ if (process.argv.includes('--direct')) {
   await server.stop();
 } else {
   const cella = new Node({ servers: { ref: referenceStdio(), old: referenceStdio(['--era', 'legacy']), new: referenceStdio(['--era', 'modern']) } });
-  if (await test('the node starts', () => cella.start())) {
+  if (await step('the node starts', () => cella.start())) {
     try {
       const { token } = cella, all = await connect(cella.url(), { token });
       const merged = (await all.list('tools')).map((t) => t.name).find((n) => n.startsWith('ref') && n.endsWith('greet')); await all.close();
@@ -81,7 +81,7 @@ if (process.argv.includes('--direct')) {
         'a modern server': { url: cella.url('new'), token, tool: 'greet', name: 'Grace' },
       });
     } catch (error) { failed('clients', error.stack); }
-    await test('the node stops when asked', () => cella.stop());
+    await step('the node stops when asked', () => cella.stop());
   }
 }
 finish();

@@ -4,7 +4,7 @@
 // there is wrong.
 import { Node, reference, referenceStdio } from './lib/cella.mjs';
 import { connect } from './lib/mcp.mjs';
-import { Skip, failed, finish, skipped, test } from './lib/report.mjs';
+import { Skip, failed, finish, skipped, step, test } from './lib/report.mjs';
 import { cancellation } from './own/cancellation.mjs';
 import { changes } from './own/changes.mjs';
 import { commands } from './own/commands.mjs';
@@ -38,13 +38,13 @@ const GROUPS = { fidelity, cancellation, sharing, states, changes, lists, doors,
 
 try {
   const on = await stage();
-  if (direct || await test('the node starts', () => on.cella.start())) {
+  if (direct || await step('the node starts', () => on.cella.start())) {
     for (const [name, group] of Object.entries(GROUPS)) {
       if (process.env.CELLA_TEST_GROUP && process.env.CELLA_TEST_GROUP !== name) continue;
       if (direct && group.needsNode) continue;
       try { await group(on); } catch (error) { if (error instanceof Skip) skipped(name, error.message); else failed(name, error.stack); }
     }
-    if (!direct) await test('the node stops when asked', () => on.stop()); else await on.stop();
+    if (!direct) await step('the node stops when asked', () => on.stop()); else await on.stop();
   }
 } catch (error) { failed('own', error.stack); }
 finish();

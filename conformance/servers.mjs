@@ -6,7 +6,7 @@ import { Node, freePort } from './lib/cella.mjs';
 import { at, read, write } from './lib/exact.mjs';
 import { connect, textOf } from './lib/mcp.mjs';
 import { scratch } from './lib/places.mjs';
-import { Skip, contains, ensure, equal, finish, skipped, test } from './lib/report.mjs';
+import { Skip, contains, ensure, equal, finish, skipped, step, test } from './lib/report.mjs';
 import { until } from './lib/wait.mjs';
 import { SERVERS } from './servers/table.mjs';
 
@@ -92,9 +92,9 @@ if (process.argv.includes('--direct')) {
   for (const entry of entries) await test(`${entry.name}: directly`, async () => { const client = await direct(entry); if (!client) throw new Skip('sse'); const started = Date.now(); contains(textOf(await client.tool(...entry.call)), entry.expect, 'answer'); console.log(`   ${client.constructor.name} call ${Date.now() - started} ms`); await client.close(); }, SLOW_LIMIT_MS);
 } else {
   const cella = new Node({ servers: Object.fromEntries(entries.map(({ name, server }) => [name, server])) });
-  if (await test(`the node starts with ${entries.length} servers`, () => cella.start())) {
+  if (await step(`the node starts with ${entries.length} servers`, () => cella.start())) {
     await all(cella, entries);
-    await test('the node stops when asked', () => cella.stop());
+    await step('the node stops when asked', () => cella.stop());
   }
 }
 for (const { child } of entries) child?.kill();

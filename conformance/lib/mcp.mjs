@@ -40,6 +40,7 @@ class Client {
   async result(method, params, how) {
     const { message } = await this.request(method, params, how);
     if (message.error) throw new RpcError(message.error);
+    if (message.result === undefined) throw new Error(`neither result nor error: ${JSON.stringify(message).slice(0, 300)}`);
     return message.result;
   }
   /** Every page of a list, as values. */

@@ -1,6 +1,6 @@
 // Cella as a server: agents of every revision in front, servers of every era and transport behind.
 import { Node, reference, referenceStdio } from '../lib/cella.mjs';
-import { failed, say, test } from '../lib/report.mjs';
+import { failed, say, step } from '../lib/report.mjs';
 import { LEGACY, MODERN, OLDER, judge, server } from './suite.mjs';
 
 const ERA = { [LEGACY]: 'legacy', [OLDER]: 'legacy', [MODERN]: 'modern' };
@@ -33,13 +33,13 @@ export async function asServer() {
     if (!Object.keys(baseline[revision]).length) failed(`direct ${revision}`, 'the suite reported nothing');
   }
   const cella = new Node({ servers: up.servers });
-  if (await test('the node starts with seven reference servers', () => cella.start())) {
+  if (await step('the node starts with seven reference servers', () => cella.start())) {
     for (const [revision, upstream, pair] of RUNS) {
       const title = `client ${revision} (${ERA[revision]}) -> ${upstream}`;
       if (process.env.CELLA_TEST_ONLY && !title.includes(process.env.CELLA_TEST_ONLY)) continue;
       try { judge(title, pair, baseline[revision], await server(cella.url(upstream), revision, `${upstream}-${revision}`, cella.token)); } catch (error) { failed(title, error.message); }
     }
-    await test('the node stops when asked', () => cella.stop());
+    await step('the node stops when asked', () => cella.stop());
   }
   await up.stop();
 }

@@ -21,7 +21,10 @@ const agent = await connect(cella.url('peer'), { era: 'legacy', token: cella.tok
 const attempt = async (what) => { try { return await what(); } catch (error) { console.error(error.message); return undefined; } };
 
 const tools = (await attempt(() => agent.list('tools'))) ?? [];
-const calls = context.toolCalls ?? tools.map((tool) => ({ name: tool.name, arguments: example(tool.inputSchema) }));
+/** The suite's tool that wants another tool's schema back, to see whether it survived. */
+const ECHO = 'json_schema_echo';
+const other = tools.find((tool) => tool.name !== ECHO)?.inputSchema;
+const calls = context.toolCalls ?? tools.map((tool) => ({ name: tool.name, arguments: tool.name === ECHO ? { schema: other } : example(tool.inputSchema) }));
 for (const call of calls) await attempt(() => agent.tool(call.name, call.arguments));
 for (const prompt of (await attempt(() => agent.list('prompts'))) ?? []) await attempt(() => agent.result('prompts/get', { name: prompt.name, arguments: {} }));
 for (const resource of (await attempt(() => agent.list('resources'))) ?? []) await attempt(() => agent.result('resources/read', { uri: resource.uri }));
