@@ -3,7 +3,7 @@
 use std::{future::Future, net::SocketAddr, sync::Arc};
 
 use bytes::Bytes;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use cella_mcp::{HeaderParams, Raw, ServerFacts};
 
@@ -108,4 +108,7 @@ pub struct Watch {
     pub granted: Interest,
     /// The changes.
     pub changes: mpsc::Receiver<Change>,
+    /// Completes when the servers have been told which resources are watched, or cannot be told soon. A door waits for it
+    /// before it says that the client is subscribed, so that the client misses no update from then on.
+    pub settled: Option<oneshot::Receiver<()>>,
 }

@@ -214,7 +214,7 @@ async fn answer<S: Service>(
     request: Request,
     body: Bytes,
 ) -> Response<Body> {
-    if let Some(outcome) = own(shared, session, &request) {
+    if let Some(outcome) = own(shared, session, &request).await {
         return whole(asked, &Message::Response(Rpc { id: Some(request.id), outcome }));
     }
     let progress = match session.begin(&request.id) {
@@ -262,7 +262,7 @@ async fn serve<S: Service>(
     request: Request,
 ) {
     let id = Some(request.id.clone());
-    let outcome = match own(shared, session, &request) {
+    let outcome = match own(shared, session, &request).await {
         Some(outcome) => outcome,
         None => match session.begin(&request.id) {
             Ok(progress) => {
@@ -299,7 +299,7 @@ pub(super) async fn take<S: Service>(
     let id = Some(request.id.clone());
     let refused = if &*request.method == "initialize" {
         introduce(shared, session, &request)
-    } else if let Some(outcome) = own(shared, session, &request) {
+    } else if let Some(outcome) = own(shared, session, &request).await {
         outcome
     } else if let Some(caller) = session.caller() {
         match (session.begin(&request.id), shared.streams.enter(STREAMS_MAX)) {
@@ -334,7 +334,7 @@ fn introduce<S: Service>(shared: &Shared<S>, session: &Session, request: &Reques
 }
 
 /// What the door itself answers.
-fn own<S: Service>(
+async fn own<S: Service>(
     shared: &Shared<S>,
     session: &Session,
     request: &Request,
@@ -343,12 +343,10 @@ fn own<S: Service>(
     let done = match &*request.method {
         "ping" => Ok(()),
         "logging/setLevel" => legacy::read_level(params).map(|level| session.set_log_level(level.as_str())),
-        "resources/subscribe" => {
-            legacy::read_uri(params).and_then(|uri| ear::subscribe(shared, session, &uri, true))
-        }
-        "resources/unsubscribe" => {
-            legacy::read_uri(params).and_then(|uri| ear::subscribe(shared, session, &uri, false))
-        }
+        method @ ("resources/subscribe" | "resources/unsubscribe") => match legacy::read_uri(params) {
+            Ok(uri) => ear::subscribe(shared, session, &uri, method == "resources/subscribe").await,
+            Err(error) => Err(error),
+        },
         _ => return None,
     };
     Some(done.and_then(|()| {

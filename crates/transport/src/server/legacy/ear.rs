@@ -11,6 +11,8 @@ use std::{
     time::Duration,
 };
 
+use tokio::sync::oneshot;
+
 use cella_mcp::{ListKind, Message, Notification, RpcError, codes, raw_json, raw_string};
 
 use super::{
@@ -46,7 +48,7 @@ pub(in super::super) fn watch_lists<S: Service>(shared: &Shared<S>, session: &Se
 }
 
 /// `resources/subscribe` and `resources/unsubscribe`.
-pub(super) fn subscribe<S: Service>(
+pub(super) async fn subscribe<S: Service>(
     shared: &Shared<S>,
     session: &Session,
     uri: &str,
@@ -68,7 +70,10 @@ pub(super) fn subscribe<S: Service>(
         }
         interest.clone()
     };
-    let granted = renew(shared, session, interest);
+    let (granted, settled) = renew(shared, session, interest);
+    if let Some(settled) = settled.filter(|_| wanted) {
+        let _told_or_given_up = settled.await;
+    }
     if wanted && !granted.uris.iter().any(|u| u == uri) {
         locked(&session.ear.interest).uris.retain(|u| u != uri);
         let message = format!("{uri} cannot be subscribed to");
@@ -78,13 +83,17 @@ pub(super) fn subscribe<S: Service>(
 }
 
 /// Puts a new watch in place of the old one. The old one is read out first, so that nothing falls between.
-fn renew<S: Service>(shared: &Shared<S>, session: &Session, interest: Interest) -> Interest {
-    let Some(caller) = session.caller() else { return Interest::default() };
-    let watch = shared.service.watch(&session.scope, &caller, interest);
-    let granted = watch.granted.clone();
+fn renew<S: Service>(
+    shared: &Shared<S>,
+    session: &Session,
+    interest: Interest,
+) -> (Interest, Option<oneshot::Receiver<()>>) {
+    let Some(caller) = session.caller() else { return (Interest::default(), None) };
+    let mut watch = shared.service.watch(&session.scope, &caller, interest);
+    let (granted, settled) = (watch.granted.clone(), watch.settled.take());
     *locked(&session.ear.waiting) = Some(watch);
     session.ear.renewed.notify_one();
-    granted
+    (granted, settled)
 }
 
 /// Carries changes to a stream, for as long as the session has one. Runs once per session.

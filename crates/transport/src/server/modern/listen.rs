@@ -106,6 +106,9 @@ impl Listen {
     async fn run<S: Service>(mut self, shared: &Shared<S>, feed: &Feed) -> Result<(), Gone> {
         let Interest { tools, prompts, resources, uris } = self.watch.granted.clone();
         let granted = ListenFilter { tools, prompts, resources, uris, task_ids: Vec::new() };
+        if let Some(settled) = self.watch.settled.take() {
+            let _told_or_given_up = settled.await;
+        }
         feed.send(&Message::Notification(modern::acknowledged(&self.id, &granted))).await?;
         let mut draining = std::pin::pin!(shared.reached(Phase::Draining));
         loop {

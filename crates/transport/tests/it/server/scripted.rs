@@ -201,7 +201,7 @@ impl Service for Scripted {
         self.watches.lock().unwrap().push(sender);
         interest.prompts = false;
         interest.uris.retain(|uri| uri.starts_with("test://"));
-        Watch { granted: interest, changes }
+        Watch { granted: interest, changes, settled: None }
     }
 
     async fn other(
