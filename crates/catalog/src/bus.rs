@@ -84,7 +84,7 @@ impl Bus {
         });
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         self.lock().insert(id, watcher.clone());
-        (Watch { granted, changes }, id, async move { watcher.deliver(sender).await })
+        (Watch { granted, changes, settled: None }, id, async move { watcher.deliver(sender).await })
     }
 
     /// Forgets a watch.

@@ -12,10 +12,11 @@ use crate::{Backoff, ListStore};
 /// How the pool behaves. Limits of a single server stand in its [`ServerPlan`](crate::ServerPlan).
 #[derive(Clone)]
 pub struct Options {
-    /// How long a list waits for a server that is starting and whose list is not known, counted from its start. A server
-    /// that failed, or that has had this time already, is not waited for: the list says that it is missing.
+    /// How long the very first list, when nothing is known yet, waits for servers that are starting. A server that failed
+    /// is not waited for: the list says that it is missing.
     pub first_list_wait: Duration,
-    /// How long a list waits for a server whose list has gone stale; after that the stale one is shown.
+    /// How long a list waits for a server whose list has gone stale (then the stale one is shown), or is not known beside
+    /// others that are (then it is missing, which is said, and clients that listen hear when it is there).
     pub refresh_wait: Duration,
     /// A call that meets a pause between restarts waits when the rest of the pause is at most this; else it is told.
     pub pause_wait: Duration,
@@ -39,7 +40,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             first_list_wait: Duration::from_secs(10),
-            refresh_wait: Duration::from_millis(250),
+            refresh_wait: Duration::from_millis(150),
             pause_wait: Duration::from_secs(2),
             list_timeout: Duration::from_secs(15),
             ping_after: Duration::from_secs(60),

@@ -131,7 +131,7 @@ impl Pool {
             .cloned()
             .collect::<Vec<_>>();
         for server in fresh {
-            self.start_for_lists(&server);
+            self.start_for_lists(&server, self.options.first_list_wait);
         }
         for server in gone {
             self.retire(server);

@@ -9,7 +9,7 @@ use super::{Catalog, Route, status};
 use crate::{
     Missing, faults,
     merge::{Ingredients, Merged, Part},
-    pool::{CurrentPlan, Server},
+    pool::{CurrentPlan, Known, Server},
 };
 
 /// A merged list and the state of the catalogue that it shows.
@@ -46,10 +46,14 @@ impl Catalog {
 
     /// Waits until the lists of all these servers are known, or are known not to come.
     pub(super) async fn settle(&self, servers: &[&Arc<Server>], kind: ListKind) {
+        let options = &self.pool.options;
+        // somebody who starts with nothing waits for all; nobody waits for one more beside those that are known
+        let nothing = servers.iter().all(|server| matches!(server.list(kind).0, Known::No));
+        let patience = if nothing { options.first_list_wait } else { options.refresh_wait };
         // first all are started, then all are waited for: the slowest counts, not the sum
-        let begun = servers.iter().filter(|server| self.pool.begin_known(server, kind).is_some());
+        let begun = servers.iter().filter(|server| self.pool.begin_known(server, kind, patience).is_some());
         for server in begun.collect::<Vec<_>>() {
-            self.pool.make_known(server, kind).await;
+            self.pool.make_known(server, kind, patience).await;
         }
     }
 
@@ -77,7 +81,7 @@ impl Catalog {
 
     /// The server's own pages, byte for byte. What is not known the server is asked for by the client's own request.
     async fn list_of_server(&self, server: &Arc<Server>, kind: ListKind, call: Call) -> Exchange {
-        self.pool.make_known(server, kind).await;
+        self.settle(&[server], kind).await;
         let shown = server.show(kind);
         let at = cursor(call.params.as_deref());
         if let Some(page) = shown.list.as_ref().and_then(|list| list.page(at.as_deref())) {

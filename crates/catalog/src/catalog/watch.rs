@@ -1,15 +1,21 @@
 //! Listening for changes.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use cella_mcp::{ListKind, Object, member, offers};
 use cella_transport::{Caller, Interest, Scope, Watch};
+
+use tokio::{sync::oneshot, time::timeout};
 
 use super::{Catalog, owners};
 use crate::{
     bus::{URIS_MAX, Watched},
     pool::{CurrentPlan, Server},
 };
+
+/// How long a client that subscribes waits until its servers know of it. Past it the client is told that it is subscribed
+/// all the same: the servers are told when they have started.
+const SETTLE_MAX: Duration = Duration::from_secs(1);
 
 /// Own URIs by server.
 type ByServer = BTreeMap<Arc<str>, Vec<Box<str>>>;
@@ -35,10 +41,22 @@ impl Catalog {
                 self.pool.watch_uris(server, uris.iter().map(|u| &**u));
             }
         }
-        let (watch, id, deliver) = self.pool.bus.watch(scope, granted, watched);
+        let (mut watch, id, deliver) = self.pool.bus.watch(scope, granted, watched);
+        let settled = (!by_server.is_empty()).then(oneshot::channel::<()>);
         let pool = self.pool.clone();
+        let told = settled.map(|(told, settled)| {
+            watch.settled = Some(settled);
+            told
+        });
         self.pool.spawn(async move {
-            pool.until_closing(deliver).await;
+            let tell = async {
+                let servers = by_server.keys().filter_map(|name| pool.server(name));
+                if let Some(told) = told {
+                    let _bounded = timeout(SETTLE_MAX, pool.all_told(servers.collect())).await;
+                    let _nobody_waits = told.send(()).is_err();
+                }
+            };
+            pool.until_closing(async { tokio::join!(deliver, tell).0 }).await;
             pool.bus.forget(id);
             for (name, uris) in &by_server {
                 if let Some(server) = pool.server(name) {

@@ -66,7 +66,7 @@ impl Pool {
             if self.is_closing() {
                 return Err(faults::shutting_down());
             }
-            let slot = match server.decide(key, Instant::now()) {
+            let slot = match server.decide(key, Instant::now(), self.options.refresh_wait) {
                 Decision::Use(entered) => return Ok(entered),
                 Decision::Refuse(fault) => return Err(fault),
                 Decision::Pause(wait, fault) => {

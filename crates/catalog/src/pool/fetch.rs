@@ -37,24 +37,34 @@ enum Need {
 impl Pool {
     /// Makes the list known, starting the server when it must be asked: returns when it is known, when the server is known
     /// to be bad, or when it has had its time.
-    pub(crate) async fn make_known(self: &Arc<Self>, server: &Arc<Server>, kind: ListKind) {
+    pub(crate) async fn make_known(
+        self: &Arc<Self>,
+        server: &Arc<Server>,
+        kind: ListKind,
+        patience: Duration,
+    ) {
         let mut changes = server.changes();
-        let mut deadline = self.begin_known(server, kind);
+        let mut deadline = self.begin_known(server, kind, patience);
         while let Some(at) = deadline {
             if timeout_at(at, changes.changed()).await.is_err() {
                 return;
             }
             // what was begun is not begun again: a start that failed must not become a loop
-            deadline = match self.need(server, kind) {
+            deadline = match self.need(server, kind, patience) {
                 Need::Wait(at) => Some(at),
                 Need::Fetch(_) | Need::Start(_) | Need::Nothing => None,
             };
         }
     }
 
-    /// Begins what [`Pool::make_known`] waits for; how long to wait, if at all.
-    pub(crate) fn begin_known(self: &Arc<Self>, server: &Arc<Server>, kind: ListKind) -> Option<Instant> {
-        let deadline = match self.need(server, kind) {
+    /// Begins what [`Pool::make_known`] waits for; until when to wait, if at all.
+    pub(crate) fn begin_known(
+        self: &Arc<Self>,
+        server: &Arc<Server>,
+        kind: ListKind,
+        patience: Duration,
+    ) -> Option<Instant> {
+        let deadline = match self.need(server, kind, patience) {
             Need::Nothing => return None,
             Need::Wait(at) => at,
             Need::Fetch(at) => {
@@ -62,16 +72,16 @@ impl Pool {
                 at
             }
             Need::Start(at) => {
-                self.start_for_lists(server);
+                self.start_for_lists(server, patience);
                 at
             }
         };
         (deadline > Instant::now()).then_some(deadline)
     }
 
-    fn need(&self, server: &Server, kind: ListKind) -> Need {
+    fn need(&self, server: &Server, kind: ListKind, patience: Duration) -> Need {
         let now = Instant::now();
-        let (first, refresh) = (self.options.first_list_wait, self.options.refresh_wait);
+        let refresh = self.options.refresh_wait;
         let state = server.lock();
         let list = state.lists.of(kind);
         let (ready, retry) = (state.any_ready(), list.may_retry(now));
@@ -84,25 +94,28 @@ impl Pool {
                 None => Need::Nothing,
             };
         }
-        // who failed and has not worked since is tried again, but not waited for
+        // who failed and has not worked since is tried again, but not waited for; who is slow gets the patience of the
+        // list for which it was started, and not more from those that come later
         let bad = state.is_known_bad();
-        let patient = |since: Instant| if bad { now } else { since + first };
-        let starting = state.slots.values().filter(|s| s.is_starting()).map(|s| s.began).min();
-        match (list.fetching, starting) {
-            (Some(since), _) | (None, Some(since)) => Need::Wait(patient(since)),
-            (None, None) if ready && list.failed.is_none() => Need::Fetch(now + first),
-            (None, None) if ready && retry => Need::Fetch(now + refresh),
-            (None, None) if ready => Need::Nothing,
-            (None, None) => Need::Start(patient(now)),
+        let bounded = |until: Instant| if bad { now } else { until };
+        let coming = state.slots.values().filter(|slot| slot.is_starting() || slot.upstream().is_some());
+        let promised = coming.map(|slot| slot.began + slot.patience).max();
+        let starting = state.slots.values().any(|slot| slot.is_starting());
+        match (list.fetching, promised) {
+            (Some(since), Some(until)) => Need::Wait(bounded(until.max(since + refresh))),
+            (None, Some(until)) if starting => Need::Wait(bounded(until)),
+            (None, Some(_)) if ready && retry => Need::Fetch(now + refresh),
+            (_, None) if !ready => Need::Start(bounded(now + patience)),
+            _ => Need::Nothing,
         }
     }
 
     /// Starts the instance that answers lists, when it may be started.
-    pub(super) fn start_for_lists(self: &Arc<Self>, server: &Arc<Server>) {
+    pub(super) fn start_for_lists(self: &Arc<Self>, server: &Arc<Server>, patience: Duration) {
         if self.is_closing() {
             return;
         }
-        if let Decision::Start(slot) = server.decide(&InstanceKey::Shared, Instant::now()) {
+        if let Decision::Start(slot) = server.decide(&InstanceKey::Shared, Instant::now(), patience) {
             self.start(server, &slot);
         }
     }

@@ -156,8 +156,13 @@ impl Pool {
         None
     }
 
+    /// The server says that a list changed. Clients are told once the new one is here, so that they do not read the old one
+    /// again.
     fn refetch(self: &Arc<Self>, server: &Arc<Server>, change: &Change) {
-        changed_by(change).iter().for_each(|kind| self.fetch(server, *kind));
+        for kind in changed_by(change) {
+            server.lock().lists.of_mut(*kind).announced = true;
+            self.fetch(server, *kind);
+        }
     }
 
     /// Stops the process, if any, and says how it ended.

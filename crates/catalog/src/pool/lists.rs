@@ -39,6 +39,8 @@ pub(crate) struct ListState {
     pub(crate) problem: Option<Problem>,
     /// When the last fetch failed.
     pub(crate) failed: Option<Instant>,
+    /// The server has said that it changed: clients are told, whatever we make of it.
+    pub(crate) announced: bool,
     /// Clients were shown a merged list without it: its arrival is a change.
     pub(crate) shown_missing: bool,
 }
@@ -75,7 +77,7 @@ impl ListState {
 
     /// True when it should be fetched again before it is shown. `announced`: the server tells when it changes.
     pub(crate) fn is_stale(&self, announced: bool, now: Instant) -> bool {
-        let Some(fetched) = self.fetched else { return true };
+        let Some(fetched) = self.fetched.filter(|_| self.failed.is_none()) else { return true };
         let fresh = match &self.known {
             Known::No => Duration::ZERO,
             Known::Absent => return false,
@@ -95,7 +97,9 @@ impl ListState {
 
     /// Takes what was fetched.
     pub(crate) fn arrived(&mut self, fetched: Known, now: Instant) -> News {
+        let announced = std::mem::take(&mut self.announced);
         let news = match (&self.known, &fetched) {
+            _ if announced => News::Changed,
             (Known::No, _) if self.shown_missing => News::Changed,
             (Known::No, _) => News::First,
             (Known::Absent, Known::Absent) => News::Nothing,

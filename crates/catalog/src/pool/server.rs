@@ -171,7 +171,8 @@ impl Server {
     }
 
     /// Decides about one caller; a decision to start takes the place of the instance at once.
-    pub(super) fn decide(&self, key: &InstanceKey, now: Instant) -> Decision {
+    /// `patience` is how long lists may wait for it.
+    pub(super) fn decide(&self, key: &InstanceKey, now: Instant, patience: std::time::Duration) -> Decision {
         let mut state = self.lock();
         if let Some(fault) = state.refusal(self.name()) {
             return Decision::Refuse(fault);
@@ -199,7 +200,7 @@ impl Server {
                 None => Decision::Refuse(faults::too_many_instances(self.name(), self.plan.instances_max)),
             };
         }
-        let slot = Arc::new(Slot::new(key.clone(), now));
+        let slot = Arc::new(Slot::new(key.clone(), now, patience));
         state.slots.insert(key.clone(), slot.clone());
         if state.status != Status::Connected {
             state.set_status(Status::Connecting);

@@ -1,8 +1,11 @@
 //! One instance of a server, seen from those who want to use it.
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use cella_transport::Fault;
@@ -15,6 +18,8 @@ pub(crate) struct Slot {
     pub(crate) key: InstanceKey,
     /// When its start was decided.
     pub(crate) began: Instant,
+    /// How long lists wait for it, from then on.
+    pub(crate) patience: Duration,
     phase: watch::Sender<Phase>,
     stop: watch::Sender<bool>,
     /// Calls in progress.
@@ -46,10 +51,11 @@ pub(crate) struct Entered {
 // === impl Slot ===
 
 impl Slot {
-    pub(crate) fn new(key: InstanceKey, now: Instant) -> Self {
+    pub(crate) fn new(key: InstanceKey, now: Instant, patience: Duration) -> Self {
         Self {
             key,
             began: now,
+            patience,
             phase: watch::Sender::new(Phase::Starting),
             stop: watch::Sender::new(false),
             busy: AtomicUsize::new(0),
@@ -116,7 +122,7 @@ impl Slot {
 
     /// When it was last used.
     pub(crate) fn used_at(&self) -> Instant {
-        self.began + std::time::Duration::from_millis(self.used.load(Ordering::Acquire))
+        self.began + Duration::from_millis(self.used.load(Ordering::Acquire))
     }
 
     pub(super) fn mark_used(&self) {

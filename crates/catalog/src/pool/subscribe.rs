@@ -57,6 +57,18 @@ impl Pool {
         }
     }
 
+    /// Completes when all of these servers know what is watched.
+    pub(crate) async fn all_told(&self, servers: Vec<Arc<Server>>) {
+        for server in servers {
+            let mut changes = server.changes();
+            while server.lock().telling != Telling::No {
+                if changes.changed().await.is_err() {
+                    break;
+                }
+            }
+        }
+    }
+
     fn tell(self: &Arc<Self>, server: &Arc<Server>) {
         {
             let mut state = server.lock();
@@ -96,6 +108,8 @@ impl Pool {
             // here, not in `Done`: whoever changes something from now on must start a new task
             state.telling = Telling::No;
         }
+        drop(state);
+        server.notify();
         again
     }
 }

@@ -165,6 +165,38 @@ async fn a_server_that_comes_late_is_missing_at_first_and_there_afterwards() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nobody_waits_for_a_server_without_a_list_beside_others_that_have_one() {
+    let slow = FakeServer::with_tools(&["t"]);
+    *slow.start_time.lock().unwrap() = Duration::from_secs(5);
+    let servers = [("a", FakeServer::with_tools(&["t"])), ("slow", slow)];
+    let world = World::with(&servers, plans([plan("a")]), options());
+    world.tools().await;
+    world.catalog.apply(plans([plan("a"), plan("slow")]));
+    let begin = Instant::now();
+    assert_eq!(world.tools().await, ["a__t"]);
+    assert!(begin.elapsed() <= SHORT, "{:?}", begin.elapsed());
+    sleep(Duration::from_secs(5)).await;
+    assert_eq!(world.tools().await, ["a__t", "slow__t"]);
+    world.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_that_cannot_be_fetched_again_is_still_shown_and_that_is_said() {
+    let world = World::new(&[("a", FakeServer::with_tools(&["t"]))]);
+    world.tools().await;
+    world.server("a").set_fault(Flaw::Garbage);
+    sleep(Duration::from_secs(61)).await;
+    world.tools().await;
+    let list = world.list(Scope::All, ListKind::Tools).await.unwrap();
+    assert!(list.get().contains("a__t") && list.get().contains("CE2117"), "{list}");
+    world.server("a").set_fault(Flaw::None);
+    world.server("a").set_tools(&["t", "u"]);
+    sleep(SHORT).await;
+    assert_eq!(world.tools().await, ["a__t", "a__u"]);
+    world.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_server_without_a_capability_is_not_asked_for_the_list_and_is_not_missing() {
     let server = FakeServer::with_tools(&["t"]);
     *server.capabilities.lock().unwrap() = r#"{"tools":{}}"#.into();
