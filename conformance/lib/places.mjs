@@ -16,5 +16,5 @@ export const installed = (...path) => { const full = join(cache, ...path); retur
 
 const scratches = new Set();
 /** A directory that goes away with the script. */
-export function scratch(name) { const dir = mkdtempSync(join(tmpdir(), `cella-${name}-`)); scratches.add(dir); return dir; }
+export function scratch(name) { const dir = mkdtempSync(join(tmpdir(), `cella-test-${name}-`)); scratches.add(dir); return dir; }
 process.on('exit', () => { if (!process.env.CELLA_TEST_KEEP) for (const dir of scratches) rmSync(dir, { recursive: true, force: true }); });

@@ -11,7 +11,6 @@ const MADE_BY_TOOLS: &[&str] = &["Cargo.lock"];
 /// Joined at run time, or this file would break its own rule.
 const ELSEWHERE: &[(&[&str], &str)] = &[
     (&["/wo", "rk/"], "a path of one machine: make it relative or configurable"),
-    (&["/ro", "ot/"], "a path of one machine: use the home directory"),
     (&["registry.npm", "js.org"], "a package registry's host: leave it to the user's npm configuration"),
     (&["pythonho", "sted.org"], "a package registry's host: leave it to the user's pip configuration"),
     (&["pyp", "i.org"], "a package registry's host: leave it to the user's pip configuration"),

@@ -82,8 +82,9 @@ fn first_paragraph(source: &Source, report: &mut Report) {
 
 fn globs(source: &Source, report: &mut Report) {
     for import in code::imports(&source.tokens) {
-        let in_test_module = import.test && import.path.ends_with("super::*");
-        if import.path.ends_with("::*") && !in_test_module {
+        // a test module speaks of its parent, and a prelude is made to be taken whole
+        let usual = ["super::*", "prelude::*"].iter().any(|end| import.path.ends_with(end));
+        if import.path.ends_with("::*") && !(import.test && usual) {
             report.fail(
                 &source.path,
                 import.line,
@@ -150,7 +151,10 @@ mod tests {
 
     #[test]
     fn globs_are_found_outside_test_modules() {
-        assert_eq!(found(globs, "use a::*;\n#[cfg(test)] mod t { use super::*; }").len(), 1);
+        assert_eq!(
+            found(globs, "use a::prelude::*;\n#[cfg(test)] mod t { use super::*; use p::prelude::*; }").len(),
+            1
+        );
     }
 
     #[test]
