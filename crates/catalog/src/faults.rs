@@ -49,7 +49,8 @@ pub(crate) fn missing_param(method: &str, param: &str) -> Fault {
 }
 
 pub(crate) fn start_timed_out(server: &str, after: Duration) -> Fault {
-    let fix = format!("run `cella doctor {server}`; raise the server's start timeout if it is merely slow");
+    let fix =
+        "see its last words in `cella status`; raise its `start_timeout` if it is merely slow".to_owned();
     let message = format!("{server} did not finish its handshake within {} s", after.as_secs_f32());
     fault(FaultKind::Unavailable, "CE2110", message, Some(fix))
 }
@@ -59,26 +60,26 @@ pub(crate) fn paused(server: &str, failures: u32, wait: Duration, last: &str) ->
         "{server} failed {failures} times in a row and is started again in {:.1} s at the earliest; last: {last}",
         wait.as_secs_f32()
     );
-    fault(FaultKind::Unavailable, "CE2111", message, Some(format!("see `cella status {server}`")))
+    fault(FaultKind::Unavailable, "CE2111", message, Some("see `cella status`".into()))
 }
 
 pub(crate) fn crashed(server: &str, how: &str) -> Fault {
-    let fix = format!("see its last words in `cella status {server}`; the next call starts it again");
-    fault(FaultKind::Crashed, "CE2112", format!("{server} ended: {how}"), Some(fix))
+    let fix = Some("see its last words in `cella status`; the next call starts it again".into());
+    fault(FaultKind::Crashed, "CE2112", format!("{server} ended: {how}"), fix)
 }
 
 pub(crate) fn overloaded(server: &str, waiting: usize) -> Fault {
-    let fix = Some("try again later, or raise the server's limit of calls".into());
+    let fix = Some("try again later, or raise its limit of calls".into());
     fault(FaultKind::Unavailable, "CE2113", format!("{waiting} calls already wait for {server}"), fix)
 }
 
 pub(crate) fn too_many_instances(server: &str, max: usize) -> Fault {
-    let fix = Some("wait for other clients to finish, or raise `instances` in its contract".into());
+    let fix = Some("wait for other clients to finish, or raise its `instances`".into());
     fault(FaultKind::Refused, "CE2114", format!("{server} already runs {max} instances, all busy"), fix)
 }
 
 pub(crate) fn quarantined(server: &str, why: &str) -> Fault {
-    let fix = Some(format!("look at it with `cella status {server}`, then approve or remove it"));
+    let fix = Some("look at it with `cella status`, then approve or remove it".into());
     fault(FaultKind::Refused, "CE2115", format!("{server} is in quarantine: {why}"), fix)
 }
 

@@ -38,7 +38,7 @@ pub fn split_qualified<'s, 'u>(
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
+    use proptest::{prop_assert_eq, prop_assume, proptest};
 
     use super::*;
 

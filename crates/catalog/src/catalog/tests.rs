@@ -2,6 +2,7 @@
 
 mod changes;
 mod fake;
+mod figures;
 mod life;
 mod listing;
 mod routing;

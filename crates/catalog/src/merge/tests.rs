@@ -1,7 +1,7 @@
 use std::time::Instant;
 
 use cella_mcp::{Array, ListPage, Revision};
-use proptest::prelude::*;
+use proptest::{prop_assert_eq, proptest};
 
 use super::*;
 use cella_contract::ViewConfig;

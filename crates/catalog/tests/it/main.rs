@@ -1,0 +1,4 @@
+//! The catalogue over real server processes, without cells.
+
+mod processes;
+mod real;
