@@ -83,3 +83,6 @@ impl Need {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -58,3 +58,6 @@ pub fn own_client_capabilities() -> Raw {
         "{\"roots\":{\"listChanged\":true},\"sampling\":{\"tools\":{},\"context\":{}},\"elicitation\":{\"form\":{},\"url\":{}}}",
     )
 }
+
+#[cfg(test)]
+mod tests;

@@ -62,6 +62,13 @@ pub enum InvalidHeaderParams {
     TooMany,
 }
 
+// === impl InvalidHeaderParams ===
+
+impl InvalidHeaderParams {
+    /// The code under which users find it, with a page in `docs/errors`.
+    pub const CODE: &'static str = "CE3101";
+}
+
 // === impl HeaderParams ===
 
 impl HeaderParams {
@@ -206,3 +213,6 @@ fn is_primitive(schema: &str) -> bool {
         primitive(&name) || name == "null"
     }) && any
 }
+
+#[cfg(test)]
+mod tests;

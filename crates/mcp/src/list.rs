@@ -213,3 +213,6 @@ pub fn build_list<'a>(
     out.push('}');
     raw::checked(out)
 }
+
+#[cfg(test)]
+mod tests;

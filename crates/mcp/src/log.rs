@@ -65,3 +65,6 @@ impl FromStr for LogLevel {
         Self::NAMES.iter().find(|(known, _)| *known == name).map(|(_, level)| *level).ok_or(UnknownLevel)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -112,3 +112,6 @@ pub fn is_traceparent(text: &str) -> bool {
         && hex(flags, 2)
         && ends
 }
+
+#[cfg(test)]
+mod tests;

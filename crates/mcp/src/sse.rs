@@ -224,3 +224,6 @@ fn write_field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
 fn one_line(text: &str) -> &[u8] {
     text.split(['\n', '\r', '\0']).next().unwrap_or_default().as_bytes()
 }
+
+#[cfg(test)]
+mod tests;

@@ -202,3 +202,6 @@ fn read(body: &[u8]) -> Option<Handle> {
         payload: payload.to_vec(),
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -101,3 +101,6 @@ fn reference_key(reference: &str) -> Option<(TargetKind, &'static str)> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,13 +1,23 @@
 //! What must hold for any input: the decoder never panics and agrees with `serde_json`, edits do what a map would do,
 //! and streams mean the same in whatever pieces they arrive.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic; the lint only knows functions marked as tests")]
+
 use std::collections::BTreeMap;
 
 use cella_mcp::{
     Array, Duplicates, Limits, Message, Object, compact, modern, one_line, parse_batch, raw_json, sse,
     state::Digest,
 };
-use proptest::{collection::vec, prelude::*, string::string_regex};
+use proptest::{
+    arbitrary::any,
+    collection::vec,
+    option,
+    prelude::{Just, Strategy},
+    prop_assert, prop_assert_eq, prop_oneof, proptest,
+    sample::{Index, select},
+    string::string_regex,
+};
 use serde_json::{Value, value::RawValue};
 
 /// Characters of which JSON is made, often enough to be nearly valid.
@@ -111,7 +121,7 @@ proptest! {
 
     #[test]
     fn one_wrong_byte_in_a_message_never_panics_and_is_judged_as_serde_json_does(
-        params in object(), at in any::<prop::sample::Index>(), byte in any::<u8>(),
+        params in object(), at in any::<Index>(), byte in any::<u8>(),
     ) {
         let mut bytes = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"m","params":{params}}}"#).into_bytes();
         let at = at.index(bytes.len());
@@ -142,7 +152,7 @@ proptest! {
 
     #[test]
     fn edits_do_what_a_map_would_do(
-        source in object(), edits in vec((0..8_usize, prop::option::of(json())), 0..8),
+        source in object(), edits in vec((0..8_usize, option::of(json())), 0..8),
     ) {
         let raw = raw_json(source).unwrap();
         let mut model: BTreeMap<String, String> =
@@ -199,8 +209,8 @@ proptest! {
 
     #[test]
     fn a_stream_means_the_same_in_any_pieces(
-        stream in vec(prop::sample::select(STREAM_PARTS), 0..40),
-        cuts in vec(any::<prop::sample::Index>(), 0..12),
+        stream in vec(select(STREAM_PARTS), 0..40),
+        cuts in vec(any::<Index>(), 0..12),
     ) {
         let stream = stream.concat();
         let mut whole = sse::Decoder::default();

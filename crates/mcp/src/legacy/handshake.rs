@@ -92,3 +92,6 @@ pub fn read_initialize_result(result: &RawValue) -> Result<ServerFacts, Unreadab
         instructions: object.get_str("instructions").map(Cow::into_owned),
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -30,3 +30,6 @@ pub fn error_to_legacy(method: &str, mut error: RpcError) -> RpcError {
     }
     error
 }
+
+#[cfg(test)]
+mod tests;

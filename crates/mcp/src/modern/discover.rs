@@ -46,3 +46,6 @@ pub fn read_discover(result: &RawValue) -> Result<ServerFacts, UnreadableFacts> 
         instructions: object.get_str("instructions").map(std::borrow::Cow::into_owned),
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -119,3 +119,6 @@ pub fn url_elicitations(error: &RpcError) -> Vec<Raw> {
         .map(|list| list.iter().filter(|e| e.starts_with('{')).map(raw::copied).collect())
         .unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;

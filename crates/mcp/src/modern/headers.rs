@@ -200,3 +200,6 @@ fn differs(name: &str, header: &str, body: &str) -> Rejection {
 fn mismatch(what: impl AsRef<str>) -> Rejection {
     Rejection::new(400, codes::HEADER_MISMATCH, format!("Header mismatch: {}", what.as_ref()))
 }
+
+#[cfg(test)]
+mod tests;

@@ -118,3 +118,6 @@ pub fn without_input_responses(params: Option<&RawValue>) -> Option<Raw> {
     object.remove(REQUEST_STATE);
     Some(object.to_raw())
 }
+
+#[cfg(test)]
+mod tests;

@@ -123,3 +123,6 @@ pub fn listen_result(id: &Id, server_info: Option<&RawValue>) -> Raw {
     });
     object.to_raw()
 }
+
+#[cfg(test)]
+mod tests;

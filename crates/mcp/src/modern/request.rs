@@ -149,3 +149,6 @@ pub fn strip_request_meta(params: Option<&RawValue>) -> Option<Raw> {
     object.remove("requestState");
     Some(object.to_raw())
 }
+
+#[cfg(test)]
+mod tests;

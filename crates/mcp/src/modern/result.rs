@@ -32,3 +32,6 @@ pub fn result_to_modern(result: Raw, hints: Option<CacheHints>, server_info: Opt
     }
     if object.is_changed() { object.to_raw() } else { result }
 }
+
+#[cfg(test)]
+mod tests;
