@@ -54,6 +54,11 @@ pub(crate) const fn escape_of(byte: u8) -> Option<u8> {
     }
 }
 
+/// Appends a text as canonical bytes hold it, quotes included: what to look for when searching events undecoded.
+pub fn canonical_text(out: &mut Vec<u8>, text: &str) {
+    self::text(out, text);
+}
+
 /// Writes a text with its quotes.
 pub(crate) fn text(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');

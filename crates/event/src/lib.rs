@@ -20,7 +20,7 @@ mod verifier;
 
 pub use decode::DecodeError;
 pub use draft::{Draft, Encoded};
-pub use encode::EncodeError;
+pub use encode::{EncodeError, canonical_text};
 pub use event::{EVENT_BYTES_MAX, Event, Head, Micros, Seq, VERSION, event_hash};
 pub use hash::{Hash, NotAHash};
 pub use key::IdempotencyKey;

@@ -2,8 +2,8 @@
 //! buffered append (docs/adr/0002-ledger-blocks.md).
 //!
 //! Events stand one after the other, each with its length in four bytes, little endian, in front. Payload records are
-//! `u32 index in block, u8 state, u8 length of name, name, 16 bytes salt, u32 length, bytes`; the bytes of a record
-//! whose state is `OBJECT` are the 32-byte address of a file.
+//! `u32 index in block, u8 state, u8 length of name, name, 16 bytes salt, u32 length, bytes`; a record has bytes only in
+//! state `Inline`.
 
 use cella_event::{Hash, Head, Micros, Refusal, SALT_BYTES, Salt, Seq, Verifier, event_hash};
 

@@ -95,6 +95,9 @@ pub enum OpenError {
     /// The storage failed.
     #[error("CE5007: {0}")]
     Store(#[from] StoreError),
+    /// The operating system gives no randomness to name a new ledger by.
+    #[error("CE5008: no randomness: {0}")]
+    NoRandomness(getrandom::Error),
 }
 
 /// Why an event was not appended.
@@ -216,6 +219,7 @@ codes! {
         Damaged = "CE5005",
         Lost = "CE5006",
         Store = "CE5007",
+        NoRandomness = "CE5008",
     }
     AppendError {
         Full = "CE5010",

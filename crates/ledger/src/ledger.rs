@@ -7,16 +7,17 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use cella_event::{Draft, Head, Kind, Map, Micros, Seq, Value};
-use tokio::sync::watch;
+use cella_event::{Draft, Hash, Head, Int, Kind, Map, Micros, Seq, Value};
+use tokio::sync::{oneshot, watch};
 
 use crate::{
     AppendError, CloseError, Health, OBJECT_BYTES_MIN, OpenError, Opened, Options, PAYLOAD_BYTES_MAX,
-    Payload, Reader, Store as _, StoreError, Tail,
+    Payload, Reader, Store, StoreError, Tail,
     lock::Lock,
     objects::{Objects, Staged},
     open,
-    queue::Queue,
+    queue::{Job, Queue},
+    sqlite::SqliteStore,
     writer::Writer,
 };
 
@@ -62,12 +63,27 @@ impl Ledger {
     /// # Errors
     /// [`OpenError`]; a reader can be opened all the same with [`Reader::open`].
     pub fn open(options: &Options) -> Result<(Self, Opened), OpenError> {
-        let open::Parts { lock, store, mark, opened } = open::open(options)?;
+        let lock = open::begin(options)?;
+        let store = Box::new(SqliteStore::open(options)?);
+        Self::start(options, lock, store)
+    }
+
+    /// Opens a ledger over another storage than SQLite. The directory holds its lock, mark and objects.
+    ///
+    /// # Errors
+    /// As [`Ledger::open`].
+    pub fn over(options: &Options, store: Box<dyn Store>) -> Result<(Self, Opened), OpenError> {
+        let lock = open::begin(options)?;
+        Self::start(options, lock, store)
+    }
+
+    fn start(options: &Options, lock: Lock, store: Box<dyn Store>) -> Result<(Self, Opened), OpenError> {
+        let open::Parts { store, mark, opened } = open::check(options, store)?;
         let objects = Arc::new(Objects::new(&options.dir));
         let reader = Reader::new(store.source(), Arc::clone(&objects));
         let queue = Arc::new(Queue::new(options, opened.head.seq.next()));
         let (sender, head) = watch::channel(opened.head);
-        let writer = Writer { queue: Arc::clone(&queue), store: Box::new(store), mark, head: sender };
+        let writer = Writer { queue: Arc::clone(&queue), store, mark, head: sender };
         let thread = thread::Builder::new()
             .name("ledger".into())
             .spawn(move || writer.run())
@@ -176,6 +192,23 @@ impl Ledger {
         Tail::new(self.reader(), self.inside.head.clone(), from)
     }
 
+    /// Has the writer do something with its store between two commits, and waits for what came of it.
+    pub(crate) async fn with_store<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut dyn Store) -> T + Send + 'static,
+    ) -> Result<T, AppendError> {
+        let (sender, receiver) = oneshot::channel();
+        let job = move |store: &mut dyn Store| {
+            let _gone = sender.send(work(store)).is_err();
+        };
+        self.inside.queue.submit(Job(Box::new(job)))?;
+        receiver.await.map_err(|_| AppendError::Closed)
+    }
+
+    pub(crate) fn objects(&self) -> Arc<Objects> {
+        Arc::clone(&self.inside.objects)
+    }
+
     /// The directory it was opened with.
     #[must_use]
     pub fn dir(&self) -> &Path {
@@ -204,8 +237,9 @@ impl Ledger {
                 staged.push(None);
                 continue;
             }
-            let (objects, bytes) = (Arc::clone(&self.inside.objects), payload.bytes.to_vec());
-            let written = tokio::task::spawn_blocking(move || objects.stage(&bytes)).await;
+            let (objects, digest) = (Arc::clone(&self.inside.objects), *payload.digest());
+            let bytes = payload.bytes.to_vec();
+            let written = tokio::task::spawn_blocking(move || objects.stage(&digest, &bytes)).await;
             let object = written.map_err(|_| AppendError::Closed)?;
             staged.push(Some(object.map_err(|reason| AppendError::Failing { reason })?));
         }
@@ -214,22 +248,21 @@ impl Ledger {
 
     /// The first event names the ledger, so that two ledgers never share a hash; a repaired one says what it lost.
     fn announce(&self, opened: &Opened) -> Result<(), OpenError> {
-        let draft = if opened.created {
+        let mut drafts = Vec::new();
+        if opened.head == Head::GENESIS {
             let mut id = [0; 32];
-            if getrandom::fill(&mut id).is_err() {
-                // Without an id the ledger is as sound; only its identity rests on the time of its first event.
-                tracing::warn!("no randomness for the ledger's id");
+            getrandom::fill(&mut id).map_err(OpenError::NoRandomness)?;
+            let id = Hash::from_bytes(id).to_string();
+            drafts.push(Draft::new(Kind::LedgerCreated).body(Map::new().with("ledger", id)));
+        }
+        if opened.cut.is_some() || opened.lost.is_some() {
+            drafts.push(Draft::new(Kind::LedgerRecovered).body(recovery(opened)));
+        }
+        for draft in drafts {
+            // Neither an encoding error nor a full queue can happen here; a failing disk shows in `health`.
+            if let Err(error) = self.try_append(&draft, &[]) {
+                tracing::error!(%error, "the opening of the ledger is not on record");
             }
-            let id = cella_event::Hash::from_bytes(id).to_string();
-            Draft::new(Kind::LedgerCreated).body(Map::new().with("ledger", id))
-        } else if opened.cut.is_some() || opened.lost.is_some() {
-            Draft::new(Kind::LedgerRecovered).body(recovery(opened))
-        } else {
-            return Ok(());
-        };
-        // Neither an encoding error nor a full queue can happen here; a failing disk shows in `health`.
-        if let Err(error) = self.try_append(&draft, &[]) {
-            tracing::error!(%error, "the opening of the ledger is not on record");
         }
         Ok(())
     }
@@ -268,14 +301,12 @@ fn recovery(opened: &Opened) -> Map {
     if let Some(cut) = &opened.cut {
         let cut = Map::new()
             .with("fault", cut.fault.to_string())
-            .with("first", cella_event::Int::saturating(cut.first.0))
-            .with("last", cella_event::Int::saturating(cut.last.0));
+            .with("first", Int::saturating(cut.first.0))
+            .with("last", Int::saturating(cut.last.0));
         body = body.with("cut", Value::Map(cut));
     }
     if let Some(lost) = opened.lost {
-        let lost = Map::new()
-            .with("hash", lost.hash.to_string())
-            .with("last", cella_event::Int::saturating(lost.seq.0));
+        let lost = Map::new().with("hash", lost.hash.to_string()).with("last", Int::saturating(lost.seq.0));
         body = body.with("lost", Value::Map(lost));
     }
     body

@@ -7,6 +7,7 @@ mod block;
 mod clock;
 mod error;
 mod health;
+pub mod kit;
 mod ledger;
 mod lock;
 mod mark;
@@ -17,9 +18,11 @@ mod payload;
 mod query;
 mod queue;
 mod reader;
+mod retention;
 mod sqlite;
 mod store;
 mod tail;
+mod verify;
 mod writer;
 
 pub use block::{Block, BlockFault};
@@ -31,10 +34,13 @@ pub use lock::Holder;
 pub use open::{Cut, Opened};
 pub use options::{
     COMMIT_BYTES, COMMIT_DELAY, OBJECT_BYTES_MIN, Options, PAYLOAD_BYTES_MAX, QUEUE_BYTES_MAX,
-    QUEUE_EVENTS_MAX,
+    QUEUE_EVENTS_MAX, WAL_BYTES_MAX,
 };
 pub use payload::{Payload, StoredPayload};
-pub use query::{Filter, Found};
+pub use query::{Filter, Found, QUERY_LIMIT};
 pub use reader::{Entry, Events, Reader};
-pub use store::{Source, Store};
+pub use retention::{DeleteError, Deleted, Deletion};
+pub use sqlite::sqlite_store;
+pub use store::{Direction, Source, Span, Store};
 pub use tail::Tail;
+pub use verify::{FAULTS_LISTED, Fault, Report};

@@ -40,6 +40,12 @@ impl Mark {
         Ok(Self { file, path })
     }
 
+    /// Reads the mark of a directory without opening it for writing.
+    pub(crate) fn read_in(dir: &Path) -> Option<Head> {
+        let path = dir.join(FILE);
+        Self { file: File::open(&path).ok()?, path }.read()
+    }
+
     /// `None` when nothing was ever acknowledged, or the mark is torn: then it proves nothing.
     pub(crate) fn read(&self) -> Option<Head> {
         let mut bytes = [0; MARK_BYTES];

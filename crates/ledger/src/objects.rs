@@ -1,5 +1,6 @@
-//! Large payloads: one file each, named by the SHA-256 of its bytes. A file appears under its name only after its bytes
-//! are on the disk, and before the event that commits to it.
+//! Large payloads: one file each, named by its salted digest, which the event holds. A file appears under its name only
+//! after its bytes are on the disk, and before the event that commits to it. Two payloads never share a file, so that
+//! one can be deleted without asking who else needs it.
 
 use std::{
     fs::{self, File},
@@ -7,8 +8,6 @@ use std::{
     path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering},
 };
-
-use sha2::{Digest as _, Sha256};
 
 use cella_event::Hash;
 
@@ -27,7 +26,6 @@ pub(crate) struct Staged {
     file: File,
     temporary: PathBuf,
     place: PathBuf,
-    address: Hash,
     bytes: usize,
 }
 
@@ -51,22 +49,19 @@ impl Objects {
     }
 
     /// Writes bytes to a temporary file. Blocking; does not wait for the disk.
-    pub(crate) fn stage(&self, bytes: &[u8]) -> Result<Staged, StoreError> {
-        let address = Hash::from_bytes(Sha256::digest(bytes).into());
+    pub(crate) fn stage(&self, digest: &Hash, bytes: &[u8]) -> Result<Staged, StoreError> {
         let number = self.staged.fetch_add(1, Ordering::Relaxed);
         let temporary = self.incoming().join(number.to_string());
         let mut file = File::create(&temporary).map_err(StoreError::file("creating", &temporary))?;
-        let staged =
-            |file| Staged { file, temporary, place: self.place(&address), address, bytes: bytes.len() };
         let written = file.write_all(bytes);
-        let staged = staged(file);
+        let staged = Staged { file, temporary, place: self.place(digest), bytes: bytes.len() };
         written.map_err(StoreError::file("writing", &staged.temporary))?;
         Ok(staged)
     }
 
-    /// The bytes at an address; `None` when there are none.
-    pub(crate) fn read(&self, address: &Hash) -> Result<Option<Vec<u8>>, StoreError> {
-        let place = self.place(address);
+    /// The payload with that digest; `None` when there is none.
+    pub(crate) fn read(&self, digest: &Hash) -> Result<Option<Vec<u8>>, StoreError> {
+        let place = self.place(digest);
         match fs::read(&place) {
             Ok(bytes) => Ok(Some(bytes)),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -74,12 +69,21 @@ impl Objects {
         }
     }
 
+    /// Removes a payload; one that is not there is removed already.
+    pub(crate) fn remove(&self, digest: &Hash) -> Result<(), StoreError> {
+        let place = self.place(digest);
+        match fs::remove_file(&place) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(StoreError::file("removing", &place)(e)),
+            _ => Ok(()),
+        }
+    }
+
     fn incoming(&self) -> PathBuf {
         self.dir.join("incoming")
     }
 
-    fn place(&self, address: &Hash) -> PathBuf {
-        let name = address.to_string();
+    fn place(&self, digest: &Hash) -> PathBuf {
+        let name = digest.to_string();
         self.dir.join(&name[..2]).join(&name[2..])
     }
 }
@@ -87,10 +91,6 @@ impl Objects {
 // === impl Staged ===
 
 impl Staged {
-    pub(crate) const fn address(&self) -> &Hash {
-        &self.address
-    }
-
     pub(crate) const fn bytes(&self) -> usize {
         self.bytes
     }

@@ -5,11 +5,10 @@ use std::{fs, path::Path};
 use cella_event::{Head, Seq};
 
 use crate::{
-    Block, BlockFault, OpenError, Options, Store, StoreError,
+    BlockFault, Direction, OpenError, Options, Span, Store, StoreError,
     lock::Lock,
     mark::Mark,
     objects::{Objects, sync_dir},
-    sqlite::SqliteStore,
 };
 
 /// What was found on opening.
@@ -40,22 +39,19 @@ pub struct Cut {
 /// The parts of an open ledger.
 #[derive(Debug)]
 pub(crate) struct Parts {
-    pub(crate) lock: Lock,
-    pub(crate) store: SqliteStore,
+    pub(crate) store: Box<dyn Store>,
     pub(crate) mark: Mark,
     pub(crate) opened: Opened,
 }
 
-pub(crate) fn open(options: &Options) -> Result<Parts, OpenError> {
+/// Checks a storage against the mark of its directory. The caller holds the lock.
+pub(crate) fn check(options: &Options, mut store: Box<dyn Store>) -> Result<Parts, OpenError> {
     let dir = &options.dir;
-    make_dir(dir)?;
-    let lock = Lock::take(dir)?;
     let mark = Mark::open(dir)?;
-    let mut store = SqliteStore::open(dir, options.database_bytes_max)?;
     Objects::new(dir).prepare()?;
     sync_dir(dir)?;
     let acknowledged = mark.read();
-    let cut = cut_damaged_end(&mut store, acknowledged, options.accept_loss)?;
+    let cut = cut_damaged_end(&mut *store, acknowledged, options.accept_loss)?;
     let head = store.source().head()?;
     let lost =
         acknowledged.filter(|mark| mark.seq > head.seq || (mark.seq == head.seq && mark.hash != head.hash));
@@ -65,33 +61,35 @@ pub(crate) fn open(options: &Options) -> Result<Parts, OpenError> {
         return Err(OpenError::Lost { found: head.seq, expected });
     }
     let created = head == Head::GENESIS && lost.is_none();
-    Ok(Parts { lock, store, mark, opened: Opened { head, created, cut, lost } })
+    Ok(Parts { store, mark, opened: Opened { head, created, cut, lost } })
+}
+
+/// Makes the directory and takes the lock.
+pub(crate) fn begin(options: &Options) -> Result<Lock, OpenError> {
+    make_dir(&options.dir)?;
+    Lock::take(&options.dir)
 }
 
 /// Checks the last block. A damaged one is cut without asking only when none of its events was acknowledged.
 fn cut_damaged_end(
-    store: &mut SqliteStore,
+    store: &mut dyn Store,
     acknowledged: Option<Head>,
     accept_loss: bool,
 ) -> Result<Option<Cut>, OpenError> {
     let source = store.source();
-    let Some(block) = source.block(source.head()?.seq)? else { return Ok(None) };
+    let last = |from| source.block(from, Direction::Backward, Span::ALL);
+    let Some(block) = last(Seq(i64::MAX.unsigned_abs()))? else { return Ok(None) };
     let before = match block.first {
         Seq(0 | 1) => Head::GENESIS,
-        Seq(first) => source.block(Seq(first - 1))?.map_or(Head::GENESIS, |block| block.head()),
+        Seq(first) => last(Seq(first - 1))?.map_or(Head::GENESIS, |block| block.head()),
     };
-    let Err(fault) = check_end(&block, before) else { return Ok(None) };
+    let Err(fault) = block.check_framing().and_then(|()| block.check(before)) else { return Ok(None) };
     let (first, last) = (block.first, block.last());
     if acknowledged.is_some_and(|mark| mark.seq >= first) && !accept_loss {
         return Err(OpenError::Damaged { first, last, fault });
     }
     store.set_aside(first, &fault.to_string())?;
     Ok(Some(Cut { first, last, fault }))
-}
-
-fn check_end(block: &Block, before: Head) -> Result<(), BlockFault> {
-    block.check_framing()?;
-    block.check(before)
 }
 
 fn make_dir(dir: &Path) -> Result<(), StoreError> {

@@ -18,6 +18,10 @@ pub const COMMIT_DELAY: Duration = Duration::from_millis(20);
 /// Waiting bytes past which a commit starts at once, so that one block stays small enough to read for one event.
 pub const COMMIT_BYTES: usize = 1024 * 1024;
 
+/// Bytes written after which the writer moves the WAL into the database, once acknowledgements are out. Stops the WAL
+/// from growing without end, and is rare enough to cost little.
+pub const WAL_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
 /// Payloads from this size on go to a content-addressed file of their own, in bytes: SQLite would write them twice.
 pub const OBJECT_BYTES_MIN: usize = 128 * 1024;
 
@@ -41,6 +45,8 @@ pub struct Options {
     /// Go on although acknowledged events are missing or damaged at the end. The loss is written as
     /// `ledger.recovered`, and what was cut is kept aside. Off unless a human said so.
     pub accept_loss: bool,
+    /// See [`WAL_BYTES_MAX`].
+    pub wal_bytes_max: u64,
     /// Most bytes the database file may grow to; `None` for no limit but the disk's. Past it the ledger behaves as on a
     /// full disk.
     pub database_bytes_max: Option<u64>,
@@ -57,6 +63,7 @@ impl Options {
             commit_delay: COMMIT_DELAY,
             clock: Clock::system(),
             accept_loss: false,
+            wal_bytes_max: WAL_BYTES_MAX,
             database_bytes_max: None,
         }
     }

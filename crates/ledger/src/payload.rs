@@ -73,6 +73,12 @@ impl<'a> Payload<'a> {
         Ok(Self { reference, salt, bytes: Cow::Borrowed(&[]) })
     }
 
+    /// The same payload, independent of the message it was made from.
+    #[must_use]
+    pub fn into_owned(self) -> Payload<'static> {
+        Payload { reference: self.reference, salt: self.salt, bytes: Cow::Owned(self.bytes.into_owned()) }
+    }
+
     /// The salted digest, which the event will hold.
     #[must_use]
     pub const fn digest(&self) -> &Hash {

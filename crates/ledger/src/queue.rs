@@ -4,6 +4,7 @@
 //! sequence number is given here, so that the order of the queue is the order of the ledger.
 
 use std::{
+    fmt,
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -12,7 +13,7 @@ use cella_event::{Encoded, Micros, Seq};
 use tokio::sync::{Notify, oneshot};
 
 use crate::{
-    AppendError, COMMIT_BYTES, Clock, Health, Options, Payload, StoreError,
+    AppendError, COMMIT_BYTES, Clock, Health, Options, Payload, Store, StoreError,
     block::{Record, State},
     objects::Staged,
 };
@@ -46,7 +47,14 @@ pub(crate) struct Batch {
     pub(crate) objects: Vec<Staged>,
     pub(crate) object_bytes: usize,
     pub(crate) waiters: Vec<Waiter>,
+    /// Other work that needs the store, done after the commit.
+    pub(crate) jobs: Vec<Job>,
 }
+
+/// Work on the store that is not an append.
+pub(crate) struct Job(pub(crate) Work);
+
+type Work = Box<dyn FnOnce(&mut dyn Store) + Send>;
 
 /// A sequence number that is 0 while the batch is empty.
 pub(crate) type Seq0 = u64;
@@ -85,6 +93,14 @@ pub(crate) struct Queue {
     clock: Clock,
 }
 
+// === impl Job ===
+
+impl fmt::Debug for Job {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Job")
+    }
+}
+
 // === impl Batch ===
 
 impl Batch {
@@ -92,8 +108,14 @@ impl Batch {
         self.events.len() + self.payloads.len() + self.object_bytes
     }
 
+    /// True when somebody waits for it, or it is large enough.
+    fn is_urgent(&self) -> bool {
+        !self.waiters.is_empty() || !self.jobs.is_empty() || self.bytes() >= COMMIT_BYTES
+    }
+
     fn clear(&mut self) {
-        let Self { events, prev_at, payloads, objects, waiters, .. } = self;
+        let Self { events, prev_at, payloads, objects, waiters, jobs, .. } = self;
+        jobs.clear();
         events.clear();
         prev_at.clear();
         payloads.clear();
@@ -124,8 +146,7 @@ impl Batch {
                 None if payload.reference.is_kept() => State::Inline,
                 None => State::NeverKept,
             };
-            let address = object.as_ref().map(|staged| *staged.address());
-            let bytes = address.as_ref().map_or(&*payload.bytes, |a| a.as_bytes());
+            let bytes = if state == State::Inline { &*payload.bytes } else { &[] };
             let name = payload.reference.name.as_str();
             Record { index: self.count, state, name, salt: payload.salt, bytes }.write(&mut self.payloads);
             if let Some(object) = object {
@@ -214,6 +235,15 @@ impl Queue {
         Ok(Some(receiver))
     }
 
+    /// Has the writer do something else with its store. The job is dropped undone when the ledger is closed.
+    pub(crate) fn submit(&self, job: Job) -> Result<(), AppendError> {
+        let mut inside = self.lock();
+        inside.admit(true)?;
+        inside.pending.jobs.push(job);
+        self.wake_if_needed(inside);
+        Ok(())
+    }
+
     /// Completes when there may be room again. Made before the attempt that fails, so that no wake-up is missed.
     pub(crate) fn space(&self) -> tokio::sync::futures::Notified<'_> {
         self.space.notified()
@@ -299,7 +329,7 @@ impl Queue {
     }
 
     fn wake_if_needed(&self, inside: MutexGuard<'_, Inside>) {
-        let now = !inside.pending.waiters.is_empty() || inside.pending.bytes() >= COMMIT_BYTES;
+        let now = inside.pending.is_urgent();
         let wake = match inside.asleep {
             Asleep::No => false,
             Asleep::UntilDue => now,
@@ -346,11 +376,13 @@ impl Inside {
 
     /// How long until the pending batch must be committed; `None` when there is nothing to commit.
     fn due_in(&self, delay: Duration) -> Option<Duration> {
-        let pending = &self.pending;
-        if pending.count == 0 && pending.waiters.is_empty() {
+        if self.pending.is_urgent() {
+            return Some(Duration::ZERO);
+        }
+        if self.pending.count == 0 {
             return None;
         }
-        if self.closing || !pending.waiters.is_empty() || pending.bytes() >= COMMIT_BYTES {
+        if self.closing {
             return Some(Duration::ZERO);
         }
         self.oldest.map(|oldest| delay.saturating_sub(oldest.elapsed()))

@@ -3,11 +3,12 @@
 
 use std::{path::Path, sync::Arc};
 
-use cella_event::{Event, Hash, Head, Seq, event_hash};
+use cella_event::{Event, Hash, Head, PayloadRef, Refusal, Seq, event_hash};
 
 use crate::{
-    Block, BlockFault, Filter, Found, OpenError, ReadError, Source, StoredPayload,
-    block::{Record, State, records},
+    Block, Direction, Filter, Found, OpenError, ReadError, Source, Span, StoredPayload,
+    block::{Record, State, frames, records},
+    mark::Mark,
     objects::Objects,
     query,
     sqlite::SqliteSource,
@@ -16,8 +17,10 @@ use crate::{
 /// Reads a ledger, also one that another process writes. Cheap to clone. Every method blocks on the disk.
 #[derive(Clone, Debug)]
 pub struct Reader {
-    source: Arc<dyn Source>,
-    objects: Arc<Objects>,
+    pub(crate) source: Arc<dyn Source>,
+    pub(crate) objects: Arc<Objects>,
+    /// The last acknowledged event by the mark beside the database, when it was opened from a directory.
+    pub(crate) acknowledged: Option<Head>,
 }
 
 /// An event as stored.
@@ -44,7 +47,7 @@ pub struct Events {
 
 impl Reader {
     pub(crate) fn new(source: Arc<dyn Source>, objects: Arc<Objects>) -> Self {
-        Self { source, objects }
+        Self { source, objects, acknowledged: None }
     }
 
     /// Opens the ledger of a directory for reading only. Needs no lock: the writer may be at work, or gone.
@@ -52,7 +55,10 @@ impl Reader {
     /// # Errors
     /// [`OpenError`] when there is no ledger that this program can read.
     pub fn open(dir: &Path) -> Result<Self, OpenError> {
-        Ok(Self::new(Arc::new(SqliteSource::open(dir)?), Arc::new(Objects::new(dir))))
+        // The mark is read before the database: a writer at work then only makes the database newer than the mark.
+        let acknowledged = Mark::read_in(dir);
+        let source = Arc::new(SqliteSource::open(dir)?);
+        Ok(Self { source, objects: Arc::new(Objects::new(dir)), acknowledged })
     }
 
     /// The last durable event.
@@ -92,36 +98,46 @@ impl Reader {
     /// is gone without a record, [`ReadError::Refused`] when its bytes are not those of the event.
     pub fn payload(&self, seq: Seq, name: &str) -> Result<StoredPayload, ReadError> {
         let no_such = || ReadError::NoSuchPayload { seq, name: name.to_owned() };
-        let entry = self.get(seq)?.ok_or_else(no_such)?;
-        let reference = entry.event.payload(name).ok_or_else(no_such)?;
-        let block = self.source.block(seq)?.ok_or_else(no_such)?;
-        let all = self.source.payloads(block.first)?;
+        let block = self.block_of(seq)?.ok_or_else(no_such)?;
         let index = seq.0 - block.first.0;
+        let canonical = block.iter().nth(usize::try_from(index).unwrap_or(usize::MAX)).ok_or_else(no_such)?;
+        let entry = Entry::decode(seq, canonical)
+            .map_err(|fault| ReadError::Block { first: block.first, fault: fault.into() })?;
+        let reference = entry.event.payload(name).ok_or_else(no_such)?;
+        let all = self.source.payloads(block.first)?;
         for record in records(&all) {
             let record = record.map_err(|fault| ReadError::Block { first: block.first, fault })?;
             if u64::from(record.index) == index && record.name == name {
-                let stored = self.load(seq, &record)?;
-                if let StoredPayload::Kept { salt, bytes } = &stored {
-                    reference.check(seq, salt, bytes)?;
-                }
-                return Ok(stored);
+                return self.load(seq, reference, &record);
             }
         }
         Err(ReadError::PayloadMissing { seq, name: name.to_owned() })
     }
 
-    pub(crate) fn load(&self, seq: Seq, record: &Record<'_>) -> Result<StoredPayload, ReadError> {
-        let missing = || ReadError::PayloadMissing { seq, name: record.name.to_owned() };
-        Ok(match record.state {
-            State::Inline => StoredPayload::Kept { salt: record.salt, bytes: record.bytes.to_vec() },
-            State::Object => {
-                let address = record.bytes.try_into().map_err(|_| missing())?;
-                let bytes = self.objects.read(&Hash::from_bytes(address))?.ok_or_else(missing)?;
-                StoredPayload::Kept { salt: record.salt, bytes }
-            }
-            State::NeverKept => StoredPayload::DigestOnly { salt: record.salt },
-            State::Deleted => StoredPayload::Deleted,
-        })
+    /// What a record stands for, checked.
+    pub(crate) fn load(
+        &self,
+        seq: Seq,
+        reference: &PayloadRef,
+        record: &Record<'_>,
+    ) -> Result<StoredPayload, ReadError> {
+        let bytes = match record.state {
+            State::NeverKept => return Ok(StoredPayload::DigestOnly { salt: record.salt }),
+            State::Deleted => return Ok(StoredPayload::Deleted),
+            State::Inline => record.bytes.to_vec(),
+            State::Object => self
+                .objects
+                .read(&reference.digest)?
+                .ok_or_else(|| ReadError::PayloadMissing { seq, name: record.name.to_owned() })?,
+        };
+        reference.check(seq, &record.salt, &bytes)?;
+        Ok(StoredPayload::Kept { salt: record.salt, bytes })
+    }
+
+    /// The block that holds an event.
+    pub(crate) fn block_of(&self, seq: Seq) -> Result<Option<Block>, ReadError> {
+        let block = self.source.block(seq, Direction::Backward, Span::ALL)?;
+        Ok(block.filter(|block| block.last() >= seq))
     }
 }
 
@@ -132,29 +148,39 @@ impl Events {
         if self.next > self.last {
             return Ok(None);
         }
-        let (block, at) = match self.block.take() {
-            Some(open) => open,
-            None => match self.reader.source.block(self.next)? {
-                Some(block) => {
-                    let skipped = block.iter().take_while_index(self.next, block.first);
-                    (block, skipped)
-                }
-                None => return Ok(None),
-            },
-        };
+        let Some((block, at)) = self.open_block()? else { return Ok(None) };
         let first = block.first;
-        let rest = &block.events[at.min(block.events.len())..];
-        let Some(canonical) = crate::block::frames(rest).next() else {
+        let Some(canonical) = frames(&block.events[at..]).next() else {
             block.check_framing().map_err(|fault| ReadError::Block { first, fault })?;
             return Ok(None);
         };
-        let entry = Entry::decode(self.next, canonical).map_err(|fault| ReadError::Block { first, fault })?;
+        let entry = Entry::decode(self.next, canonical)
+            .map_err(|fault| ReadError::Block { first, fault: fault.into() })?;
         let end = at + 4 + canonical.len();
-        self.next = entry.event.seq.next();
+        self.next = self.next.next();
         if end < block.events.len() {
             self.block = Some((block, end));
         }
         Ok(Some(entry))
+    }
+
+    /// The block that holds the next event, and where in its bytes that event stands.
+    fn open_block(&mut self) -> Result<Option<(Block, usize)>, ReadError> {
+        if let Some(open) = self.block.take() {
+            return Ok(Some(open));
+        }
+        let Some(block) = self.reader.block_of(self.next)? else { return self.nothing_there() };
+        let before = usize::try_from(self.next.0 - block.first.0).unwrap_or(usize::MAX);
+        let at = block.iter().take(before).map(|canonical| 4 + canonical.len()).sum();
+        Ok(Some((block, at)))
+    }
+
+    /// Past the head there is nothing to read; before it, a hole is never passed over in silence.
+    fn nothing_there(&self) -> Result<Option<(Block, usize)>, ReadError> {
+        match self.reader.source.block(self.next, Direction::Forward, Span::ALL)? {
+            Some(block) => Err(Refusal::Gap { expected: self.next, got: block.first }.into()),
+            None => Ok(None),
+        }
     }
 }
 
@@ -164,7 +190,7 @@ impl Iterator for Events {
     fn next(&mut self) -> Option<Self::Item> {
         let result = self.read();
         if !matches!(result, Ok(Some(_))) {
-            self.next = self.last.next();
+            self.last = Seq(0);
         }
         result.transpose()
     }
@@ -173,21 +199,8 @@ impl Iterator for Events {
 // === impl Entry ===
 
 impl Entry {
-    pub(crate) fn decode(seq: Seq, canonical: &[u8]) -> Result<Self, BlockFault> {
-        let event = Event::decode(canonical)
-            .map_err(|fault| BlockFault::Refused(cella_event::Refusal::NotAnEvent { seq, fault }))?;
+    pub(crate) fn decode(seq: Seq, canonical: &[u8]) -> Result<Self, Refusal> {
+        let event = Event::decode(canonical).map_err(|fault| Refusal::NotAnEvent { seq, fault })?;
         Ok(Self { event, hash: event_hash(canonical), canonical: canonical.into() })
-    }
-}
-
-/// How many bytes of a block stand before an event.
-trait Skip {
-    fn take_while_index(self, wanted: Seq, first: Seq) -> usize;
-}
-
-impl<'a, I: Iterator<Item = &'a [u8]>> Skip for I {
-    fn take_while_index(self, wanted: Seq, first: Seq) -> usize {
-        let before = usize::try_from(wanted.0.saturating_sub(first.0)).unwrap_or(usize::MAX);
-        self.take(before).map(|canonical| 4 + canonical.len()).sum()
     }
 }

@@ -8,7 +8,7 @@ use std::{
 use cella_event::{Hash, Head, Micros, Seq};
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Row, params};
 
-use crate::{Block, OpenError, Source, Store, StoreError};
+use crate::{Block, Direction, OpenError, Options, Source, Span, Store, StoreError};
 
 /// "Cela" in ASCII: what `file` and `PRAGMA application_id` say of a ledger.
 const APPLICATION_ID: u32 = 0x4365_6c61;
@@ -19,8 +19,8 @@ const LAYOUT: u32 = 1;
 /// 3.51.3: before it, two connections that checkpoint at once could corrupt the WAL.
 const SQLITE_VERSION_MIN: i32 = 3_051_003;
 
-/// Bytes of WAL after which the writer moves them into the database, once acknowledgements are out.
-const WAL_BYTES_TIDY: u64 = 8 * 1024 * 1024;
+/// Bytes of a page. Larger ones save system calls in large commits, smaller ones save bytes in small commits.
+const PAGE_BYTES: &str = "8192";
 
 /// Reading connections kept open. More readers than that open and close their own.
 const READERS_KEPT: usize = 4;
@@ -51,12 +51,23 @@ CREATE TABLE set_aside (
 ) STRICT;
 ";
 
+const FORWARD: &str = "
+SELECT first_seq, count, since, until, prev, last_hash, events FROM blocks
+WHERE first_seq >= ?1 AND until >= ?2 AND since <= ?3
+ORDER BY first_seq LIMIT 1";
+
+const BACKWARD: &str = "
+SELECT first_seq, count, since, until, prev, last_hash, events FROM blocks
+WHERE first_seq <= ?1 AND until >= ?2 AND since <= ?3
+ORDER BY first_seq DESC LIMIT 1";
+
 /// The writing connection.
 #[derive(Debug)]
 pub(crate) struct SqliteStore {
     connection: Connection,
     head: Head,
     wal_bytes: u64,
+    wal_bytes_max: u64,
     source: Arc<SqliteSource>,
 }
 
@@ -67,23 +78,31 @@ pub(crate) struct SqliteSource {
     idle: Mutex<Vec<Connection>>,
 }
 
+/// The SQLite storage of a directory, without a ledger around it. For the kit; a ledger opens its own.
+///
+/// # Errors
+/// [`OpenError`].
+pub fn sqlite_store(options: &Options) -> Result<Box<dyn Store>, OpenError> {
+    Ok(Box::new(SqliteStore::open(options)?))
+}
+
 // === impl SqliteStore ===
 
 impl SqliteStore {
     /// Opens the database in a directory, making it when it is absent.
-    pub(crate) fn open(dir: &Path, bytes_max: Option<u64>) -> Result<Self, OpenError> {
+    pub(crate) fn open(options: &Options) -> Result<Self, OpenError> {
         if rusqlite::version_number() < SQLITE_VERSION_MIN {
             return Err(OpenError::SqliteTooOld { got: rusqlite::version() });
         }
-        let path = dir.join(FILE);
+        let path = options.dir.join(FILE);
         let connection = Connection::open(&path).map_err(StoreError::database("opening the ledger"))?;
         prepare(&connection, &path)?;
-        if let Some(max) = bytes_max {
+        if let Some(max) = options.database_bytes_max {
             limit(&connection, max).map_err(StoreError::database("limiting the ledger"))?;
         }
         let source = Arc::new(SqliteSource { path, idle: Mutex::new(Vec::new()) });
         let head = read_head(&connection).map_err(StoreError::database("reading the head"))?;
-        Ok(Self { connection, head, wal_bytes: 0, source })
+        Ok(Self { connection, head, wal_bytes: 0, wal_bytes_max: options.wal_bytes_max, source })
     }
 
     fn insert(&mut self, block: &Block) -> rusqlite::Result<()> {
@@ -118,7 +137,7 @@ impl Store for SqliteStore {
         }
         self.insert(block).map_err(StoreError::database("writing events"))?;
         self.head = block.head();
-        self.wal_bytes += (block.events.len() + block.payloads.len()) as u64 + 8192;
+        self.wal_bytes += (block.events.len() + block.payloads.len()) as u64 + 2 * 8192;
         Ok(())
     }
 
@@ -129,6 +148,10 @@ impl Store for SqliteStore {
                 params![to_sql(first), payloads],
             )
             .map_err(StoreError::database("replacing payloads"))?;
+        Ok(())
+    }
+
+    fn scrub(&mut self) -> Result<(), StoreError> {
         // secure_delete has overwritten the pages; the old bytes may still stand in the WAL.
         checkpoint(&self.connection, "TRUNCATE").map_err(StoreError::database("clearing the WAL"))
     }
@@ -152,7 +175,7 @@ impl Store for SqliteStore {
     }
 
     fn tidy(&mut self) {
-        if self.wal_bytes < WAL_BYTES_TIDY {
+        if self.wal_bytes < self.wal_bytes_max {
             return;
         }
         self.wal_bytes = 0;
@@ -209,13 +232,14 @@ impl Source for SqliteSource {
         self.query("reading the head", read_head)
     }
 
-    fn block(&self, seq: Seq) -> Result<Option<Block>, StoreError> {
+    fn block(&self, from: Seq, direction: Direction, span: Span) -> Result<Option<Block>, StoreError> {
         self.query("reading events", |connection| {
-            let before = one_block(connection, "first_seq <= ?1 ORDER BY first_seq DESC", seq)?;
-            match before.filter(|block| block.last() >= seq) {
-                Some(block) => Ok(Some(block)),
-                None => one_block(connection, "first_seq > ?1 ORDER BY first_seq", seq),
-            }
+            let sql = match direction {
+                Direction::Forward => FORWARD,
+                Direction::Backward => BACKWARD,
+            };
+            let key = params![to_sql(from), span.since.0, span.until.0];
+            connection.prepare_cached(sql)?.query_row(key, read_block).optional()
         })
     }
 
@@ -239,6 +263,7 @@ fn prepare(connection: &Connection, path: &Path) -> Result<(), OpenError> {
         identify(connection, path)?;
     }
     for (pragma, value) in [
+        ("page_size", PAGE_BYTES),
         ("journal_mode", "WAL"),
         ("synchronous", "FULL"),
         ("secure_delete", "ON"),
@@ -297,13 +322,6 @@ fn read_head(connection: &Connection) -> rusqlite::Result<Head> {
     let head =
         statement.query_row([], |row| Ok(Head { seq: seq(row, 0)?, hash: hash(row, 1)? })).optional()?;
     Ok(head.unwrap_or(Head::GENESIS))
-}
-
-fn one_block(connection: &Connection, which: &str, seq: Seq) -> rusqlite::Result<Option<Block>> {
-    let sql = format!(
-        "SELECT first_seq, count, since, until, prev, last_hash, events FROM blocks WHERE {which} LIMIT 1"
-    );
-    connection.prepare_cached(&sql)?.query_row([to_sql(seq)], read_block).optional()
 }
 
 fn read_block(row: &Row<'_>) -> rusqlite::Result<Block> {

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use crate::{
     Block, CloseError, Store, StoreError,
     mark::Mark,
-    queue::{Batch, Queue},
+    queue::{Batch, Job, Queue},
 };
 
 /// First pause after a failed commit; it doubles up to [`RETRY_MAX`].
@@ -52,6 +52,9 @@ impl Writer {
             }
             self.head.send_replace(block.head());
             (batch.events, batch.payloads) = (block.events, block.payloads);
+        }
+        for Job(job) in batch.jobs.drain(..) {
+            job(&mut *self.store);
         }
         for (_, waiter) in waiters {
             let _gone = waiter.send(Ok(())).is_err();
