@@ -6,6 +6,7 @@
 mod block;
 mod clock;
 mod error;
+mod export;
 mod health;
 pub mod kit;
 mod ledger;
@@ -28,6 +29,7 @@ mod writer;
 pub use block::{Block, BlockFault};
 pub use clock::{Clock, now};
 pub use error::{AppendError, CloseError, OpenError, ReadError, StoreError};
+pub use export::{Export, ExportError, Exported, LINE_BYTES_MAX, import, verify_export};
 pub use health::Health;
 pub use ledger::{Appended, Durability, Ledger};
 pub use lock::Holder;
