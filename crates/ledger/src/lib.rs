@@ -16,6 +16,7 @@ mod objects;
 mod open;
 mod options;
 mod payload;
+mod projection;
 mod query;
 mod queue;
 mod reader;
@@ -39,6 +40,7 @@ pub use options::{
     QUEUE_EVENTS_MAX, WAL_BYTES_MAX,
 };
 pub use payload::{Payload, StoredPayload};
+pub use projection::{AuditRow, CallRow, CostRow, LatencyRow, Outcome, Projections};
 pub use query::{Filter, Found, QUERY_LIMIT};
 pub use reader::{Entry, Events, Reader};
 pub use retention::{DeleteError, Deleted, Deletion};
