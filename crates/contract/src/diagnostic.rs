@@ -1,86 +1,65 @@
-//! What is wrong in a file, where, why, and what to write instead.
+//! What is wrong with a file: where, what, and what to do. Rendered for people, kept as data for programs.
 
-mod text;
+use std::{fmt, ops::Range};
 
-use std::{fmt, ops::Range, sync::Arc};
-
-use crate::Code;
-
-/// How much it matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
     /// The file is not used.
     Error,
-    /// The file is used; somebody should look.
+    /// The file is used all the same.
     Warning,
 }
 
-/// One thing to say about a file. `Display` is the plain form of it; what looks like a secret is masked in
-/// `source_line`, so that a message may be logged.
+/// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
-    /// Its number.
-    pub code: Code,
-    /// How much it matters.
+    /// Error or warning.
     pub severity: Severity,
-    /// What is wrong, in one line.
+    /// `CE10##`, with a page in `docs/errors`.
+    pub code: &'static str,
+    /// What is wrong.
     pub message: String,
-    /// The file, as the caller named it.
-    pub file: Arc<str>,
+    /// The file, as it was named by the caller.
+    pub file: String,
     /// Line, from 1.
-    pub line: u32,
+    pub line: usize,
     /// Column in characters, from 1.
-    pub column: u32,
-    /// Bytes of the file.
-    pub span: Range<usize>,
-    /// The whole line, without its end.
+    pub column: usize,
+    /// The line's text.
     pub source_line: String,
-    /// What stands under the marked part.
-    pub label: String,
-    /// Why it is wrong, where the message does not say it.
-    pub cause: Option<String>,
-    /// What to write instead.
+    /// How many characters of it are meant.
+    pub width: usize,
+    /// What to do.
     pub fix: Option<String>,
 }
 
-/// Everything that is wrong with a file: never empty, in the order of the file, warnings included.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mistakes(Vec<Diagnostic>);
+/// Everything that is wrong with a file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Diagnostics(pub Vec<Diagnostic>);
 
-/// A value, and what should still be said about the file it came from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Checked<T> {
-    /// The value.
-    pub value: T,
-    /// Nothing here stops the value from being used.
-    pub warnings: Vec<Diagnostic>,
+/// A text and its name, against which places are resolved.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Origin<'a> {
+    pub(crate) file: &'a str,
+    pub(crate) text: &'a str,
 }
 
-// === impl Mistakes ===
+// === impl Diagnostics ===
 
-impl Mistakes {
-    /// `None` when there is no error among them.
-    pub(crate) fn among(found: Vec<Diagnostic>) -> Result<Vec<Diagnostic>, Self> {
-        if found.iter().any(|d| d.severity == Severity::Error) { Err(Self(found)) } else { Ok(found) }
-    }
-
-    /// Errors and warnings in the order of the file.
+impl Diagnostics {
+    /// True when the file must not be used.
     #[must_use]
-    pub fn all(&self) -> &[Diagnostic] {
-        &self.0
-    }
-
-    /// The errors in the order of the file.
-    pub fn errors(&self) -> impl Iterator<Item = &Diagnostic> {
-        self.0.iter().filter(|d| d.severity == Severity::Error)
+    pub fn has_errors(&self) -> bool {
+        self.0.iter().any(|d| d.severity == Severity::Error)
     }
 }
 
-impl fmt::Display for Mistakes {
+impl fmt::Display for Diagnostics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, diagnostic) in self.0.iter().enumerate() {
-            if at > 0 {
-                f.write_str("\n")?;
+        for (n, diagnostic) in self.0.iter().enumerate() {
+            if n > 0 {
+                writeln!(f)?;
             }
             write!(f, "{diagnostic}")?;
         }
@@ -88,17 +67,54 @@ impl fmt::Display for Mistakes {
     }
 }
 
-impl std::error::Error for Mistakes {}
+impl std::error::Error for Diagnostics {}
 
-// === impl Severity ===
+// === impl Origin ===
 
-impl Severity {
-    /// `error` or `warning`.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Error => "error",
-            Self::Warning => "warning",
+impl Origin<'_> {
+    /// A diagnostic at a place of this text (byte offsets).
+    pub(crate) fn at(
+        &self,
+        place: Range<usize>,
+        severity: Severity,
+        code: &'static str,
+        message: impl Into<String>,
+        fix: Option<String>,
+    ) -> Diagnostic {
+        let start = self.text.floor_char_boundary(place.start);
+        let end = self.text.floor_char_boundary(place.end.max(start));
+        let before = &self.text[..start];
+        let from = before.rfind('\n').map_or(0, |n| n + 1);
+        let to = self.text[start..].find('\n').map_or(self.text.len(), |n| start + n);
+        Diagnostic {
+            severity,
+            code,
+            message: message.into(),
+            file: self.file.to_owned(),
+            line: before.matches('\n').count() + 1,
+            column: self.text[from..start].chars().count() + 1,
+            source_line: self.text[from..to].trim_end_matches('\r').to_owned(),
+            width: self.text[start..end.min(to).max(start)].chars().count().max(1),
+            fix,
         }
+    }
+}
+
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = match self.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        };
+        writeln!(f, "{word}[{}]: {}", self.code, self.message)?;
+        let gutter = self.line.to_string().len();
+        writeln!(f, "{:gutter$}--> {}:{}:{}", "", self.file, self.line, self.column)?;
+        writeln!(f, "{:gutter$} |", "")?;
+        writeln!(f, "{} | {}", self.line, self.source_line)?;
+        write!(f, "{:gutter$} | {}{}", "", " ".repeat(self.column - 1), "^".repeat(self.width))?;
+        if let Some(fix) = &self.fix {
+            write!(f, "\n{:gutter$} = fix: {fix}", "")?;
+        }
+        Ok(())
     }
 }
