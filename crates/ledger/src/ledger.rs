@@ -51,8 +51,8 @@ struct Inside {
     reader: Reader,
     objects: Arc<Objects>,
     dir: PathBuf,
-    writer: Mutex<Option<JoinHandle<Result<(), CloseError>>>>,
-    _lock: Lock,
+    /// The writer and the lock it holds; gone once the ledger is closed.
+    writer: Mutex<Option<(JoinHandle<Result<(), CloseError>>, Lock)>>,
 }
 
 // === impl Ledger ===
@@ -94,8 +94,7 @@ impl Ledger {
             reader,
             objects,
             dir: options.dir.clone(),
-            writer: Mutex::new(Some(thread)),
-            _lock: lock,
+            writer: Mutex::new(Some((thread, lock))),
         };
         let ledger = Self { inside: Arc::new(inside) };
         ledger.announce(&opened)?;
@@ -215,7 +214,8 @@ impl Ledger {
         &self.inside.dir
     }
 
-    /// Writes what waits and ends the writer; later appends are refused. Blocking, and safe to call more than once.
+    /// Writes what waits, ends the writer and lets the next one in; later appends are refused. Blocking, and safe to
+    /// call more than once.
     ///
     /// # Errors
     /// [`CloseError`] when the storage fails and events are left out.
@@ -279,11 +279,12 @@ impl fmt::Debug for Ledger {
 impl Inside {
     fn close(&self) -> Result<(), CloseError> {
         self.queue.close();
-        let thread = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
-        match thread.map(JoinHandle::join) {
-            Some(Ok(result)) => result,
-            Some(Err(panic)) => std::panic::resume_unwind(panic),
-            None => Ok(()),
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        // Those who close at the same time wait for the first; then the next writer may have the ledger.
+        let Some((thread, _lock)) = writer.take() else { return Ok(()) };
+        match thread.join() {
+            Ok(result) => result,
+            Err(panic) => std::panic::resume_unwind(panic),
         }
     }
 }

@@ -44,11 +44,16 @@ impl Writer {
             let block = seal(&mut batch, self.head.borrow().hash);
             let mut pause = RETRY_MIN;
             while let Err(reason) = self.commit(&block, &batch) {
-                tracing::error!(code = "CE5013", first = block.first.0, %reason, "the ledger cannot write");
+                if pause == RETRY_MIN {
+                    tracing::error!(code = "CE5012", first = block.first.0, %reason, "the ledger cannot write");
+                }
                 if !self.queue.failed(&reason, std::mem::take(&mut waiters), pause) {
                     return Err(CloseError { events: self.queue.waiting() as u64, reason });
                 }
                 pause = (pause * 2).min(RETRY_MAX);
+            }
+            if pause > RETRY_MIN {
+                tracing::info!(first = block.first.0, "the ledger writes again");
             }
             self.head.send_replace(block.head());
             (batch.events, batch.payloads) = (block.events, block.payloads);

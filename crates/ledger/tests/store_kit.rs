@@ -4,14 +4,40 @@
 
 use std::path::Path;
 
+#[path = "support/small_disk.rs"]
+mod small_disk;
+
 use cella_ledger::{
     Options, Store,
     kit::{Subject, run_all},
     sqlite_store,
 };
+use small_disk::SmallDisk;
 
 struct Sqlite {
     dir: tempfile::TempDir,
+}
+
+/// On a disk that can be filled.
+struct SqliteOnSmallDisk(SmallDisk);
+
+impl Subject for SqliteOnSmallDisk {
+    fn open(&mut self) -> Result<Box<dyn Store>, String> {
+        sqlite_store(&Options::new(self.0.path())).map_err(|e| e.to_string())
+    }
+
+    fn holds(&self, needle: &[u8]) -> Option<bool> {
+        Some(holds(self.0.path(), needle))
+    }
+
+    fn starve(&mut self) -> bool {
+        self.0.fill();
+        true
+    }
+
+    fn feed(&mut self) {
+        self.0.free();
+    }
 }
 
 impl Subject for Sqlite {
@@ -41,4 +67,11 @@ fn holds(dir: &Path, needle: &[u8]) -> bool {
 fn sqlite_keeps_the_law() {
     let untried = run_all(&mut Sqlite { dir: tempfile::tempdir().unwrap() }).unwrap();
     assert_eq!(untried.len(), 2, "{untried:?}");
+}
+
+#[test]
+fn sqlite_keeps_the_law_on_a_disk_that_fills_up() {
+    let Some(disk) = SmallDisk::mount(1024 * 1024) else { return };
+    let untried = run_all(&mut SqliteOnSmallDisk(disk)).unwrap();
+    assert_eq!(untried.len(), 1, "{untried:?}");
 }
