@@ -129,12 +129,12 @@ impl CellError {
             }
             Self::UserNamespaces { fix, .. } | Self::Limit { fix, .. } => fix.clone(),
             Self::Landlock { .. } => {
-                "boot with `lsm=landlock,...` on Linux 5.13 or newer, or set `enforcement = \"best_effort\"`".into()
+                "boot with `lsm=landlock,...` on Linux 5.13 or newer, or set `best_effort = true`".into()
             }
             Self::Mount { .. } => "correct the path in the contract's [[files]]".into(),
             Self::Idmap { .. } => {
                 "keep the directory on ext4, xfs, btrfs or tmpfs, run the node as the directory's owner, or set \
-                 `enforcement = \"best_effort\"`"
+                 `best_effort = true`"
                     .into()
             }
             Self::Wall { .. } => "run `cella doctor`: it says what this machine can enforce".into(),

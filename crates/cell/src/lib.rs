@@ -13,6 +13,7 @@
 
 mod doctor;
 mod error;
+pub mod kit;
 mod law;
 mod process;
 mod program;

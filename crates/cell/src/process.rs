@@ -56,8 +56,10 @@ pub(crate) struct Ground {
     /// ABI, or why there is none.
     landlock: Result<u32, String>,
     link: LauncherLink,
-    number: AtomicU64,
 }
+
+/// Numbers the cells of this process, whichever class value made them: the number is part of a group's name.
+static NUMBER: AtomicU64 = AtomicU64::new(1);
 
 impl Process {
     /// Looks at the machine (some milliseconds of file reads). The launcher is started by the first spawn.
@@ -70,7 +72,6 @@ impl Process {
             owner: Owner::current(),
             landlock: sys::landlock_abi().map_err(|error| error.to_string()),
             link: LauncherLink::default(),
-            number: AtomicU64::new(1),
         };
         Self { ground: Arc::new(ground) }
     }
@@ -85,7 +86,7 @@ impl Default for Process {
 impl Ground {
     /// The next cell's group name, which is also the end of its id.
     fn next_name(&self) -> String {
-        self.owner.group_name(self.number.fetch_add(1, Ordering::Relaxed))
+        self.owner.group_name(NUMBER.fetch_add(1, Ordering::Relaxed))
     }
 }
 
@@ -108,7 +109,6 @@ pub struct Swept {
 
 /// Removes what killed nodes left on this machine: control groups whose node is gone. Once at start, blocking. Processes
 /// and mounts need no sweeping, they die with the node.
-#[must_use]
 pub fn sweep() -> Swept {
     Swept { cgroups: cgroup::sweep() }
 }

@@ -89,6 +89,12 @@ struct Prepared {
     order: Order,
 }
 
+/// Why nothing runs, and whether there was a first process.
+struct Stillborn {
+    error: CellError,
+    made: bool,
+}
+
 /// The node's ends.
 struct Pipes {
     stdin: pipe::Sender,
@@ -121,8 +127,34 @@ impl Prepared {
         }
     }
 
-    /// Has the launcher make it, and waits until the program runs.
+    /// Has the launcher make it, and waits until the program runs. A launcher that dies before it has made the cell is
+    /// replaced once.
     async fn bear(&self, ground: &Ground, spec: &Spec) -> Result<(Alive, Pipes), CellError> {
+        match self.try_to_bear(ground, spec).await {
+            Err(Stillborn { error: CellError::Launcher { cause }, made: false }) => {
+                tracing::warn!(cause, "the cell launcher died before it had made a cell; trying once more");
+                self.try_to_bear(ground, spec).await.map_err(|again| again.error)
+            }
+            other => other.map_err(|stillborn| stillborn.error),
+        }
+    }
+
+    async fn try_to_bear(&self, ground: &Ground, spec: &Spec) -> Result<(Alive, Pipes), Stillborn> {
+        let unmade = |error: CellError| Stillborn { error, made: false };
+        let (ours, pipes) = self.request(ground).await.map_err(unmade)?;
+        let socket = sys::awaitable(ours, Interest::READABLE | Interest::WRITABLE);
+        let mut alive = Alive::new(socket.map_err(|error| unmade(error.into()))?);
+        let order = wire::encode(&self.order).map_err(|error| unmade(error.into()))?;
+        let lost = |error: io::Error| CellError::Launcher { cause: error.to_string() };
+        alive.send(&order).await.map_err(|error| unmade(lost(error)))?;
+        match alive.until_started(spec).await {
+            Ok(()) => Ok((alive, pipes)),
+            Err(error) => Err(Stillborn { error, made: alive.pidfd.is_some() }),
+        }
+    }
+
+    /// Makes the socket and the pipes, and gives the cell's ends to the launcher.
+    async fn request(&self, ground: &Ground) -> Result<(OwnedFd, Pipes), CellError> {
         let (ours, theirs) =
             rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
                 .map_err(io::Error::from)?;
@@ -134,16 +166,12 @@ impl Prepared {
         let fixed = [theirs.as_fd(), child_in.as_fd(), child_out.as_fd(), child_err.as_fd()];
         let fds: Vec<_> = fixed.into_iter().chain(procs.iter().map(AsFd::as_fd)).collect();
         ground.link.request(&fds).await?;
-        drop((theirs, child_in, child_out, child_err, procs));
         let pipes = Pipes {
             stdin: pipe::Sender::from_owned_fd(stdin.into())?,
             stdout: pipe::Receiver::from_owned_fd(stdout.into())?,
             stderr: pipe::Receiver::from_owned_fd(stderr.into())?,
         };
-        let mut alive = Alive::new(sys::awaitable(ours, Interest::READABLE | Interest::WRITABLE)?);
-        alive.send(&wire::encode(&self.order)?).await?;
-        alive.until_started(spec).await?;
-        Ok((alive, pipes))
+        Ok((ours, pipes))
     }
 
     fn exit_of(&self, alive: &Alive, spec: &Spec) -> Exit {
@@ -261,7 +289,9 @@ impl Alive {
 
     async fn until_started(&mut self, spec: &Spec) -> Result<(), CellError> {
         loop {
-            match self.frame().await? {
+            let frame =
+                self.frame().await.map_err(|error| CellError::Launcher { cause: error.to_string() })?;
+            match frame {
                 Some(Frame::Made { not_idmapped }) => self.not_idmapped = not_idmapped,
                 Some(Frame::Started) => {
                     self.began = Instant::now();

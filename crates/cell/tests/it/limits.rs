@@ -1,0 +1,141 @@
+//! Ceilings hold, are named when they are hit, and hurt nobody else.
+
+use std::time::Duration;
+
+use cella_cell::{Ask, LimitHit, doctor};
+
+use super::{
+    Outcome, Test,
+    bench::{Bench, check, skip},
+};
+
+pub(crate) const TESTS: &[Test] = &[
+    ("a_memory_bomb_is_killed_and_named", memory_bomb),
+    ("shared_memory_counts", shared_memory_bomb),
+    ("files_in_tmp_count_and_are_capped", tmp_is_capped),
+    ("the_number_of_private_files_is_capped", inodes_are_capped),
+    ("a_fork_bomb_is_bounded", fork_bomb),
+    ("open_files_are_bounded", open_files),
+    ("a_spinning_program_is_ended_by_its_cpu_time", cpu_time),
+    ("a_processor_share_is_kept", cpu_share),
+    ("a_required_limit_without_a_mechanism_is_refused", required_limit),
+    ("usage_is_reported", usage),
+];
+
+const MIB: u64 = 1 << 20;
+
+fn has_groups(bench: &Bench) -> bool {
+    let _same_process_sees_the_same = bench;
+    doctor().is_ok_and(|facts| facts.cgroups.memory.is_some())
+}
+
+fn memory_bomb(bench: &Bench) -> Outcome {
+    check(bench.outside(&["memory", "200"]).contains("OUT"), || "control".into())?;
+    let mut spec = bench.attempt(&["memory", "400"]);
+    spec.limits.memory_bytes = Ask::Prefer(100 * MIB);
+    let ran = bench.run(&spec);
+    check(!ran.stdout.contains("OUT"), || format!("{ran:?}"))?;
+    if !has_groups(bench) {
+        // One process's private memory is all that can be bounded, by refusing to give more.
+        return check(ran.stdout.contains("stopped at") || !ran.exit.success(), || format!("{ran:?}"));
+    }
+    check(ran.exit.oom && ran.exit.limit == Some(LimitHit::Memory), || format!("{ran:?}"))?;
+    let peak = ran.exit.peak_memory_bytes;
+    check((90 * MIB..=110 * MIB).contains(&peak), || format!("peak {peak}"))
+}
+
+fn shared_memory_bomb(bench: &Bench) -> Outcome {
+    if !has_groups(bench) {
+        return skip("no writable control group: shared memory is not counted, and the report says so");
+    }
+    let mut spec = bench.attempt(&["shared", "400"]);
+    spec.limits.memory_bytes = Ask::Require(100 * MIB);
+    let ran = bench.run(&spec);
+    check(!ran.stdout.contains("OUT") && ran.exit.limit == Some(LimitHit::Memory), || format!("{ran:?}"))
+}
+
+fn tmp_is_capped(bench: &Bench) -> Outcome {
+    for dir in ["/tmp", "/home/cell", "/dev/shm"] {
+        let mut spec = bench.attempt(&["fill", dir]);
+        spec.tmpfs.bytes = 8 * MIB;
+        let ran = bench.run(&spec);
+        check(
+            ran.stdout.contains("DENIED stopped at 7 MiB") || ran.stdout.contains("DENIED stopped at 8 MiB"),
+            || format!("{dir}: {ran:?}"),
+        )?;
+    }
+    Ok(())
+}
+
+fn inodes_are_capped(bench: &Bench) -> Outcome {
+    let mut spec = bench.attempt(&["many-files", "/tmp"]);
+    spec.tmpfs.inodes = 100;
+    let ran = bench.run(&spec);
+    let made = ran.stdout.split_whitespace().find_map(|word| word.parse::<u32>().ok());
+    check(made.is_some_and(|made| (50..100).contains(&made)), || format!("{ran:?}"))
+}
+
+fn fork_bomb(bench: &Bench) -> Outcome {
+    check(bench.outside(&["forks", "60"]).contains("OUT"), || "control".into())?;
+    let mut spec = bench.attempt(&["forks", "500"]);
+    spec.limits.processes = Ask::Require(30);
+    let ran = bench.run(&spec);
+    let made = ran.stdout.split_whitespace().find_map(|word| word.parse::<u32>().ok());
+    check(made.is_some_and(|made| (20..=30).contains(&made)), || format!("{ran:?}"))
+}
+
+fn open_files(bench: &Bench) -> Outcome {
+    let mut spec = bench.attempt(&["open-files"]);
+    spec.limits.open_files = 50;
+    let ran = bench.run(&spec);
+    check(ran.stdout.contains("DENIED stopped at 47"), || format!("{ran:?}"))
+}
+
+fn cpu_time(bench: &Bench) -> Outcome {
+    let mut spec = bench.attempt(&["spin"]);
+    spec.limits.cpu_time = Some(Duration::from_secs(1));
+    let ran = bench.run(&spec);
+    check(ran.exit.limit == Some(LimitHit::CpuTime) && ran.exit.cpu >= Duration::from_millis(900), || {
+        format!("{ran:?}")
+    })
+}
+
+fn cpu_share(bench: &Bench) -> Outcome {
+    if !doctor().is_ok_and(|facts| facts.cgroups.cpu.is_some()) {
+        return skip("no writable control group for processors");
+    }
+    let mut spec = bench.attempt(&["spin"]);
+    spec.limits.cpu_milli = Ask::Require(200);
+    spec.limits.wall_time = Some(Duration::from_millis(1500));
+    let ran = bench.run(&spec);
+    // A fifth of a processor for 1.5 s is 0.3 s, and a period of 0.1 s more or less. The spinner is killed with the first
+    // process and therefore not in the reaped usage, so its share is read from what a bounded child used.
+    check(ran.exit.limit == Some(LimitHit::WallTime), || format!("{ran:?}"))?;
+    let mut spec = bench.script("i=0; while [ $i -lt 400000 ]; do i=$((i+1)); done");
+    spec.limits.cpu_milli = Ask::Require(200);
+    let ran = bench.run(&spec);
+    let share = ran.exit.cpu.as_secs_f64() / ran.exit.wall.as_secs_f64();
+    check(share < 0.45, || format!("share {share:.2}: {ran:?}"))
+}
+
+fn required_limit(bench: &Bench) -> Outcome {
+    if has_groups(bench) {
+        return skip("this user has control groups, so nothing falls short");
+    }
+    let mut spec = bench.script("true");
+    spec.limits.memory_bytes = Ask::Require(100 * MIB);
+    let refused = bench.try_run(&spec, "").err();
+    check(refused.as_ref().is_some_and(|error| error.code() == "CE2005" && !error.fix().is_empty()), || {
+        format!("{refused:?}")
+    })?;
+    spec.enforcement = cella_cell::Enforcement::BestEffort;
+    let running = bench.spawn(&spec).map_err(|error| error.to_string())?;
+    check(running.cell.report().degraded.iter().any(|short| short.what == "memory"), || {
+        "not in the report".into()
+    })
+}
+
+fn usage(bench: &Bench) -> Outcome {
+    let ran = bench.run(&bench.attempt(&["memory", "40"]));
+    check(ran.exit.peak_memory_bytes >= 40 * MIB && ran.exit.cpu > Duration::ZERO, || format!("{ran:?}"))
+}

@@ -1,0 +1,82 @@
+//! Class `process` against this kernel: the kit of the law, and attempts to get out.
+//!
+//! Rules: an oracle on the host decides, never only an error number; every attempt has a control run outside of a cell
+//! that must succeed, else the attempt proves nothing; what is allowed is shown to work; and everything runs as root and as
+//! a plain user. This binary is at once the tests, the launcher, a node to be killed, and the program inside.
+#![expect(unsafe_code, reason = "the attempts are raw system calls")]
+#![expect(clippy::print_stdout, reason = "attempts and skipped tests speak on standard output")]
+
+mod allowed;
+mod attempt;
+mod bench;
+mod files;
+mod kernel;
+mod life;
+mod limits;
+mod network;
+mod node;
+mod processes;
+
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+
+use bench::Bench;
+
+/// What a test needs to be found and run.
+pub(crate) type Test = (&'static str, fn(&Bench) -> Outcome);
+/// `Err` says what was seen.
+pub(crate) type Outcome = Result<(), String>;
+
+/// The plain user that everything runs as, besides root: in no group, owner of nothing.
+const PLAIN_UID: u32 = 65_534;
+
+fn main() -> ExitCode {
+    cella_cell::launcher_main();
+    let args: Vec<String> = std::env::args().collect();
+    match args.get(1).map(String::as_str) {
+        Some(attempt::ARG) => attempt::main(&args[2..]),
+        Some(node::ARG) => node::main(&args[2..]),
+        Some(bench::TEST_ARG) => run_here(&args[2]),
+        _ => libtest_mimic::run(&Arguments::from_args(), trials()).exit_code(),
+    }
+}
+
+fn tests() -> Vec<Test> {
+    [
+        allowed::TESTS,
+        files::TESTS,
+        kernel::TESTS,
+        life::TESTS,
+        limits::TESTS,
+        network::TESTS,
+        processes::TESTS,
+    ]
+    .concat()
+}
+
+/// Each test runs in a process of its own: what it counts (descriptors, launchers, groups) must be its own.
+fn trials() -> Vec<Trial> {
+    let root = rustix::process::geteuid().is_root();
+    let users: &[(&str, Option<u32>)] =
+        if root { &[("root", None), ("plain", Some(PLAIN_UID))] } else { &[("plain", None)] };
+    let trial = |name: &'static str, user: &str, uid| {
+        Trial::test(format!("{user}::{name}"), move || bench::run_apart(name, uid).map_err(Failed::from))
+    };
+    tests().iter().flat_map(|(name, _)| users.iter().map(|(user, uid)| trial(name, user, *uid))).collect()
+}
+
+/// One test, in this process.
+fn run_here(wanted: &str) -> ExitCode {
+    let Some((name, test)) = tests().into_iter().find(|(name, _)| *name == wanted) else {
+        println!("no such test: {wanted}");
+        return ExitCode::FAILURE;
+    };
+    match test(&Bench::new(name)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            println!("{why}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! A node that can be killed: starts cells and says when they run.
+
+use std::{io::Write, path::PathBuf, process::ExitCode};
+
+use cella_cell::{Cell, Process, Program, Spec};
+use tokio::io::AsyncReadExt;
+
+use super::attempt;
+
+/// Argument under which this binary is a node.
+pub(crate) const ARG: &str = "__node";
+
+/// `COUNT TOKEN`: so many cells, each with a sleeping program, a child and a daemon that carry the token.
+pub(crate) fn main(args: &[String]) -> ExitCode {
+    let (count, token): (usize, &str) = (args[0].parse().expect("a number"), &args[1]);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    runtime.block_on(async {
+        let class = Process::new();
+        let exe = std::env::current_exe().expect("a path");
+        let mut cells = Vec::new();
+        for _ in 0..count {
+            let mut running = class.spawn(&spec(&exe, token)).await.expect("a cell");
+            let mut line = [0; 1];
+            running.stdout.read_exact(&mut line).await.expect("a sign of life");
+            cells.push(running);
+        }
+        println!("ready");
+        std::io::stdout().flush().expect("a reader");
+        std::future::pending::<()>().await;
+    });
+    ExitCode::SUCCESS
+}
+
+fn spec(exe: &std::path::Path, token: &str) -> Spec {
+    let exe = exe.to_owned();
+    let script = format!(
+        "{} {} daemon {token}; sleep 1000 {token} & echo r; sleep 1000 {token}",
+        exe.display(),
+        attempt::ARG
+    );
+    let program = Program {
+        command: PathBuf::from("/bin/sh"),
+        args: vec!["-c".into(), script],
+        files: vec![exe],
+        ..Program::default()
+    };
+    Spec::new("killed", program)
+}
