@@ -72,6 +72,7 @@ pub struct Running {
 #[derive(Debug)]
 pub struct Handle {
     id: Arc<str>,
+    pid: Option<u32>,
     report: Arc<Report>,
     orders: mpsc::UnboundedSender<End>,
     exit: watch::Receiver<Option<Exit>>,
@@ -96,13 +97,26 @@ impl Handle {
         orders: mpsc::UnboundedSender<End>,
         exit: watch::Receiver<Option<Exit>>,
     ) -> Self {
-        Self { id, report, orders, exit }
+        Self { id, pid: None, report, orders, exit }
     }
 
     /// Unique on this machine while the cell lives: specification name, node and number.
     #[must_use]
     pub fn id(&self) -> &Arc<str> {
         &self.id
+    }
+
+    /// The same, known by a process id.
+    #[must_use]
+    pub fn with_pid(mut self, pid: Option<u32>) -> Self {
+        self.pid = pid;
+        self
+    }
+
+    /// The host's id of the cell's first process, while it lives; for displays, never for signals.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.pid.filter(|_| self.exit().is_none())
     }
 
     /// What is enforced and what is not.

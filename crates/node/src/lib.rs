@@ -1,1 +1,31 @@
-//! How do the parts become one running process?
+//! How do the parts become one running process? Configuration is loaded, doors are opened, and each call takes its way:
+//! resolved by the catalogue, decided by its contract, put on the ledger, performed by its server, concluded.
+//!
+//! Refuses to do: parsing arguments, printing, talking to terminals (the command line's); era and wire (transport's);
+//! confinement (the cell's). Configuration files and the environment are read here and nowhere below.
+
+mod admin;
+mod announce;
+mod capture;
+mod dispatch;
+mod error;
+mod history;
+mod identity;
+pub mod install;
+mod launcher;
+mod listen;
+mod lists;
+mod load;
+mod metrics;
+mod node;
+mod places;
+mod plan;
+mod record;
+mod secret_file;
+mod service;
+
+pub use error::StartError;
+pub use history::History;
+pub use load::{Loaded, Served, load};
+pub use node::{LISTEN_DEFAULT, Options, Running, start};
+pub use places::Places;

@@ -70,7 +70,7 @@ async fn follow(ground: Arc<Ground>, spec: Spec, tell: oneshot::Sender<Result<Ru
         fix: "keep it on ext4, xfs, btrfs or tmpfs".into(),
     }));
     let id: Arc<str> = format!("{}/{}", readable(&spec.name), prepared.name).into();
-    let cell = Handle::new(id, Arc::new(report), orders, exit);
+    let cell = Handle::new(id, Arc::new(report), orders, exit).with_pid(alive.pid());
     let Pipes { stdin, stdout, stderr } = pipes;
     // If nobody waits any more, the handle drops here, and its closed channel is an order to kill.
     drop(tell.send(Ok(Running { stdin, stdout, stderr, cell })));
@@ -285,6 +285,14 @@ impl Alive {
                 self.pidfd = Some(sys::awaitable(fd, Interest::READABLE)?);
             }
         }
+    }
+
+    /// What the kernel says of the descriptor that stands for the first process (`pidfd_open(2)`).
+    fn pid(&self) -> Option<u32> {
+        let fd = std::os::fd::AsRawFd::as_raw_fd(self.pidfd.as_ref()?);
+        let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).ok()?;
+        let line = info.lines().find_map(|line| line.strip_prefix("Pid:"))?;
+        line.trim().parse().ok()
     }
 
     async fn until_started(&mut self, spec: &Spec) -> Result<(), CellError> {

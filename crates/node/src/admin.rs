@@ -1,0 +1,116 @@
+//! The admin door: health, figures, status and the ledger, for operators and for `cella` itself.
+
+mod log;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use bytes::Bytes;
+use cella_catalog::Catalog;
+use cella_ledger::Ledger;
+use http::{Method, Request, Response, StatusCode, header::CONTENT_TYPE};
+use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
+use serde_json::{Value, json};
+
+use crate::{announce::Announcement, history::History, metrics::Metrics};
+
+/// The body of an answer.
+pub(crate) type Body = UnsyncBoxBody<Bytes, std::io::Error>;
+
+/// What the admin door needs.
+pub(crate) struct Admin {
+    pub(crate) catalog: Catalog,
+    pub(crate) ledger: Ledger,
+    pub(crate) history: History,
+    pub(crate) metrics: Metrics,
+    pub(crate) about: Arc<Announcement>,
+    pub(crate) draining: Arc<AtomicBool>,
+}
+
+impl Admin {
+    /// Answers a request for any path that is no MCP endpoint.
+    pub(crate) async fn answer(&self, request: Request<Bytes>) -> Response<Body> {
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let read = method == Method::GET || method == Method::HEAD;
+        match path.as_str() {
+            "/livez" if read => text(StatusCode::OK, "ok\n"),
+            "/readyz" | "/healthz" if read => self.ready(),
+            "/version" if read => json_body(StatusCode::OK, &json!({ "version": env!("CARGO_PKG_VERSION") })),
+            "/metrics" if read => self.figures(),
+            "/api/v1/status" if read => json_body(StatusCode::OK, &self.status()),
+            "/api/v1/node" if read => json_body(StatusCode::OK, &self.about.to_json()),
+            _ => match path.strip_prefix("/api/v1/log/") {
+                Some(question) => self.log(question, request.uri().query()).await,
+                None => error(
+                    StatusCode::NOT_FOUND,
+                    "CE4130",
+                    "there is nothing here",
+                    "see /mcp, /readyz, /metrics, /api/v1/status",
+                ),
+            },
+        }
+    }
+
+    fn ready(&self) -> Response<Body> {
+        let well = self.ledger.health().is_well();
+        match (self.draining.load(Ordering::Relaxed), well) {
+            (true, _) => text(StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
+            (false, false) => text(StatusCode::SERVICE_UNAVAILABLE, "the ledger cannot be written\n"),
+            (false, true) => text(StatusCode::OK, "ok\n"),
+        }
+    }
+
+    fn figures(&self) -> Response<Body> {
+        for server in self.catalog.status() {
+            self.metrics.server(&server.name, server.running, u64::from(server.restarts));
+        }
+        self.metrics.ledger(self.ledger.head().seq.0, self.ledger.health().is_well());
+        let mut response = text(StatusCode::OK, self.metrics.text());
+        let kind =
+            http::HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+        response.headers_mut().insert(CONTENT_TYPE, kind);
+        response
+    }
+
+    /// Everything `cella status` shows.
+    fn status(&self) -> Value {
+        let health = self.ledger.health();
+        let servers = self.catalog.status();
+        let servers: Vec<Value> = servers.iter().filter_map(|s| serde_json::to_value(s).ok()).collect();
+        json!({
+            "schema": "cella/v1",
+            "node": self.about.to_json(),
+            "ledger": {
+                "head": self.ledger.head().seq.0,
+                "healthy": health.is_well(),
+                "state": format!("{health:?}"),
+                "directory": self.ledger.dir(),
+            },
+            "servers": servers,
+        })
+    }
+}
+
+pub(crate) fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Body> {
+    whole(status, "text/plain; charset=utf-8", body.into())
+}
+
+pub(crate) fn json_body(status: StatusCode, value: &Value) -> Response<Body> {
+    whole(status, "application/json", value.to_string().into())
+}
+
+/// The error format of the admin door: the same words as on the command line.
+pub(crate) fn error(status: StatusCode, code: &str, message: &str, fix: &str) -> Response<Body> {
+    let value = json!({ "error": { "code": code, "message": message, "fix": fix } });
+    whole(status, "application/problem+json", value.to_string().into())
+}
+
+fn whole(status: StatusCode, kind: &'static str, body: Bytes) -> Response<Body> {
+    let body = Full::new(body).map_err(|never| match never {}).boxed_unsync();
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, http::HeaderValue::from_static(kind));
+    response
+}

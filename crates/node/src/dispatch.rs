@@ -1,0 +1,200 @@
+//! The way of a call through the node: resolve, decide, put on record, perform, conclude.
+
+use std::{sync::Arc, time::Duration};
+
+use arc_swap::ArcSwap;
+use cella_catalog::{Catalog, Resolved, Route};
+use cella_contract::{Hints, Permit, Refusal, Wanted, decide};
+use cella_event::{CallId, Label, Map};
+use cella_mcp::{ListKind, Object, member, trace_context, with_traceparent};
+use cella_transport::{Answer, Call, Exchange, Fault, FaultKind};
+
+use crate::{
+    load::{Loaded, Served},
+    metrics::Metrics,
+    record::{Recorder, Subject},
+    secret_file,
+};
+
+/// Performs calls.
+#[derive(Clone)]
+pub(crate) struct Dispatch {
+    pub(crate) catalog: Catalog,
+    pub(crate) loaded: Arc<ArcSwap<Loaded>>,
+    pub(crate) recorder: Recorder,
+    pub(crate) metrics: Metrics,
+}
+
+impl Dispatch {
+    /// Performs one request of a client.
+    pub(crate) async fn call(&self, call: Call) -> Exchange {
+        if let Some(kind) = ListKind::of_method(&call.method) {
+            self.metrics.list();
+            return self.catalog.list(kind, call).await;
+        }
+        match self.catalog.resolve(&call.scope, &call.method, call.params.as_deref()).await {
+            Ok(Resolved::Server(route)) => self.perform(route, call).await,
+            Ok(Resolved::Own(result)) => Exchange::ready(Answer::own(Ok(result))),
+            Err(failure) => Exchange::ready(Answer::own(Err(failure))),
+        }
+    }
+
+    async fn perform(&self, mut route: Route, call: Call) -> Exchange {
+        let served = self.loaded.load().servers.get(&route.server).cloned();
+        let Some(served) = served else { return Exchange::fault(gone(&route.server)) };
+        let (trace, parent_span) = continue_trace(&mut route);
+        let subject = match subject(&route, &call) {
+            Ok(subject) => subject,
+            Err(fault) => return Exchange::fault(fault),
+        };
+        let permit = match self.decide(&served, &route) {
+            Ok(permit) => permit,
+            Err(refusal) => return self.refuse(&subject, &served, refusal, &route).await,
+        };
+        let facts = facts(&served, &call, trace, parent_span);
+        self.permitted(permit, subject, facts, route, call).await
+    }
+
+    fn decide(&self, served: &Served, route: &Route) -> Result<Permit, Refusal> {
+        let tool = route.tool();
+        let hints = tool.map(|tool| self.hints(&route.server, tool)).unwrap_or_default();
+        decide(&served.contract, Wanted { tool, hints, phase: None })
+    }
+
+    /// What can only be done with a permit.
+    async fn permitted(
+        &self,
+        permit: Permit,
+        subject: Subject,
+        facts: Map,
+        route: Route,
+        call: Call,
+    ) -> Exchange {
+        let intended = self.recorder.intend(subject, permit.effect(), facts, route.params.as_ref()).await;
+        let intended = match intended {
+            Ok(intended) => intended,
+            Err(error) => return Exchange::fault(unrecorded(&error)),
+        };
+        let mut exchange = self.catalog.call(route, call).await;
+        match exchange.take_ready() {
+            Some(answer) => {
+                intended.conclude(&answer);
+                Exchange::ready(answer)
+            }
+            None => exchange.observed(Box::new(intended)),
+        }
+    }
+
+    async fn refuse(&self, subject: &Subject, served: &Served, refusal: Refusal, route: &Route) -> Exchange {
+        let why = Map::new()
+            .with("method", subject.method.to_string())
+            .with("code", refusal.code)
+            .with("rule", refusal.rule.clone())
+            .with("contract", served.contract_digest.clone());
+        if let Err(error) = self.recorder.refuse(subject, why, route.params.as_ref()).await {
+            tracing::error!(%error, "a refusal could not be written");
+        }
+        Exchange::fault(Fault {
+            kind: FaultKind::Refused,
+            code: refusal.code,
+            message: format!("refused by the contract of `{}`: {}", route.server, refusal.rule),
+            fix: Some(refusal.fix),
+            in_doubt: false,
+        })
+    }
+
+    /// What the server says of its tool.
+    fn hints(&self, server: &str, tool: &str) -> Hints {
+        let Some(definition) = self.catalog.tool(server, tool) else { return Hints::default() };
+        let Some(annotations) = member(&definition.raw, "annotations").and_then(Object::parse) else {
+            return Hints::default();
+        };
+        Hints {
+            destructive: annotations.get_bool("destructiveHint") == Some(true),
+            writes: annotations.get_bool("readOnlyHint") == Some(false),
+        }
+    }
+}
+
+fn subject(route: &Route, call: &Call) -> Result<Subject, Fault> {
+    Ok(Subject {
+        call: new_call_id()?,
+        parent: None,
+        principal: Label::clipped(&call.caller.principal),
+        server: Label::clipped(&route.server),
+        target: route.target.as_ref().map(|t| Label::clipped(&t.name)),
+        method: call.method.clone(),
+    })
+}
+
+fn facts(served: &Served, call: &Call, trace: Option<String>, parent_span: Option<String>) -> Map {
+    let mut facts = Map::new()
+        .with("contract", served.contract_digest.clone())
+        .with("revision", call.caller.revision.as_str());
+    if let Some(trace) = trace {
+        facts = facts.with("trace", trace);
+    }
+    if let Some(span) = parent_span {
+        facts = facts.with("parent_span", span);
+    }
+    facts
+}
+
+/// Continues the caller's trace: the server sees a span of ours as its parent. Without a trace nothing is added.
+fn continue_trace(route: &mut Route) -> (Option<String>, Option<String>) {
+    let Some(context) = trace_context(route.params.as_deref()) else { return (None, None) };
+    let parent = context.traceparent.into_owned();
+    let mut parts = parent.split('-');
+    let (Some(version), Some(trace), Some(span), Some(flags)) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return (None, None);
+    };
+    let (trace, span) = (trace.to_owned(), span.to_owned());
+    let ours =
+        secret_file::random::<8>().map(|bytes| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>());
+    if let Ok(ours) = ours {
+        let parent = format!("{version}-{trace}-{ours}-{flags}");
+        route.params = Some(with_traceparent(route.params.as_deref(), &parent));
+    }
+    (Some(trace), Some(span))
+}
+
+/// 128 random bits: unique in every ledger, and not to be guessed.
+fn new_call_id() -> Result<CallId, Fault> {
+    let made = secret_file::random::<16>().ok().and_then(|bytes| {
+        let text: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+        CallId::new(text).ok()
+    });
+    made.ok_or_else(|| Fault {
+        kind: FaultKind::Internal,
+        code: "CE5099",
+        message: "the operating system gives no random numbers".into(),
+        fix: None,
+        in_doubt: false,
+    })
+}
+
+fn gone(server: &str) -> Fault {
+    Fault {
+        kind: FaultKind::NotFound,
+        code: "CE4120",
+        message: format!("the server `{server}` was just removed"),
+        fix: None,
+        in_doubt: false,
+    }
+}
+
+/// Nothing is done that cannot be put on record.
+fn unrecorded(error: &cella_ledger::AppendError) -> Fault {
+    Fault {
+        kind: FaultKind::Unavailable,
+        code: "CE4104",
+        message: format!("the call was not made because it cannot be put on record: {error}"),
+        fix: Some("make room on the ledger's disk; calls work again by themselves".into()),
+        in_doubt: false,
+    }
+}
+
+/// How long a drain waits when the configuration says nothing.
+pub(crate) const DRAIN: Duration = Duration::from_secs(10);

@@ -1,0 +1,125 @@
+//! Why a node does not start.
+
+use std::{io, net::AddrParseError, path::PathBuf};
+
+use cella_contract::Diagnostics;
+
+/// What stands between a command and a running node.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The configuration or a contract is wrong; every mistake is listed.
+    #[error("{0}")]
+    Config(Diagnostics),
+    /// A file cannot be read.
+    #[error("{path}: {source}", path = path.display())]
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// A file or directory cannot be made.
+    #[error("{path}: {source}", path = path.display())]
+    Write {
+        /// Which one.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The ledger cannot be opened.
+    #[error("the ledger cannot be opened: {0}")]
+    Ledger(#[from] cella_ledger::OpenError),
+    /// The first event cannot be written.
+    #[error("the ledger cannot be written: {0}")]
+    Append(#[from] cella_ledger::AppendError),
+    /// The ledger cannot be read.
+    #[error("the ledger cannot be read: {0}")]
+    History(#[from] cella_ledger::ReadError),
+    /// The address is not one.
+    #[error("`{address}` is not an address")]
+    Address {
+        /// As written.
+        address: String,
+        /// Why not.
+        source: AddrParseError,
+    },
+    /// An address that everybody on the network can reach.
+    #[error("`{address}` is not a loopback address")]
+    Open {
+        /// As written.
+        address: String,
+    },
+    /// Somebody else listens there, or may not.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// Address or path.
+        address: String,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// A view that cannot be used as written.
+    #[error("the view `{name}`: {error}")]
+    View {
+        /// Its name.
+        name: String,
+        /// What is wrong with it.
+        error: cella_catalog::ViewError,
+    },
+    /// A question about the ledger that is none.
+    #[error("{0}")]
+    Question(String),
+}
+
+impl StartError {
+    /// The stable code, with a page in `docs/errors`.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Config(found) => found.0.first().map_or("CE1001", |d| d.code),
+            Self::Read { .. } => "CE4101",
+            Self::Write { .. } => "CE4102",
+            Self::Ledger(_) => "CE4103",
+            Self::Append(_) => "CE4104",
+            Self::History(_) => "CE4105",
+            Self::Address { .. } => "CE4106",
+            Self::Open { .. } => "CE4107",
+            Self::Listen { .. } => "CE4108",
+            Self::View { .. } => "CE4110",
+            Self::Question(_) => "CE4109",
+        }
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn fix(&self) -> Option<String> {
+        Some(match self {
+            Self::Config(_) => return None,
+            Self::Read { path, source } if source.kind() == io::ErrorKind::NotFound => {
+                format!(
+                    "make it: cella add NAME …, or name another file than {} with --config",
+                    path.display()
+                )
+            }
+            Self::Read { path, .. } => format!("make {} readable", path.display()),
+            Self::Write { path, .. } => format!("make {} writable", path.display()),
+            Self::Ledger(_) | Self::Append(_) | Self::History(_) => "run: cella log verify".into(),
+            Self::Address { .. } => "write it as 127.0.0.1:7878".into(),
+            Self::Open { .. } => {
+                "listen on 127.0.0.1 or [::1], and put a reverse proxy with TLS before it for others".into()
+            }
+            Self::Listen { source, .. } if source.kind() == io::ErrorKind::AddrInUse => {
+                "another node listens there; stop it, or choose another address with --listen".into()
+            }
+            Self::Listen { .. } => "choose another address with --listen".into(),
+            Self::View { name, .. } => format!("correct [views.{name}] in the configuration"),
+            Self::Question(_) => "see: cella log --help".into(),
+        })
+    }
+
+    /// True when the user's files are at fault.
+    #[must_use]
+    pub fn is_config(&self) -> bool {
+        matches!(self, Self::Config(_) | Self::Read { .. } | Self::Address { .. } | Self::Open { .. } | Self::View { .. })
+    }
+}

@@ -1,0 +1,234 @@
+//! Questions about the ledger, answered as JSON: for the admin door and for `cella log` without a node.
+
+mod why;
+
+use std::{io::Write, path::PathBuf};
+
+use cella_event::{CallId, Kind, Label, Micros, Seq, Verifier};
+use cella_ledger::{Entry, Filter, Reader, StoredPayload};
+use serde_json::{Value, json};
+
+use crate::{Places, StartError, load::load};
+
+/// Events a question may return at most. Stops one question from filling memory; export has no such limit.
+const ANSWER_EVENTS_MAX: u64 = 10_000;
+
+/// Payload bytes shown of one event; past it the text is cut and says so.
+const PAYLOAD_SHOWN_BYTES: usize = 256 * 1024;
+
+/// Reads one ledger.
+#[derive(Clone, Debug)]
+pub struct History {
+    reader: Reader,
+}
+
+// === impl History ===
+
+impl History {
+    pub(crate) fn new(reader: Reader) -> Self {
+        Self { reader }
+    }
+
+    /// Opens the ledger of the node with these places, running or not.
+    ///
+    /// # Errors
+    /// There is no ledger, or it cannot be read.
+    pub fn open(places: &Places) -> Result<Self, StartError> {
+        Ok(Self { reader: Reader::open(&ledger_dir(places))? })
+    }
+
+    /// Answers `tail?n=20`, `events/7`, `query?kind=call.refused&n=100`, `verify`, `why/CALL`.
+    ///
+    /// # Errors
+    /// The question is none, or the ledger cannot be read.
+    pub async fn answer(&self, question: &str) -> Result<Value, StartError> {
+        let (history, question) = (self.clone(), question.to_owned());
+        let answered = tokio::task::spawn_blocking(move || history.answer_now(&question)).await;
+        answered.unwrap_or_else(|e| Err(StartError::Question(format!("the question was not answered: {e}"))))
+    }
+
+    /// Writes every event as one JSON document a line, with its payloads if wanted.
+    ///
+    /// # Errors
+    /// The ledger cannot be read, or `out` cannot be written.
+    pub fn export(&self, payloads: bool, out: &mut dyn Write) -> Result<(), StartError> {
+        let head = self.reader.head()?.seq;
+        for entry in self.reader.range(Seq(1), head) {
+            let entry = entry?;
+            let mut line = json!({ "event": canonical(&entry), "hash": entry.hash.to_string() });
+            if payloads {
+                line["payloads"] = self.payloads(&entry, usize::MAX);
+            }
+            writeln!(out, "{line}")
+                .map_err(|source| StartError::Write { path: PathBuf::from("-"), source })?;
+        }
+        Ok(())
+    }
+
+    fn answer_now(&self, question: &str) -> Result<Value, StartError> {
+        let (what, query) = question.split_once('?').map_or((question, None), |(w, q)| (w, Some(q)));
+        match what.split_once('/').unwrap_or((what, "")) {
+            ("tail", "") => self.tail(number(query, "n").unwrap_or(20)),
+            ("events", seq) => self.show(seq),
+            ("query", "") => self.query(query),
+            ("verify", "") => self.verify(),
+            ("why", call) => why::answer(self, &decoded(call)),
+            _ => Err(StartError::Question(format!("`{what}` is no question about the ledger"))),
+        }
+    }
+
+    fn tail(&self, count: u64) -> Result<Value, StartError> {
+        let head = self.reader.head()?.seq.0;
+        let first = Seq(head.saturating_sub(count.min(ANSWER_EVENTS_MAX)) + 1);
+        let events = self
+            .reader
+            .range(first, Seq(head))
+            .map(|e| e.map(|e| event(&e)))
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(json!({ "schema": "cella/v1", "events": events, "head": head }))
+    }
+
+    fn show(&self, seq: &str) -> Result<Value, StartError> {
+        let wrong = || StartError::Question(format!("there is no event `{seq}`"));
+        let number: u64 = seq.parse().map_err(|_| wrong())?;
+        let entry = self.reader.get(Seq(number))?.ok_or_else(wrong)?;
+        Ok(json!({
+            "schema": "cella/v1",
+            "event": event(&entry),
+            "payloads": self.payloads(&entry, PAYLOAD_SHOWN_BYTES),
+        }))
+    }
+
+    fn query(&self, query: Option<&str>) -> Result<Value, StartError> {
+        let mut filter = Filter { newest_first: false, ..Filter::default() };
+        let limit = number(query, "n").unwrap_or(100).min(ANSWER_EVENTS_MAX);
+        filter.limit = Some(usize::try_from(limit).unwrap_or(usize::MAX));
+        filter.newest_first = true;
+        for (key, value) in pairs(query) {
+            let label =
+                || Label::new(value.as_str()).map_err(|e| StartError::Question(format!("{key}: {e}")));
+            match key {
+                "n" => {}
+                "kind" => {
+                    let kind =
+                        Kind::parse(&value).map_err(|e| StartError::Question(format!("`{value}`: {e}")))?;
+                    filter.kinds.push(kind);
+                }
+                "server" => filter.server = Some(label()?),
+                "tool" => filter.tool = Some(label()?),
+                "principal" => filter.principal = Some(label()?),
+                "call" => filter.call = Some(call_id(&value)?),
+                other => return Err(StartError::Question(format!("`{other}` cannot be asked for"))),
+            }
+        }
+        let found = self.reader.query(&filter)?;
+        let events: Vec<Value> = found.entries.iter().rev().map(event).collect();
+        Ok(json!({ "schema": "cella/v1", "events": events, "more": found.more }))
+    }
+
+    /// Checks the whole chain and every payload that is kept.
+    fn verify(&self) -> Result<Value, StartError> {
+        let head = self.reader.head()?;
+        let (mut verifier, mut faults, mut payloads) = (Verifier::genesis(), Vec::new(), 0_u64);
+        for entry in self.reader.range(Seq(1), head.seq) {
+            let seq = verifier.head().seq.next();
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(error) => {
+                    faults.push(json!({ "seq": seq.0, "what": error.to_string() }));
+                    break;
+                }
+            };
+            if let Err(refusal) = verifier.check(&entry.canonical) {
+                faults.push(json!({ "seq": seq.0, "what": refusal.to_string() }));
+                break;
+            }
+            for payload in &entry.event.payloads {
+                payloads += 1;
+                if let Err(error) = self.reader.payload(entry.event.seq, payload.name.as_str()) {
+                    faults.push(json!({ "seq": seq.0, "what": error.to_string() }));
+                }
+            }
+        }
+        let whole = faults.is_empty() && verifier.head() == head;
+        if faults.is_empty() && !whole {
+            faults.push(json!({ "seq": verifier.head().seq.0, "what": "the chain ends before the head that the ledger names" }));
+        }
+        Ok(json!({
+            "schema": "cella/v1",
+            "ok": whole,
+            "events": verifier.head().seq.0,
+            "payloads": payloads,
+            "head": verifier.head().hash.to_string(),
+            "clock_stepped_back": verifier.steps_back(),
+            "faults": faults,
+        }))
+    }
+
+    fn payloads(&self, entry: &Entry, most: usize) -> Value {
+        let shown = entry.event.payloads.iter().map(|payload| {
+            let name = payload.name.as_str().to_owned();
+            let value = match self.reader.payload(entry.event.seq, &name) {
+                Ok(StoredPayload::Kept { salt, bytes }) => {
+                    let cut = bytes.len().min(most);
+                    let salt: String = salt.iter().map(|b| format!("{b:02x}")).collect();
+                    json!({ "text": String::from_utf8_lossy(&bytes[..cut]), "bytes": bytes.len(), "cut": cut < bytes.len(), "salt": salt })
+                }
+                Ok(StoredPayload::DigestOnly { .. }) => json!({ "missing": "only the digest was kept, by policy" }),
+                Ok(_) => json!({ "missing": "deleted on purpose; the digest stays" }),
+                Err(error) => json!({ "missing": error.to_string() }),
+            };
+            (name, value)
+        });
+        Value::Object(shown.collect())
+    }
+}
+
+/// An event for people and scripts: its canonical members, its hash, and its time in RFC 3339.
+pub(crate) fn event(entry: &Entry) -> Value {
+    let mut value = canonical(entry);
+    value["at"] = json!(at(entry.event.time));
+    value["hash"] = json!(entry.hash.to_string());
+    value
+}
+
+/// The number under a key of a query string.
+pub(crate) fn number(query: Option<&str>, key: &str) -> Option<u64> {
+    pairs(query).find(|(k, _)| *k == key)?.1.parse().ok()
+}
+
+/// The directory of the ledger that belongs to these places, as the configuration says if it can be read.
+pub(crate) fn ledger_dir(places: &Places) -> PathBuf {
+    let configured = load(&places.config).ok().and_then(|l| l.config.ledger.path);
+    let base = places.config.parent().map_or_else(PathBuf::new, PathBuf::from);
+    configured.map_or_else(|| places.ledger(), |path| base.join(path))
+}
+
+fn canonical(entry: &Entry) -> Value {
+    serde_json::from_slice(&entry.canonical).unwrap_or_default()
+}
+
+fn at(time: Micros) -> String {
+    jiff::Timestamp::from_microsecond(time.0).map_or_else(|_| time.0.to_string(), |t| t.to_string())
+}
+
+fn call_id(text: &str) -> Result<CallId, StartError> {
+    CallId::new(text).map_err(|e| StartError::Question(format!("`{text}` is no call: {e}")))
+}
+
+fn pairs<'a>(query: Option<&'a str>) -> impl Iterator<Item = (&'a str, String)> + use<'a> {
+    let parts = query.unwrap_or_default().split('&').filter(|p| !p.is_empty());
+    parts.map(|part| part.split_once('=').unwrap_or((part, ""))).map(|(key, value)| (key, decoded(value)))
+}
+
+fn decoded(text: &str) -> String {
+    let bytes = text.as_bytes();
+    let (mut out, mut at) = (Vec::with_capacity(bytes.len()), 0);
+    while at < bytes.len() {
+        let hex = (bytes[at] == b'%').then(|| bytes.get(at + 1..at + 3)).flatten();
+        let byte = hex.and_then(|h| u8::from_str_radix(std::str::from_utf8(h).ok()?, 16).ok());
+        out.push(byte.unwrap_or(bytes[at]));
+        at += if byte.is_some() { 3 } else { 1 };
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}

@@ -1,0 +1,130 @@
+//! Who is asking? The kernel's word on a unix socket, a token on TCP; nobody is anonymous.
+
+use std::sync::Arc;
+
+use http::{StatusCode, header::AUTHORIZATION, request::Parts};
+use sha2::{Digest, Sha256};
+
+use cella_transport::{Peer, Refusal};
+
+/// Paths that say nothing but that the node lives; open so that a supervisor needs no secret.
+const PUBLIC: [&str; 4] = ["/livez", "/readyz", "/healthz", "/version"];
+
+/// Decides who may enter.
+#[derive(Debug)]
+pub(crate) struct Doorkeeper {
+    /// Only a digest is held, so that neither a memory dump nor a timing difference gives the token away.
+    token: [u8; 32],
+    own_uid: u32,
+    by_token: Arc<str>,
+    local: Arc<str>,
+    public: Arc<str>,
+}
+
+// === impl Doorkeeper ===
+
+impl Doorkeeper {
+    /// For the user this process runs as, and holders of `token`.
+    pub(crate) fn new(token: &str, own_uid: u32) -> Self {
+        Self {
+            token: Sha256::digest(token.as_bytes()).into(),
+            own_uid,
+            by_token: "token:default".into(),
+            local: format!("local:uid={own_uid}").into(),
+            public: "public".into(),
+        }
+    }
+
+    /// The principal of the user this process runs as.
+    pub(crate) fn local(&self) -> Arc<str> {
+        self.local.clone()
+    }
+
+    /// The principal behind a request.
+    pub(crate) fn admit(&self, head: &Parts, peer: &Peer) -> Result<Arc<str>, Refusal> {
+        match peer {
+            Peer::Stdio => Ok(self.local.clone()),
+            Peer::Unix { uid, .. } if *uid == self.own_uid => Ok(self.local.clone()),
+            Peer::Unix { uid: 0, .. } => Ok("local:uid=0".into()),
+            Peer::Unix { uid, .. } => Err(Refusal {
+                status: StatusCode::FORBIDDEN,
+                challenge: None,
+                message: format!(
+                    "this node belongs to uid {}; uid {uid} may not use its socket",
+                    self.own_uid
+                ),
+            }),
+            Peer::Tcp(_) if PUBLIC.contains(&head.uri.path()) => Ok(self.public.clone()),
+            Peer::Tcp(_) => self.check_token(head),
+        }
+    }
+
+    fn check_token(&self, head: &Parts) -> Result<Arc<str>, Refusal> {
+        let refused = |message: &str, error: &str| Refusal {
+            status: StatusCode::UNAUTHORIZED,
+            challenge: Some(format!("Bearer realm=\"cella\"{error}")),
+            message: message.to_owned(),
+        };
+        let mut values = head.headers.get_all(AUTHORIZATION).iter();
+        let (Some(value), None) = (values.next(), values.next()) else {
+            return Err(refused(
+                "a token is needed: Authorization: Bearer TOKEN; `cella config path` says where it is",
+                "",
+            ));
+        };
+        let text = value.to_str().unwrap_or_default();
+        let given = match text.split_once(' ') {
+            Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim(),
+            _ => return Err(refused("only `Authorization: Bearer TOKEN` is understood", "")),
+        };
+        let digest: [u8; 32] = Sha256::digest(given.as_bytes()).into();
+        if digest == self.token {
+            Ok(self.by_token.clone())
+        } else {
+            Err(refused("the token is not this node's", ", error=\"invalid_token\""))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(path: &str, token: Option<&str>) -> Parts {
+        let mut request = http::Request::get(path);
+        if let Some(token) = token {
+            request = request.header(AUTHORIZATION, token);
+        }
+        request.body(()).expect("a request").into_parts().0
+    }
+
+    fn tcp() -> Peer {
+        Peer::Tcp(([127, 0, 0, 1], 1).into())
+    }
+
+    #[test]
+    fn tcp_needs_the_token_and_a_socket_the_user() {
+        let door = Doorkeeper::new("s3cret", 1000);
+        assert_eq!(&*door.admit(&head("/mcp", Some("Bearer s3cret")), &tcp()).expect("in"), "token:default");
+        for wrong in [None, Some("Bearer s3cre"), Some("Basic s3cret"), Some("Bearer ")] {
+            assert_eq!(
+                door.admit(&head("/mcp", wrong), &tcp()).expect_err("out").status,
+                StatusCode::UNAUTHORIZED
+            );
+        }
+        let unix = |uid| Peer::Unix { pid: None, uid };
+        assert_eq!(&*door.admit(&head("/mcp", None), &unix(1000)).expect("in"), "local:uid=1000");
+        assert_eq!(
+            door.admit(&head("/mcp", None), &unix(1001)).expect_err("out").status,
+            StatusCode::FORBIDDEN
+        );
+    }
+
+    #[test]
+    fn liveness_is_public_and_metrics_are_not() {
+        let door = Doorkeeper::new("s3cret", 1000);
+        assert_eq!(&*door.admit(&head("/livez", None), &tcp()).expect("in"), "public");
+        assert!(door.admit(&head("/metrics", None), &tcp()).is_err());
+        assert!(door.admit(&head("/mcp?token=s3cret", None), &tcp()).is_err());
+    }
+}

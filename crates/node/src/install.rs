@@ -1,0 +1,13 @@
+//! Packages that `npx` and `uvx` would fetch at every start are installed once, into Cella's store, and run from there.
+//!
+//! A cell has no network, so what runs in it must be on disk before. Installing and running are two phases: this one
+//! has the registry and no secrets, that one has neither. `recipe` reads a command line and decides what is to be
+//! installed (pure); `store` does it.
+
+mod error;
+mod recipe;
+mod store;
+
+pub use error::InstallError;
+pub use recipe::{Ecosystem, Recipe};
+pub use store::{Installed, Store};

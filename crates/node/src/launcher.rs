@@ -1,0 +1,143 @@
+//! Starting servers: a program in a cell, or a connection to an address.
+
+mod env;
+mod instance;
+mod program;
+
+use std::{path::PathBuf, sync::Arc};
+
+use arc_swap::ArcSwap;
+use cella_catalog::{InstanceKey, Launch, LaunchError, Launched, NoProcess, ServerPlan};
+use cella_cell::{Cell, Process};
+use cella_contract::{Remote, Run, StdioProgram, Transport};
+use cella_event::{Draft, Kind, Label, Map};
+use cella_transport::{
+    FaultKind,
+    client::{Endpoint, LinkOptions, Root, Wire},
+};
+
+use crate::{
+    install::Store,
+    load::{Loaded, Served},
+    record::Recorder,
+};
+
+use self::instance::CellInstance;
+
+/// Lines of a server's standard error kept for the status.
+const STDERR_LINES: usize = 50;
+
+/// Starts servers as the configuration says.
+#[derive(Clone)]
+pub(crate) struct Launcher {
+    pub(crate) loaded: Arc<ArcSwap<Loaded>>,
+    pub(crate) cells: Process,
+    pub(crate) store: Store,
+    pub(crate) recorder: Recorder,
+    /// This very program: built-in servers are run by it.
+    pub(crate) own_program: PathBuf,
+}
+
+impl Launch for Launcher {
+    async fn launch(&self, server: &ServerPlan, _key: &InstanceKey) -> Result<Launched, LaunchError> {
+        let served = self.loaded.load().servers.get(&server.name).cloned();
+        let served =
+            served.ok_or_else(|| error(FaultKind::NotFound, "CE4120", "the server was removed", None))?;
+        match &served.config.run {
+            Run::Remote(remote) => self.connect(&served, remote),
+            Run::Program(program) => self.start(&served, program).await,
+        }
+    }
+}
+
+impl Launcher {
+    fn connect(&self, served: &Served, remote: &Remote) -> Result<Launched, LaunchError> {
+        let url = env::expanded(&remote.url)?;
+        let mut endpoint = Endpoint::new(url);
+        endpoint.headers = env::resolved(&remote.headers, &served.base)?;
+        let wire = match served.config.transport {
+            Some(Transport::Sse) => Wire::LegacySse(endpoint),
+            Some(Transport::Http) => Wire::Http(endpoint),
+            _ => Wire::DetectHttp(endpoint),
+        };
+        let options = link_options(served, &[]);
+        Ok(Launched::over(wire, options, Box::new(NoProcess)))
+    }
+
+    async fn start(&self, served: &Arc<Served>, program: &StdioProgram) -> Result<Launched, LaunchError> {
+        let ready = program::prepare(self, served, program).await?;
+        let spec = program::spec(served, &ready)?;
+        let running = self.cells.spawn(&spec).await.map_err(|e| {
+            let hidden = ready.program.hidden_paths.first();
+            let fix = hidden.map_or_else(|| e.fix(), |path| show(path));
+            error(FaultKind::Unavailable, e.code(), &e.to_string(), Some(fix))
+        })?;
+        self.record_start(served, &running).await;
+        let tail = cella_cell::StderrTail::new(STDERR_LINES);
+        let reading = tail.clone();
+        tokio::spawn(async move { reading.fill_from(running.stderr).await });
+        let wire = Wire::Stdio { stdin: Box::new(running.stdin), stdout: Box::new(running.stdout) };
+        let options = link_options(served, &ready.roots);
+        let hint = ready.program.hidden_paths.first().map(|path| show(path));
+        let guard = CellInstance::new(running.cell, tail, self.recorder.clone(), served.config.name.clone());
+        let mut launched = Launched::over(wire, options, Box::new(guard));
+        if let Some(hint) = hint {
+            // A server that cannot see what it was pointed at fails in its own words; ours say what to do.
+            let connect = launched.connect;
+            launched.connect = Box::pin(async move { connect.await.map_err(|e| LaunchError { fix: Some(hint), ..e }) });
+        }
+        Ok(launched)
+    }
+
+    async fn record_start(&self, served: &Served, running: &cella_cell::Running) {
+        let report = running.cell.report();
+        let degraded: Vec<&str> = report.degraded.iter().map(|d| d.what.as_str()).collect();
+        let body = Map::new()
+            .with("cell", running.cell.id().to_string())
+            .with("class", report.class.clone())
+            .with("contract", served.contract_digest.clone())
+            .with("degraded", degraded.join(","));
+        let draft = Draft::new(Kind::CellStarted).server(Label::clipped(&served.config.name)).body(body);
+        self.recorder.note(draft).await;
+    }
+}
+
+fn link_options(served: &Served, roots: &[PathBuf]) -> LinkOptions {
+    let mut options = LinkOptions::new(&served.config.name);
+    options.roots = roots.iter().map(|path| root(path)).collect();
+    if let Some(idle) = served.config.call_timeout {
+        options.deadlines.idle = idle;
+        options.deadlines.total = options.deadlines.total.max(idle);
+    }
+    if let Some(total) = served.contract.limits.time {
+        options.deadlines.total = total;
+        options.deadlines.idle = options.deadlines.idle.min(total);
+    }
+    if let Some(start) = served.config.start_timeout {
+        options.deadlines.handshake = start;
+    }
+    options
+}
+
+/// How to make a path of the host visible in the cell.
+fn show(path: &std::path::Path) -> String {
+    format!(
+        "`{}` is named in the arguments but not visible in the cell; add to its contract: [[files]] path = \"{}\" mode = \"read\"",
+        path.display(),
+        path.display()
+    )
+}
+
+pub(crate) fn error(kind: FaultKind, code: &'static str, message: &str, fix: Option<String>) -> LaunchError {
+    LaunchError { kind, code, message: message.to_owned(), fix }
+}
+
+/// A directory as servers are told of it.
+fn root(path: &std::path::Path) -> Root {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'-' | b'.' | b'_' | b'~');
+    let bytes = path.as_os_str().as_encoded_bytes();
+    let escaped: String =
+        bytes.iter().map(|&b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect();
+    let name = path.file_name().map(|n| n.to_string_lossy().into_owned());
+    Root { uri: format!("file://{escaped}"), name }
+}

@@ -1,0 +1,91 @@
+//! Opening the doors' sockets, or taking over those a supervisor opened.
+
+use std::{
+    fs, io,
+    net::{SocketAddr, TcpListener},
+    os::unix::{fs::PermissionsExt, net::UnixListener},
+    path::Path,
+};
+
+use crate::{StartError, secret_file::private_dir};
+
+/// Connections that may wait to be accepted. A burst of clients at start must not be refused.
+const BACKLOG: i32 = 1024;
+
+/// The address of the HTTP door; `None` for `"none"`.
+///
+/// # Errors
+/// It is no address, or one that is not loopback: a door for the world needs TLS and users, and this one has neither.
+pub(crate) fn address(text: &str) -> Result<Option<SocketAddr>, StartError> {
+    if text == "none" {
+        return Ok(None);
+    }
+    let named = text.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
+    let address: SocketAddr = named
+        .as_deref()
+        .unwrap_or(text)
+        .parse()
+        .map_err(|source| StartError::Address { address: text.to_owned(), source })?;
+    if address.ip().is_loopback() {
+        Ok(Some(address))
+    } else {
+        Err(StartError::Open { address: text.to_owned() })
+    }
+}
+
+/// Binds the HTTP door.
+pub(crate) fn tcp(address: SocketAddr) -> Result<TcpListener, StartError> {
+    let failed = |source: io::Error| StartError::Listen { address: address.to_string(), source };
+    let listener = TcpListener::bind(address).map_err(failed)?;
+    listener.set_nonblocking(true).map_err(failed)?;
+    Ok(listener)
+}
+
+/// Binds the local door. A socket file that nobody answers on is left by a node that was killed, and replaced.
+pub(crate) fn unix(path: &Path) -> Result<UnixListener, StartError> {
+    let failed = |source: io::Error| StartError::Listen { address: path.display().to_string(), source };
+    if let Some(dir) = path.parent() {
+        private_dir(dir).map_err(failed)?;
+    }
+    if path.exists() {
+        if std::os::unix::net::UnixStream::connect(path).is_ok() {
+            return Err(failed(io::Error::from(io::ErrorKind::AddrInUse)));
+        }
+        fs::remove_file(path).map_err(failed)?;
+    }
+    let listener = UnixListener::bind(path).map_err(failed)?;
+    // The mode keeps other users out already here; the door asks the kernel who connects all the same.
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(failed)?;
+    listener.set_nonblocking(true).map_err(failed)?;
+    Ok(listener)
+}
+
+/// Raises the kernel's queue of waiting connections, which the standard library sets to 128.
+pub(crate) fn widen(listener: &impl std::os::fd::AsFd) {
+    // Calling listen(2) again on a listening socket changes its backlog.
+    let _as_it_was = rustix::net::listen(listener, BACKLOG);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_loopback_is_listened_on() {
+        assert!(address("127.0.0.1:0").expect("loopback").is_some());
+        assert!(address("localhost:7878").expect("loopback").is_some());
+        assert!(address("none").expect("no door").is_none());
+        assert!(matches!(address("0.0.0.0:7878"), Err(StartError::Open { .. })));
+        assert!(matches!(address("7878"), Err(StartError::Address { .. })));
+    }
+
+    #[test]
+    fn a_socket_left_behind_is_replaced_and_one_in_use_is_not() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("run/cella.sock");
+        drop(unix(&path).expect("bound"));
+        let held = unix(&path).expect("bound again");
+        assert!(matches!(unix(&path), Err(StartError::Listen { .. })));
+        drop(held);
+    }
+}

@@ -1,0 +1,361 @@
+//! Building the node from its parts, running it, and taking it apart.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use cella_catalog::Catalog;
+use cella_cell::Process;
+use cella_event::{Draft, Int, Kind, Map};
+use cella_ledger::Ledger;
+use cella_transport::server::{DoorOptions, Doors, limits::Limits};
+use sha2::{Digest, Sha256};
+use tokio::{sync::Notify, task::JoinSet};
+
+use crate::{
+    Places, StartError,
+    admin::Admin,
+    announce::{self, Announcement},
+    dispatch::{DRAIN, Dispatch},
+    history::{History, ledger_dir},
+    identity::Doorkeeper,
+    install::Store,
+    launcher::Launcher,
+    listen,
+    lists::ListFiles,
+    load::{self, Loaded},
+    metrics::Metrics,
+    plan,
+    record::Recorder,
+    secret_file,
+    service::NodeService,
+};
+
+/// The address of the HTTP door, where nothing else is said.
+pub const LISTEN_DEFAULT: &str = "127.0.0.1:7878";
+
+/// How a node is started. What is `None` comes from the configuration, else from the defaults.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where its things are.
+    pub places: Places,
+    /// Address of the HTTP door.
+    pub listen: Option<String>,
+    /// The access token's file.
+    pub token_file: Option<PathBuf>,
+    /// False: only the unix socket, for a node that lives for one command.
+    pub http: bool,
+}
+
+/// A node that accepts calls.
+pub struct Running {
+    service: Arc<NodeService>,
+    doors: Doors<NodeService>,
+    serving: JoinSet<std::io::Result<()>>,
+    about: Arc<Announcement>,
+    loaded: Arc<ArcSwap<Loaded>>,
+    config: PathBuf,
+    drain: Duration,
+    draining: Arc<AtomicBool>,
+    fatal: Arc<Notify>,
+    announcement_file: PathBuf,
+}
+
+impl Options {
+    /// Defaults for these places.
+    #[must_use]
+    pub fn new(places: Places) -> Self {
+        Self { places, listen: None, token_file: None, http: true }
+    }
+}
+
+/// Starts a node. When this returns, calls are accepted.
+///
+/// # Errors
+/// [`StartError`]; nothing is left running.
+pub async fn start(options: Options) -> Result<Running, StartError> {
+    let places = &options.places;
+    let loaded = load::load(&places.config)?;
+    let made = |path: &Path| {
+        let path = path.to_path_buf();
+        move |source| StartError::Write { path, source }
+    };
+    secret_file::private_dir(&places.state).map_err(made(&places.state))?;
+    let base = places.config.parent().map_or_else(PathBuf::new, Path::to_path_buf);
+    let node = loaded.config.node.clone();
+    let token_file = options.token_file.clone().or_else(|| node.token_file.as_ref().map(|f| base.join(f)));
+    let token_file = token_file.unwrap_or_else(|| places.token());
+    let token = secret_file::read_or_create(&token_file).map_err(made(&token_file))?;
+    let key = secret_file::read_or_create(&places.key()).map_err(made(&places.key()))?;
+
+    let dir = ledger_dir(places);
+    let (ledger, _opened) = Ledger::open(&cella_ledger::Options::new(dir.clone()))?;
+    let metrics = Metrics::default();
+    let recorder = Recorder::new(ledger.clone(), loaded.config.ledger.capture.clone(), metrics.clone());
+
+    let listen_on =
+        options.listen.clone().or(node.listen.clone()).unwrap_or_else(|| LISTEN_DEFAULT.to_owned());
+    let address = if options.http { listen::address(&listen_on)? } else { None };
+    let tcp = address.map(listen::tcp).transpose()?;
+    let url = tcp.as_ref().and_then(|l| l.local_addr().ok()).map(|a| format!("http://{a}/mcp"));
+    let socket = node.socket.as_ref().map_or_else(|| places.socket.clone(), |s| base.join(s));
+    let unix = listen::unix(&socket)?;
+
+    let about = Arc::new(Announcement {
+        url,
+        socket,
+        token_file,
+        config: places.config.clone(),
+        ledger: dir,
+        started_at: jiff::Timestamp::now().to_string(),
+    });
+    let drain = node.drain.unwrap_or(DRAIN);
+    let parts = Parts { places, loaded, recorder, metrics, token: &token };
+    let (service, loaded, draining) = parts.assemble(&ledger, &about)?;
+    let doors = Doors::new(
+        service.clone(),
+        DoorOptions {
+            hosts: node.allowed_hosts,
+            origins: node.allowed_origins,
+            key: Sha256::digest(key.as_bytes()).into(),
+            limits: Limits::default(),
+        },
+    );
+    let running = Running {
+        service,
+        doors,
+        serving: JoinSet::new(),
+        about,
+        loaded,
+        config: places.config.clone(),
+        drain,
+        draining,
+        fatal: Arc::default(),
+        announcement_file: places.announcement(),
+    };
+    running.open(tcp, unix).await
+}
+
+struct Parts<'a> {
+    places: &'a Places,
+    loaded: Loaded,
+    recorder: Recorder,
+    metrics: Metrics,
+    token: &'a str,
+}
+
+type Assembled = (Arc<NodeService>, Arc<ArcSwap<Loaded>>, Arc<AtomicBool>);
+
+impl Parts<'_> {
+    fn assemble(self, ledger: &Ledger, about: &Arc<Announcement>) -> Result<Assembled, StartError> {
+        let swept = cella_cell::sweep();
+        if swept.cgroups > 0 {
+            tracing::info!(swept.cgroups, "removed what a killed node left behind");
+        }
+        let mut catalog_options = cella_catalog::Options {
+            store: Some(Arc::new(ListFiles::new(self.places.lists()))),
+            ..cella_catalog::Options::default()
+        };
+        if let Some(wait) = self.loaded.config.node.first_list_wait {
+            catalog_options.first_list_wait = wait;
+        }
+        let plan = plan::plan(&self.loaded)?;
+        let loaded = Arc::new(ArcSwap::from_pointee(self.loaded));
+        let launcher = Launcher {
+            loaded: loaded.clone(),
+            cells: Process::new(),
+            store: Store::new(self.places.store.clone()),
+            recorder: self.recorder.clone(),
+            own_program: std::env::current_exe().unwrap_or_else(|_| PathBuf::from("cella")),
+        };
+        let catalog = Catalog::new(plan, launcher, catalog_options);
+        let draining = Arc::new(AtomicBool::new(false));
+        let admin = Admin {
+            catalog: catalog.clone(),
+            ledger: ledger.clone(),
+            history: History::new(ledger.reader()),
+            metrics: self.metrics.clone(),
+            about: about.clone(),
+            draining: draining.clone(),
+        };
+        let dispatch = Dispatch {
+            catalog,
+            loaded: loaded.clone(),
+            recorder: self.recorder,
+            metrics: self.metrics.clone(),
+        };
+        let doorkeeper = Doorkeeper::new(self.token, rustix::process::getuid().as_raw());
+        let service = NodeService { dispatch, doorkeeper, admin, metrics: self.metrics };
+        Ok((Arc::new(service), loaded, draining))
+    }
+}
+
+// === impl Running ===
+
+impl Running {
+    async fn open(
+        mut self,
+        tcp: Option<std::net::TcpListener>,
+        unix: std::os::unix::net::UnixListener,
+    ) -> Result<Self, StartError> {
+        let failed = |source| StartError::Listen { address: "the doors".into(), source };
+        if let Some(tcp) = tcp {
+            listen::widen(&tcp);
+            let listener = tokio::net::TcpListener::from_std(tcp).map_err(failed)?;
+            let doors = self.doors.clone();
+            self.serving.spawn(async move { doors.serve_tcp(listener).await });
+        }
+        listen::widen(&unix);
+        let listener = tokio::net::UnixListener::from_std(unix).map_err(failed)?;
+        let doors = self.doors.clone();
+        self.serving.spawn(async move { doors.serve_unix(listener).await });
+
+        let body = Map::new()
+            .with("version", env!("CARGO_PKG_VERSION"))
+            .with("pid", Int::saturating(u64::from(std::process::id())))
+            .with("servers", Int::saturating(self.loaded.load().servers.len() as u64));
+        self.service.dispatch.recorder.note(Draft::new(Kind::NodeStarted).body(body)).await;
+        self.note_config().await;
+        if let Err(error) = announce::publish(&self.announcement_file, &self.about) {
+            tracing::warn!(%error, "the announcement could not be written");
+        }
+        announce::tell_supervisor("READY=1");
+        Ok(self)
+    }
+
+    /// What should be known about the configuration.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        self.loaded.load().warnings.clone()
+    }
+
+    /// The MCP endpoint, or the socket when there is no HTTP door.
+    #[must_use]
+    pub fn url(&self) -> String {
+        self.about.url.clone().unwrap_or_else(|| format!("unix:{}", self.about.socket.display()))
+    }
+
+    /// The local door.
+    #[must_use]
+    pub fn socket(&self) -> &Path {
+        &self.about.socket
+    }
+
+    /// The file with the access token.
+    #[must_use]
+    pub fn token_file(&self) -> &Path {
+        &self.about.token_file
+    }
+
+    /// The directory of the ledger.
+    #[must_use]
+    pub fn ledger(&self) -> &Path {
+        &self.about.ledger
+    }
+
+    /// All of it, as JSON.
+    #[must_use]
+    pub fn announcement(&self) -> serde_json::Value {
+        self.about.to_json()
+    }
+
+    /// Process ids of the servers that run now.
+    #[must_use]
+    pub fn cell_pids(&self) -> Vec<u32> {
+        self.service.dispatch.catalog.status().into_iter().flat_map(|s| s.pids).collect()
+    }
+
+    /// How often [`Running::alive`] is to be called.
+    #[must_use]
+    pub fn watchdog(&self) -> Option<Duration> {
+        announce::watchdog()
+    }
+
+    /// Tells the supervisor that the node lives.
+    pub fn alive(&self) {
+        announce::tell_supervisor("WATCHDOG=1");
+    }
+
+    /// Serves one client on a pipe until it leaves.
+    ///
+    /// # Errors
+    /// The pipe broke.
+    pub async fn serve_stdio<R, W>(&self, reader: R, writer: W) -> std::io::Result<()>
+    where
+        R: tokio::io::AsyncRead + Send + Unpin,
+        W: tokio::io::AsyncWrite + Send + Unpin + 'static,
+    {
+        self.doors.serve_stdio(reader, writer, self.service.doorkeeper.local()).await
+    }
+
+    /// Completes when the node cannot go on.
+    pub async fn failed(&self) {
+        self.fatal.notified().await;
+    }
+
+    /// Reads the configuration again. One that is wrong is not used, and everything stays as it was.
+    pub async fn reload(&self) {
+        announce::tell_supervisor("RELOADING=1");
+        match load::load(&self.config).and_then(|loaded| plan::plan(&loaded).map(|plan| (loaded, plan))) {
+            Ok((loaded, plan)) => {
+                for warning in &loaded.warnings {
+                    tracing::warn!("{warning}");
+                }
+                self.loaded.store(Arc::new(loaded));
+                self.service.dispatch.catalog.apply(plan);
+                self.note_config().await;
+                tracing::info!("configuration read again");
+            }
+            Err(error) => tracing::error!("the configuration is not used, the one before stays:\n{error}"),
+        }
+        announce::tell_supervisor("READY=1");
+    }
+
+    /// Lets calls in progress finish, then ends everything. False when some had to be cut off.
+    pub async fn drain(mut self) -> bool {
+        announce::tell_supervisor("STOPPING=1");
+        self.draining.store(true, Ordering::Relaxed);
+        self.doors.drain(self.drain).await;
+        let stopped = self.service.dispatch.catalog.shutdown(self.drain).await;
+        self.serving.abort_all();
+        while self.serving.join_next().await.is_some() {}
+        self.service
+            .dispatch
+            .recorder
+            .note(Draft::new(Kind::NodeStopped).body(Map::new().with("clean", stopped)))
+            .await;
+        let _best_effort = std::fs::remove_file(&self.about.socket);
+        let _best_effort = std::fs::remove_file(&self.announcement_file);
+        let ledger = self.service.dispatch.recorder.ledger().clone();
+        drop(self);
+        let closed = tokio::task::spawn_blocking(move || ledger.close()).await;
+        if let Ok(Err(error)) = closed {
+            tracing::error!(%error, "the ledger was not closed in order");
+        }
+        stopped
+    }
+
+    async fn note_config(&self) {
+        let loaded = self.loaded.load_full();
+        let mut servers = Map::new();
+        for (name, served) in &loaded.servers {
+            if let Some(key) = cella_event::Key::new(name.to_string()) {
+                servers.insert(key, served.contract_digest.clone());
+            }
+        }
+        let draft = Draft::new(Kind::ConfigLoaded).body(Map::new().with("contracts", servers));
+        self.service.dispatch.recorder.note(draft).await;
+    }
+}
+
+impl std::fmt::Debug for Running {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Running").field("about", &self.about).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,238 @@
+//! Putting calls on record: the intent before, the outcome after, and what was asked in between.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use cella_contract::{Capture, Effect};
+use cella_event::{CallId, Draft, IdempotencyKey, Int, Kind, Label, Map};
+use cella_ledger::{AppendError, Durability, Ledger, Payload};
+use cella_mcp::{Raw, RpcError};
+use cella_transport::{Answer, AskKey, Failure, FaultKind, Observer, Step};
+
+use crate::{
+    capture,
+    metrics::{Ended, Metrics},
+};
+
+/// Writes events and counts.
+#[derive(Clone, Debug)]
+pub(crate) struct Recorder {
+    ledger: Ledger,
+    capture: Arc<Capture>,
+    metrics: Metrics,
+}
+
+/// What is known of a call when it is put on record.
+#[derive(Clone, Debug)]
+pub(crate) struct Subject {
+    pub(crate) call: CallId,
+    pub(crate) parent: Option<CallId>,
+    pub(crate) principal: Label,
+    pub(crate) server: Label,
+    pub(crate) target: Option<Label>,
+    pub(crate) method: Box<str>,
+}
+
+/// A call on record whose outcome is still to come. Proof that the intent was written.
+#[derive(Debug)]
+pub(crate) struct Intended {
+    recorder: Recorder,
+    subject: Subject,
+    began: Instant,
+    over: bool,
+}
+
+// === impl Recorder ===
+
+impl Recorder {
+    pub(crate) fn new(ledger: Ledger, capture: Capture, metrics: Metrics) -> Self {
+        Self { ledger, capture: Arc::new(capture), metrics }
+    }
+
+    pub(crate) fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Writes that a call is about to be made. What must survive a crash is on disk when this returns (DESIGN:
+    /// durability follows the effect class).
+    pub(crate) async fn intend(
+        &self,
+        subject: Subject,
+        effect: Effect,
+        facts: Map,
+        params: Option<&Raw>,
+    ) -> Result<Intended, AppendError> {
+        let payload = params.and_then(|p| capture::payload(&self.capture, "params", p.get()));
+        let mut body = facts.with("effect", effect.as_str()).with("method", subject.method.to_string());
+        if let (false, Some(payload)) = (effect.may_be_repeated(), &payload) {
+            let key = IdempotencyKey::derive(None, subject.call.as_str(), payload.digest());
+            body = body.with("idempotency_key", key.to_string());
+        }
+        let draft = subject.draft(Kind::CallIntended).body(body);
+        let payloads = payload.as_slice();
+        let began = Instant::now();
+        if effect.may_be_repeated() {
+            self.write(&draft, payloads).await?;
+        } else {
+            self.ledger.append(&draft, payloads, Durability::Flushed).await?;
+        }
+        Ok(Intended { recorder: self.clone(), subject, began, over: false })
+    }
+
+    /// Writes that a call was refused; nothing was done.
+    pub(crate) async fn refuse(
+        &self,
+        subject: &Subject,
+        why: Map,
+        params: Option<&Raw>,
+    ) -> Result<(), AppendError> {
+        self.metrics.call(subject.server.as_str(), &subject.method, Ended::Refused, Duration::ZERO);
+        let payload = params.and_then(|p| capture::payload(&self.capture, "params", p.get()));
+        self.write(&subject.draft(Kind::CallRefused).body(why), payload.as_slice()).await
+    }
+
+    /// Writes a fact of the node itself, without waiting for the disk.
+    pub(crate) async fn note(&self, draft: Draft) {
+        if let Err(error) = self.write(&draft, &[]).await {
+            tracing::error!(%error, kind = %draft.kind, "an event could not be written");
+        }
+    }
+
+    async fn write(&self, draft: &Draft, payloads: &[Payload<'_>]) -> Result<(), AppendError> {
+        match self.ledger.try_append(draft, payloads) {
+            Ok(_) => Ok(()),
+            Err(AppendError::Full | AppendError::Large { .. }) => {
+                self.ledger.append(draft, payloads, Durability::Buffered).await.map(|_| ())
+            }
+            Err(e) => Err(e),
+        }
+    }
+
+    /// From a place that cannot wait: at once where there is room, else by a task.
+    fn write_soon(&self, draft: Draft, payload: Option<Payload<'static>>) {
+        let (recorder, payloads) = (self.clone(), Vec::from_iter(payload));
+        match self.ledger.try_append(&draft, &payloads) {
+            Ok(_) => {}
+            Err(AppendError::Full | AppendError::Large { .. }) => {
+                tokio::spawn(async move {
+                    if let Err(error) = recorder.ledger.append(&draft, &payloads, Durability::Buffered).await
+                    {
+                        tracing::error!(%error, "an outcome could not be written");
+                    }
+                });
+            }
+            Err(error) => tracing::error!(%error, "an outcome could not be written"),
+        }
+    }
+}
+
+// === impl Subject ===
+
+impl Subject {
+    fn draft(&self, kind: Kind) -> Draft {
+        let mut draft = Draft::new(kind).call(self.call.clone()).principal(self.principal.clone());
+        draft.server = Some(self.server.clone());
+        draft.tool = self.target.clone();
+        draft.parent = self.parent.clone();
+        draft
+    }
+}
+
+// === impl Intended ===
+
+impl Intended {
+    /// Writes the outcome.
+    pub(crate) fn conclude(mut self, answer: &Answer) {
+        self.over(answer);
+    }
+
+    fn over(&mut self, answer: &Answer) {
+        self.over = true;
+        let took = self.began.elapsed();
+        let (kind, ended, body) = outcome(answer);
+        let body = body.with("took_us", Int::saturating(u64::try_from(took.as_micros()).unwrap_or(u64::MAX)));
+        let recorder = &self.recorder;
+        recorder.metrics.call(self.subject.server.as_str(), &self.subject.method, ended, took);
+        let payload = match &answer.outcome {
+            Ok(result) => capture::payload(&recorder.capture, "result", result.get()).map(owned),
+            Err(Failure::Peer(error)) => {
+                capture::payload(&recorder.capture, "error", error.to_raw().get()).map(owned)
+            }
+            Err(Failure::Fault(_)) => None,
+        };
+        recorder.write_soon(self.subject.draft(kind).body(body), payload);
+    }
+}
+
+impl Observer for Intended {
+    fn saw(&mut self, step: &Step) {
+        match step {
+            Step::Done(answer) => self.over(answer),
+            Step::Ask(ask) => {
+                let body =
+                    Map::new().with("ask", Int::saturating(ask.key.0)).with("method", ask.method.to_string());
+                let params = ask
+                    .params
+                    .as_ref()
+                    .and_then(|p| capture::payload(&self.recorder.capture, "params", p.get()));
+                self.recorder.write_soon(self.subject.draft(Kind::CallAsked).body(body), params.map(owned));
+            }
+            Step::Notify(_) => {}
+        }
+    }
+
+    fn replied(&mut self, key: AskKey, reply: &Result<Raw, RpcError>) {
+        let body = Map::new().with("ask", Int::saturating(key.0)).with("ok", reply.is_ok());
+        let text = match reply {
+            Ok(result) => capture::payload(&self.recorder.capture, "result", result.get()).map(owned),
+            Err(_) => None,
+        };
+        self.recorder.write_soon(self.subject.draft(Kind::CallAnswered).body(body), text);
+    }
+}
+
+impl Drop for Intended {
+    fn drop(&mut self) {
+        if !self.over {
+            let took = self.began.elapsed();
+            self.recorder.metrics.call(
+                self.subject.server.as_str(),
+                &self.subject.method,
+                Ended::Cancelled,
+                took,
+            );
+            let body = Map::new().with("in_doubt", true);
+            self.recorder.write_soon(self.subject.draft(Kind::CallCancelled).body(body), None);
+        }
+    }
+}
+
+fn outcome(answer: &Answer) -> (Kind, Ended, Map) {
+    match &answer.outcome {
+        Ok(result) if cella_mcp::is_error(result) => {
+            (Kind::CallCompleted, Ended::ToolError, Map::new().with("is_error", true))
+        }
+        Ok(_) => (Kind::CallCompleted, Ended::Ok, Map::new()),
+        Err(Failure::Peer(error)) => {
+            let code = i64::clamp(error.code, -2_147_483_648, 2_147_483_647);
+            let body = Map::new().with("rpc_code", i32::try_from(code).unwrap_or_default());
+            (Kind::CallFailed, Ended::PeerError, body)
+        }
+        Err(Failure::Fault(fault)) => {
+            let body = Map::new()
+                .with("code", fault.code)
+                .with("why", fault.message.clone())
+                .with("in_doubt", fault.in_doubt);
+            let kind =
+                if fault.kind == FaultKind::Cancelled { Kind::CallCancelled } else { Kind::CallFailed };
+            (kind, Ended::Fault, body)
+        }
+    }
+}
+
+/// A payload that outlives the message it was made from.
+fn owned(payload: Payload<'_>) -> Payload<'static> {
+    payload.into_owned()
+}

@@ -1,0 +1,54 @@
+//! The node as the doors see it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use cella_mcp::{HeaderParams, ServerFacts};
+use cella_transport::{Call, Caller, Exchange, Interest, Peer, Refusal, Scope, Service, Watch};
+use http::request::Parts;
+
+use crate::{
+    admin::{self, Admin},
+    dispatch::Dispatch,
+    identity::Doorkeeper,
+    metrics::Metrics,
+};
+
+/// Everything behind the doors.
+pub(crate) struct NodeService {
+    pub(crate) dispatch: Dispatch,
+    pub(crate) doorkeeper: Doorkeeper,
+    pub(crate) admin: Admin,
+    pub(crate) metrics: Metrics,
+}
+
+impl Service for NodeService {
+    fn admit(&self, head: &Parts, peer: &Peer) -> Result<Arc<str>, Refusal> {
+        self.doorkeeper.admit(head, peer).inspect_err(|_| self.metrics.not_admitted())
+    }
+
+    fn facts(&self, scope: &Scope) -> Option<Arc<ServerFacts>> {
+        self.dispatch.catalog.facts(scope)
+    }
+
+    async fn call(&self, call: Call) -> Exchange {
+        self.dispatch.call(call).await
+    }
+
+    fn header_params(&self, scope: &Scope, tool: &str) -> Option<Arc<HeaderParams>> {
+        self.dispatch.catalog.header_params(scope, tool)
+    }
+
+    fn watch(&self, scope: &Scope, caller: &Arc<Caller>, interest: Interest) -> Watch {
+        self.dispatch.catalog.watch(scope, caller, &interest)
+    }
+
+    async fn other(
+        &self,
+        request: http::Request<Bytes>,
+        _principal: Option<Arc<str>>,
+        _peer: &Peer,
+    ) -> http::Response<admin::Body> {
+        self.admin.answer(request).await
+    }
+}
