@@ -1,1 +1,53 @@
-fn main() {}
+//! `cella`: what a person types. Parse, set up the log, run one verb, report how it ended.
+
+mod args;
+mod clients;
+mod command;
+mod edit;
+mod exit;
+mod mcp_client;
+mod node_client;
+mod print;
+mod prompt;
+mod relay;
+mod target;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::{args::Cli, print::Printer};
+
+fn main() -> ExitCode {
+    // The cell launcher is this same binary, so that a node needs no second file; it must run before anything else
+    // starts a thread.
+    cella_cell::launcher_main();
+    let cli = Cli::parse();
+    let printer = Printer::new(&cli.global);
+    log(&cli);
+    match command::run(cli, printer) {
+        Ok(code) => code.into(),
+        Err(stop) => {
+            printer.stop(&stop);
+            stop.exit.into()
+        }
+    }
+}
+
+fn log(cli: &Cli) {
+    use tracing_subscriber::{filter::Targets, layer::SubscriberExt, util::SubscriberInitExt};
+    let level = match (cli.global.quiet, cli.global.verbose) {
+        (true, _) => "error",
+        (_, 0) => "warn,cella_node=info",
+        (_, 1) => "info,cella_node=debug,cella_catalog=debug,cella_cell=debug",
+        _ => "debug",
+    };
+    let wanted = std::env::var("CELLA_LOG").unwrap_or_else(|_| level.to_owned());
+    let filter: Targets =
+        wanted.parse().unwrap_or_else(|_| Targets::new().with_default(tracing::Level::INFO));
+    // The log goes to stderr: stdout is for data.
+    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
+    let registry = tracing_subscriber::registry().with(filter);
+    let json = matches!(&cli.verb, args::Verb::Up(up) if up.log_format == args::LogFormat::Json);
+    if json { registry.with(layer.json()).init() } else { registry.with(layer.compact()).init() }
+}

@@ -104,7 +104,10 @@ fn all_errors_of_a_file_are_reported_at_once() {
 fn a_diagnostic_points_at_the_mistake() {
     let text = "[servers.x]\n  comand = \"a\"\n";
     let shown = Config::parse("cella.toml", text).expect_err("refused").to_string();
-    assert!(shown.contains("cella.toml:2:3") && shown.contains("2 |   comand = \"a\"\n  |   ^^^^^^"), "{shown}");
+    assert!(
+        shown.contains("cella.toml:2:3") && shown.contains("2 |   comand = \"a\"\n  |   ^^^^^^"),
+        "{shown}"
+    );
 }
 
 #[test]

@@ -120,6 +120,13 @@ impl StartError {
     /// True when the user's files are at fault.
     #[must_use]
     pub fn is_config(&self) -> bool {
-        matches!(self, Self::Config(_) | Self::Read { .. } | Self::Address { .. } | Self::Open { .. } | Self::View { .. })
+        matches!(
+            self,
+            Self::Config(_)
+                | Self::Read { .. }
+                | Self::Address { .. }
+                | Self::Open { .. }
+                | Self::View { .. }
+        )
     }
 }

@@ -84,7 +84,8 @@ impl Launcher {
         if let Some(hint) = hint {
             // A server that cannot see what it was pointed at fails in its own words; ours say what to do.
             let connect = launched.connect;
-            launched.connect = Box::pin(async move { connect.await.map_err(|e| LaunchError { fix: Some(hint), ..e }) });
+            launched.connect =
+                Box::pin(async move { connect.await.map_err(|e| LaunchError { fix: Some(hint), ..e }) });
         }
         Ok(launched)
     }
@@ -136,8 +137,10 @@ pub(crate) fn error(kind: FaultKind, code: &'static str, message: &str, fix: Opt
 fn root(path: &std::path::Path) -> Root {
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'-' | b'.' | b'_' | b'~');
     let bytes = path.as_os_str().as_encoded_bytes();
-    let escaped: String =
-        bytes.iter().map(|&b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect();
+    let escaped: String = bytes
+        .iter()
+        .map(|&b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") })
+        .collect();
     let name = path.file_name().map(|n| n.to_string_lossy().into_owned());
     Root { uri: format!("file://{escaped}"), name }
 }

@@ -1,0 +1,396 @@
+//! What a person types, as clap understands it. Meaning is given to it in `command`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// One process between any agent and any MCP server.
+#[derive(Debug, Parser)]
+#[command(
+    name = "cella",
+    version,
+    about = "One URL for all your MCP servers: each confined by the kernel, each call checked and on record.",
+    after_help = "Examples:\n  cella demo                         see everything work, in a fresh directory\n  cella import                       take over the servers your clients use today\n  cella up                           start the node\n  cella client setup                 point your clients at it\n  cella call time get_current_time '{\"timezone\":\"Europe/Berlin\"}'\n\nErrors carry a code; `cella help CE2104` explains one. Exit codes: 0 ok, 1 failed, 2 usage, 3 partly degraded,\n4 credentials needed, 5 refused by policy, 69 not running, 75 timed out, 78 configuration."
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+/// Options every verb takes.
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// The configuration file [default: ./cella.toml, else the user's own]
+    #[arg(long, short, global = true, env = "CELLA_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Machine-readable output on stdout
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Colour on stderr
+    #[arg(long, global = true, default_value = "auto", value_name = "WHEN")]
+    pub(crate) color: Color,
+    /// More of the log; twice for all of it
+    #[arg(long, short, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+    /// Only errors
+    #[arg(long, short, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+}
+
+/// When to use colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+/// Which running node to talk to.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct Target {
+    /// The URL of a running node [default: the one started with this configuration]
+    #[arg(long, env = "CELLA_URL", value_name = "URL")]
+    pub(crate) url: Option<String>,
+    /// The file with the access token for --url
+    #[arg(long, env = "CELLA_TOKEN_FILE", value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Start the node and serve until told to stop
+    Up(Up),
+    /// Show everything at work in a fresh directory, then clean up
+    Demo(Demo),
+    /// Add a server
+    #[command(
+        after_help = "Examples:\n  cella add time --builtin time\n  cella add fs -- npx -y @modelcontextprotocol/server-filesystem ~/work\n  cella add git -- uvx mcp-server-git --repository ~/work\n  cella add linear --url https://mcp.linear.app/mcp"
+    )]
+    Add(Add),
+    /// Remove a server
+    Rm(Rm),
+    /// List the configured servers
+    Ls,
+    /// Show what every server is doing
+    Status(Target),
+    /// Call one tool
+    #[command(after_help = "Example:\n  cella call time get_current_time '{\"timezone\":\"Asia/Tokyo\"}'")]
+    Call(Call),
+    /// List the tools clients see
+    Tools(Tools),
+    /// Read the ledger
+    Log(Log),
+    /// Take over the MCP servers of other clients
+    Import(Import),
+    /// Point clients at this node
+    Client(Client),
+    /// Find out what works on this machine and what does not
+    Doctor(Doctor),
+    /// Serve one client on stdin and stdout, by way of the running node
+    Stdio(Stdio),
+    /// Look at the configuration
+    Config(Config),
+    /// Print a shell completion script
+    Completion(Completion),
+    /// Explain an error code
+    Explain(Explain),
+    /// Serve a built-in MCP server on stdin and stdout (what the node runs in a cell)
+    #[command(hide = true)]
+    Serve(Serve),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Up {
+    /// Address of the HTTP door [default: 127.0.0.1:7878]
+    #[arg(long, env = "CELLA_LISTEN", value_name = "ADDR:PORT")]
+    pub(crate) listen: Option<String>,
+    /// Access token for the HTTP door; the file is made if there is none
+    #[arg(long, env = "CELLA_TOKEN_FILE", value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// Log format on stderr
+    #[arg(long, default_value = "text", value_name = "FORMAT")]
+    pub(crate) log_format: LogFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    /// Keep the directory with configuration and ledger
+    #[arg(long)]
+    pub(crate) keep: bool,
+    /// Only the built-in servers; nothing is installed from npm or PyPI
+    #[arg(long)]
+    pub(crate) offline: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Add {
+    /// Name of the server, as clients will see it
+    pub(crate) name: String,
+    /// A server reached over HTTP
+    #[arg(long, conflicts_with_all = ["builtin", "command"])]
+    pub(crate) url: Option<String>,
+    /// One of Cella's own: files, time, fetch
+    #[arg(long, conflicts_with = "url")]
+    pub(crate) builtin: Option<String>,
+    /// A preset (trusted, semi-trusted, untrusted) or a contract file
+    #[arg(long, value_name = "PRESET|FILE")]
+    pub(crate) contract: Option<String>,
+    /// Environment for the server, KEY=VALUE (a secret: KEY=env:NAME or KEY=file:PATH)
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) env: Vec<String>,
+    /// HTTP header for --url, NAME=VALUE
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) header: Vec<String>,
+    /// Do not install or start it now
+    #[arg(long)]
+    pub(crate) no_install: bool,
+    /// The command that starts the server
+    #[arg(last = true)]
+    pub(crate) command: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Rm {
+    /// Name of the server
+    pub(crate) name: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Call {
+    /// Name of the server
+    pub(crate) server: String,
+    /// Name of the tool, as the server spells it
+    pub(crate) tool: String,
+    /// Arguments as a JSON object; `-` reads them from stdin
+    #[arg(default_value = "{}")]
+    pub(crate) arguments: String,
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// Give up after this many seconds
+    #[arg(long, default_value_t = 300, value_name = "SECONDS")]
+    pub(crate) timeout: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Tools {
+    /// Only this server's
+    pub(crate) server: Option<String>,
+    /// Only this view's
+    #[arg(long, conflicts_with = "server")]
+    pub(crate) view: Option<String>,
+    #[command(flatten)]
+    pub(crate) target: Target,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Log {
+    #[command(subcommand)]
+    pub(crate) what: LogVerb,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LogVerb {
+    /// The newest events
+    Tail {
+        /// How many
+        #[arg(short = 'n', long, default_value_t = 20)]
+        lines: u64,
+        /// Go on printing as events come
+        #[arg(short, long)]
+        follow: bool,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// One event with its payloads
+    Show {
+        /// Number of the event
+        seq: u64,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Events that match
+    Query(LogQuery),
+    /// Check the whole chain
+    Verify {
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Write events as NDJSON
+    Export {
+        /// Where to [default: stdout]
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+        /// Payloads too
+        #[arg(long)]
+        payloads: bool,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Why a call went as it did
+    Why {
+        /// The call's id, or the number of one of its events
+        call: String,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Drop the projections and build them again from the ledger
+    Rebuild {
+        #[command(flatten)]
+        target: Target,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LogQuery {
+    /// Kind of event, for example call.refused; may be repeated
+    #[arg(long)]
+    pub(crate) kind: Vec<String>,
+    /// Name of a server
+    #[arg(long)]
+    pub(crate) server: Option<String>,
+    /// Name of a tool
+    #[arg(long)]
+    pub(crate) tool: Option<String>,
+    /// Who asked
+    #[arg(long)]
+    pub(crate) principal: Option<String>,
+    /// At most this many, the newest
+    #[arg(long, default_value_t = 100)]
+    pub(crate) limit: u64,
+    #[command(flatten)]
+    pub(crate) target: Target,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Import {
+    /// Only from these clients [default: all that are found]
+    pub(crate) from: Vec<String>,
+    /// Read this file instead of looking for clients
+    #[arg(long, value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// Show what would change and change nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Do not ask
+    #[arg(long, short)]
+    pub(crate) yes: bool,
+    /// Do not install npm and PyPI packages now
+    #[arg(long)]
+    pub(crate) no_install: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Client {
+    #[command(subcommand)]
+    pub(crate) what: ClientVerb,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ClientVerb {
+    /// Which clients are on this machine, and do they use this node?
+    Ls,
+    /// Write this node into clients' configuration, after showing the difference; keeps a backup
+    Setup {
+        /// Only these [default: all that are found]
+        clients: Vec<String>,
+        /// Show the difference and change nothing
+        #[arg(long)]
+        dry_run: bool,
+        /// Do not ask
+        #[arg(long, short)]
+        yes: bool,
+        /// Write the URL and the token instead of `cella stdio`, which needs no token
+        #[arg(long)]
+        http: bool,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Put back what setup changed
+    Restore {
+        /// Only these [default: all that were changed]
+        clients: Vec<String>,
+        /// Do not ask
+        #[arg(long, short)]
+        yes: bool,
+    },
+    /// Print what a client's configuration needs
+    Config {
+        /// Name of the client
+        client: String,
+        /// With the URL and the token
+        #[arg(long)]
+        http: bool,
+        #[command(flatten)]
+        target: Target,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    /// Do not start servers to look at them
+    #[arg(long)]
+    pub(crate) quick: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Stdio {
+    /// Only this server, with its own names
+    #[arg(long)]
+    pub(crate) server: Option<String>,
+    /// Only this view
+    #[arg(long, conflicts_with = "server")]
+    pub(crate) view: Option<String>,
+    #[command(flatten)]
+    pub(crate) target: Target,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Config {
+    #[command(subcommand)]
+    pub(crate) what: ConfigVerb,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigVerb {
+    /// Check the configuration and every contract it names
+    Validate,
+    /// Where configuration, state and socket are
+    Path,
+    /// The configuration as Cella understands it, secrets hidden
+    Show,
+    /// The JSON Schema of cella.toml, or of contract files
+    Schema {
+        /// config or contract
+        #[arg(default_value = "config", value_parser = ["config", "contract"])]
+        of: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Completion {
+    /// bash, zsh, fish, elvish or powershell
+    pub(crate) shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Explain {
+    /// For example CE2104
+    pub(crate) code: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// files, time or fetch
+    pub(crate) name: String,
+    /// The server's own arguments
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) args: Vec<String>,
+}

@@ -1,0 +1,12 @@
+//! The configuration files of MCP clients: where they are, how their servers are read, and how ours is written.
+//!
+//! Reading and writing are text to text; `command::import` and `command::client` do the rest. An edit touches our own
+//! entry and keeps comments, order and everything else as it was.
+
+mod document;
+mod known;
+mod server;
+
+pub(crate) use document::{read, remove, write};
+pub(crate) use known::{Client, Format, KNOWN, find};
+pub(crate) use server::{Entry, Found};

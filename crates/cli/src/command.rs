@@ -1,0 +1,65 @@
+//! One file per verb.
+
+mod add;
+mod call;
+mod client;
+mod completion;
+mod config;
+mod demo;
+mod doctor;
+mod explain;
+mod import;
+mod log;
+mod ls;
+mod rm;
+mod status;
+mod stdio;
+mod tools;
+mod up;
+
+use crate::{
+    args::{Cli, Verb},
+    exit::{Code, Outcome, Stop},
+    print::Printer,
+};
+
+/// Runs the verb.
+pub(crate) fn run(cli: Cli, printer: Printer) -> Outcome {
+    let Cli { global, verb } = cli;
+    match verb {
+        // Without a runtime: quick, or with a runtime of their own.
+        Verb::Completion(args) => completion::run(&args),
+        Verb::Explain(args) => explain::run(&args, printer),
+        Verb::Serve(args) => serve(&args),
+        Verb::Config(args) => config::run(&args, &global, printer),
+        Verb::Ls => ls::run(&global, printer),
+        Verb::Rm(args) => rm::run(&args, &global, printer),
+        Verb::Up(args) => block_on(up::run(args, &global, printer)),
+        Verb::Demo(args) => block_on(demo::run(args, printer)),
+        Verb::Add(args) => block_on(add::run(args, &global, printer)),
+        Verb::Status(target) => block_on(status::run(target, &global, printer)),
+        Verb::Call(args) => block_on(call::run(args, &global, printer)),
+        Verb::Tools(args) => block_on(tools::run(args, &global, printer)),
+        Verb::Log(args) => block_on(log::run(args.what, &global, printer)),
+        Verb::Import(args) => block_on(import::run(args, &global, printer)),
+        Verb::Client(args) => block_on(client::run(args.what, &global, printer)),
+        Verb::Doctor(args) => block_on(doctor::run(args, &global, printer)),
+        Verb::Stdio(args) => block_on(stdio::run(args, &global)),
+    }
+}
+
+fn serve(args: &crate::args::Serve) -> Outcome {
+    match cella_builtin::serve(&args.name, &args.args) {
+        Ok(()) => Ok(Code::Ok),
+        Err(e @ cella_builtin::ServeError::Unknown(_)) => Err(Stop::new(Code::Usage, e)),
+        Err(e) => Err(Stop::new(Code::Failed, e)),
+    }
+}
+
+fn block_on(work: impl Future<Output = Outcome>) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let outcome = runtime.block_on(work);
+    // Whatever is still running is not awaited: the verb has said that it is done.
+    runtime.shutdown_timeout(std::time::Duration::from_millis(500));
+    outcome
+}

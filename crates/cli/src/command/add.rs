@@ -1,0 +1,113 @@
+//! `cella add NAME …`: one more server, installed and written into the configuration.
+
+use std::path::Path;
+
+use cella_contract::{NewServer, add_server};
+use cella_node::install::{Recipe, Store};
+use serde_json::json;
+
+use crate::{
+    args::{Add, Global},
+    edit,
+    exit::{Code, Outcome, Stop},
+    print::Printer,
+    target,
+};
+
+pub(crate) async fn run(args: Add, global: &Global, printer: Printer) -> Outcome {
+    let server = wanted(&args)?;
+    let path = target::config_path(global);
+    let before = read_or_empty(&path)?;
+    let after = add_server(&before, &server).map_err(|e| {
+        Stop::new(Code::Config, format!("{}: {e}", path.display()))
+            .fix("choose another name, or: cella rm NAME")
+    })?;
+    let name = path.display().to_string();
+    if let Err(found) = cella_contract::Config::parse(&name, &after) {
+        return Err(Stop::rendered(Code::Config, found.to_string()));
+    }
+    if !args.no_install {
+        install(&server, global, printer).await?;
+    }
+    edit::exchange(&path, &after)?;
+    tell_node(global, printer);
+    if printer.is_json() {
+        printer.json(&json!({ "schema": "cella/v1", "added": server.name, "config": path }));
+    } else {
+        printer.done(format!("{} is in {}", server.name, path.display()));
+        printer.note(format!("  try it: cella tools {}", server.name));
+    }
+    Ok(Code::Ok)
+}
+
+/// Installs what the server's command names, if it is a package.
+pub(crate) async fn install(server: &NewServer, global: &Global, printer: Printer) -> Result<(), Stop> {
+    let Some(command) = &server.command else { return Ok(()) };
+    let failed =
+        |e: cella_node::install::InstallError| Stop::new(Code::Failed, &e).code(e.code()).fix(e.fix());
+    let Some(recipe) = Recipe::read(command, &server.args).map_err(failed)? else { return Ok(()) };
+    let store = Store::new(target::places(global).store);
+    let installed =
+        store.install(&recipe, &|text| printer.note(format!("  … {text}"))).await.map_err(failed)?;
+    let version = installed.version.map(|v| format!(" {v}")).unwrap_or_default();
+    printer.done(format!("{}{version} is installed", recipe.package_name()));
+    Ok(())
+}
+
+/// A running node reads its configuration again.
+pub(crate) fn tell_node(global: &Global, printer: Printer) {
+    let text = std::fs::read_to_string(target::places(global).announcement()).unwrap_or_default();
+    let about: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+    let running = std::os::unix::net::UnixStream::connect(&target::places(global).socket).is_ok();
+    if let (true, Some(pid)) = (running, about["pid"].as_u64()) {
+        let done = std::process::Command::new("kill").args(["-HUP", &pid.to_string()]).status();
+        if done.is_ok_and(|s| s.success()) {
+            printer.note("  the running node reads its configuration again");
+        }
+    }
+}
+
+fn wanted(args: &Add) -> Result<NewServer, Stop> {
+    let usage = |what: &str| Stop::new(Code::Usage, what.to_owned()).fix("see: cella add --help");
+    let mut server = NewServer {
+        name: args.name.clone(),
+        url: args.url.clone(),
+        contract: args.contract.clone(),
+        env: args.env.iter().map(|p| pair(p)).collect::<Result<_, _>>()?,
+        headers: args.header.iter().map(|p| pair(p)).collect::<Result<_, _>>()?,
+        ..NewServer::default()
+    };
+    match (&args.builtin, args.command.as_slice(), &args.url) {
+        (Some(name), rest, None) => {
+            server.command = Some(format!("builtin:{name}"));
+            server.args = rest.to_vec();
+        }
+        (None, [command, rest @ ..], None) => {
+            server.command = Some(command.clone());
+            server.args = rest.to_vec();
+        }
+        (None, [], Some(_)) => {}
+        _ => return Err(usage("say what the server is: --builtin NAME, --url URL, or -- COMMAND ARGS")),
+    }
+    if args.contract.is_none() && server.command.is_some() {
+        // Named directories are what the server is for; reading them is the least it needs.
+        let names_a_directory = server.args.iter().any(|a| Path::new(a).is_dir());
+        server.contract = names_a_directory.then(|| "semi-trusted".to_owned());
+    }
+    Ok(server)
+}
+
+fn pair(text: &str) -> Result<(String, String), Stop> {
+    let (key, value) =
+        text.split_once('=').ok_or_else(|| Stop::new(Code::Usage, format!("`{text}` is not NAME=VALUE")))?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+/// The configuration's text; nothing when there is no file yet.
+pub(crate) fn read_or_empty(path: &Path) -> Result<String, Stop> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(text),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
+        Err(e) => Err(Stop::new(Code::Config, format!("{}: {e}", path.display()))),
+    }
+}

@@ -1,0 +1,74 @@
+//! `cella config`: looking at the configuration.
+
+use serde_json::json;
+
+use crate::{
+    args::{Config, ConfigVerb, Global},
+    exit::{Code, Outcome},
+    print::Printer,
+    target,
+};
+
+pub(crate) fn run(args: &Config, global: &Global, printer: Printer) -> Outcome {
+    match &args.what {
+        ConfigVerb::Schema { of } => {
+            let schema = if of == "contract" {
+                cella_contract::contract_schema()
+            } else {
+                cella_contract::config_schema()
+            };
+            printer.json(&schema);
+            Ok(Code::Ok)
+        }
+        ConfigVerb::Path => {
+            let places = target::places(global);
+            let (ledger, token) = (places.ledger(), places.token());
+            let rows = [
+                ("config", &places.config),
+                ("state", &places.state),
+                ("socket", &places.socket),
+                ("ledger", &ledger),
+                ("token", &token),
+                ("store", &places.store),
+            ];
+            if printer.is_json() {
+                let map: serde_json::Map<String, serde_json::Value> =
+                    rows.iter().map(|(k, v)| ((*k).to_owned(), json!(v))).collect();
+                printer.json(&json!({ "schema": "cella/v1", "paths": map }));
+            } else {
+                printer.table(&rows.map(|(k, v)| vec![k.to_owned(), v.display().to_string()]));
+            }
+            Ok(Code::Ok)
+        }
+        ConfigVerb::Validate => {
+            let path = target::config_path(global);
+            let loaded = cella_node::load(&path)?;
+            for warning in &loaded.warnings {
+                printer.warn(warning);
+            }
+            if printer.is_json() {
+                printer.json(&json!({ "schema": "cella/v1", "ok": true, "servers": loaded.servers.len(), "warnings": loaded.warnings }));
+            } else {
+                printer.done(format!("{}: {} servers", path.display(), loaded.servers.len()));
+            }
+            Ok(Code::Ok)
+        }
+        ConfigVerb::Show => {
+            let loaded = cella_node::load(&target::config_path(global))?;
+            let servers: serde_json::Map<String, serde_json::Value> = loaded
+                .servers
+                .iter()
+                .map(|(name, served)| {
+                    let contract: serde_json::Value =
+                        serde_json::from_str(&served.contract.canonical()).unwrap_or_default();
+                    (
+                        name.to_string(),
+                        json!({ "contract": contract, "contract_digest": served.contract_digest }),
+                    )
+                })
+                .collect();
+            printer.json(&json!({ "schema": "cella/v1", "servers": servers }));
+            Ok(Code::Ok)
+        }
+    }
+}

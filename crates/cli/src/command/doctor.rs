@@ -1,0 +1,237 @@
+//! `cella doctor`: what works on this machine and what does not, and what to do about it.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::{
+    args::{Doctor, Global},
+    exit::{Code, Outcome},
+    print::Printer,
+    target,
+};
+
+/// One finding.
+struct Finding {
+    what: String,
+    state: State,
+    detail: String,
+    fix: Option<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Good,
+    Weak,
+    Bad,
+}
+
+pub(crate) async fn run(args: Doctor, global: &Global, printer: Printer) -> Outcome {
+    let mut findings = machine();
+    findings.extend(tools());
+    findings.extend(configuration(global));
+    findings.extend(disk(global));
+    if !args.quick {
+        findings.extend(node(global).await);
+    }
+    show(&findings, printer);
+    let worst = findings.iter().map(|f| f.state);
+    Ok(match (worst.clone().any(|s| s == State::Bad), worst.clone().any(|s| s == State::Weak)) {
+        (true, _) => Code::Failed,
+        (false, true) => Code::Degraded,
+        (false, false) => Code::Ok,
+    })
+}
+
+/// What cells need of the kernel.
+fn machine() -> Vec<Finding> {
+    let facts = match cella_cell::doctor() {
+        Ok(facts) => facts,
+        Err(e) => {
+            return vec![Finding {
+                what: "cells".into(),
+                state: State::Bad,
+                detail: e.to_string(),
+                fix: Some(e.fix()),
+            }];
+        }
+    };
+    let value = serde_json::to_value(&facts).unwrap_or_default();
+    let needed = ["namespaces", "proc_mount", "seccomp"];
+    let mut findings = Vec::new();
+    for key in ["namespaces", "proc_mount", "seccomp", "landlock", "idmap"] {
+        let fact = &value[key];
+        let works = fact["works"] == true;
+        let state = match (works, needed.contains(&key)) {
+            (true, _) => State::Good,
+            (false, true) => State::Bad,
+            (false, false) => State::Weak,
+        };
+        let text = |k: &str| fact[k].as_str().filter(|t| !t.is_empty()).map(str::to_owned);
+        findings.push(Finding {
+            what: key.replace('_', " "),
+            state,
+            detail: text("detail")
+                .unwrap_or_else(|| if works { "works".into() } else { "does not work".into() }),
+            fix: text("fix"),
+        });
+    }
+    let groups: Vec<String> = value["cgroups"]["controllers"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|c| c.as_str().or(c["name"].as_str()).map(str::to_owned))
+        .collect();
+    let without: Vec<&str> =
+        value["cgroups"]["why_not"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    findings.push(Finding {
+        what: "control groups".into(),
+        state: if groups.is_empty() { State::Weak } else { State::Good },
+        detail: if groups.is_empty() { without.join("; ") } else { groups.join(", ") },
+        fix: groups.is_empty().then(|| "run the node by systemd with Delegate=yes, or as root; until then memory is limited per process only".into()),
+    });
+    findings
+}
+
+/// Programs that servers from registries need.
+fn tools() -> Vec<Finding> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let has = |program: &str| std::env::split_paths(&path).any(|dir| dir.join(program).is_file());
+    [
+        ("npm", "servers from npm", "apt-get install nodejs npm"),
+        ("python3", "servers from PyPI", "apt-get install python3 python3-venv"),
+    ]
+    .into_iter()
+    .map(|(program, what, fix)| Finding {
+        what: program.into(),
+        state: if has(program) { State::Good } else { State::Weak },
+        detail: if has(program) {
+            format!("there, for {what}")
+        } else {
+            format!("missing; {what} cannot be installed")
+        },
+        fix: (!has(program)).then(|| fix.to_owned()),
+    })
+    .collect()
+}
+
+fn configuration(global: &Global) -> Vec<Finding> {
+    let path = target::config_path(global);
+    if !path.is_file() {
+        let detail = format!("{} is not there", path.display());
+        return vec![Finding {
+            what: "configuration".into(),
+            state: State::Weak,
+            detail,
+            fix: Some("cella import, or cella add".into()),
+        }];
+    }
+    match cella_node::load(&path) {
+        Ok(loaded) => {
+            let detail = format!(
+                "{}: {} servers, {} warnings",
+                path.display(),
+                loaded.servers.len(),
+                loaded.warnings.len()
+            );
+            let state = if loaded.warnings.is_empty() { State::Good } else { State::Weak };
+            vec![Finding {
+                what: "configuration".into(),
+                state,
+                detail,
+                fix: (state == State::Weak).then(|| "cella config validate".into()),
+            }]
+        }
+        Err(e) => {
+            let detail = e.to_string().lines().next().unwrap_or_default().to_owned();
+            vec![Finding {
+                what: "configuration".into(),
+                state: State::Bad,
+                detail,
+                fix: Some("cella config validate".into()),
+            }]
+        }
+    }
+}
+
+fn disk(global: &Global) -> Vec<Finding> {
+    let places = target::places(global);
+    let existing = places.state.ancestors().find(|p| p.exists()).unwrap_or(Path::new("/"));
+    let probe = tempfile::Builder::new().prefix(".cella-doctor-").tempfile_in(existing);
+    let (state, detail) = match probe {
+        Ok(_) => (State::Good, format!("{} can be written", existing.display())),
+        Err(e) => (State::Bad, format!("{}: {e}", existing.display())),
+    };
+    vec![Finding {
+        what: "state directory".into(),
+        state,
+        detail,
+        fix: (state == State::Bad).then(|| "set XDG_STATE_HOME to a directory of yours".into()),
+    }]
+}
+
+async fn node(global: &Global) -> Vec<Finding> {
+    let at = crate::args::Target::default();
+    let Ok(Some(reach)) = target::running(global, &at) else {
+        let detail = "not running with this configuration".to_owned();
+        return vec![Finding {
+            what: "node".into(),
+            state: State::Weak,
+            detail,
+            fix: Some("cella up".into()),
+        }];
+    };
+    let status = match reach.get("/api/v1/status").await {
+        Ok(status) => status,
+        Err(stop) => {
+            return vec![Finding {
+                what: "node".into(),
+                state: State::Bad,
+                detail: stop.message,
+                fix: stop.fix,
+            }];
+        }
+    };
+    let servers = status["servers"].as_array().cloned().unwrap_or_default();
+    let detail = format!(
+        "pid {}, {} servers, {} events",
+        status["node"]["pid"],
+        servers.len(),
+        status["ledger"]["head"]
+    );
+    let mut findings = vec![Finding { what: "node".into(), state: State::Good, detail, fix: None }];
+    for server in servers.iter().filter(|s| {
+        matches!(s["status"].as_str(), Some("error" | "auth_required" | "degraded" | "quarantined"))
+    }) {
+        let error = &server["last_error"];
+        findings.push(Finding {
+            what: format!("server {}", server["name"].as_str().unwrap_or("?")),
+            state: State::Bad,
+            detail: error["message"].as_str().unwrap_or("not well").to_owned(),
+            fix: error["fix"].as_str().map(str::to_owned),
+        });
+    }
+    findings
+}
+
+fn show(findings: &[Finding], printer: Printer) {
+    let word = |state: State| match state {
+        State::Good => "ok",
+        State::Weak => "weak",
+        State::Bad => "bad",
+    };
+    if printer.is_json() {
+        let list: Vec<Value> = findings
+            .iter()
+            .map(|f| json!({ "what": f.what, "state": word(f.state), "detail": f.detail, "fix": f.fix }))
+            .collect();
+        printer.json(&json!({ "schema": "cella/v1", "findings": list }));
+        return;
+    }
+    for finding in findings {
+        printer.line(format!("{:<5} {:<16} {}", word(finding.state), finding.what, finding.detail));
+        if let Some(fix) = finding.fix.as_ref().filter(|_| finding.state != State::Good) {
+            printer.line(format!("{:<22} fix: {fix}", ""));
+        }
+    }
+}

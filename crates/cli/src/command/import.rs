@@ -1,0 +1,276 @@
+//! `cella import`: taking over the servers of other clients.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use cella_contract::{Config, NewServer, Run, add_server, looks_like_secret};
+use serde_json::{Value, json};
+
+use crate::{
+    args::{Global, Import},
+    clients::{self, Client, Found, KNOWN},
+    edit,
+    exit::{Code, Outcome, Stop},
+    print::Printer,
+    prompt, target,
+};
+
+/// A server found at a client.
+struct Candidate {
+    client: &'static str,
+    file: PathBuf,
+    found: Found,
+}
+
+/// What becomes of the candidates.
+#[derive(Default)]
+struct Plan {
+    add: Vec<NewServer>,
+    /// Files with secrets, to be written beside the configuration.
+    secrets: Vec<(PathBuf, String)>,
+    skipped: Vec<(String, String)>,
+}
+
+pub(crate) async fn run(args: Import, global: &Global, printer: Printer) -> Outcome {
+    let (candidates, unreadable) = candidates(&args)?;
+    let path = std::path::absolute(target::config_path(global))?;
+    let before = super::add::read_or_empty(&path)?;
+    let (config, _) = Config::parse(&path.display().to_string(), &before)
+        .map_err(|found| Stop::rendered(Code::Config, found.to_string()))?;
+    let plan = plan(candidates, &config, path.parent().unwrap_or(Path::new(".")));
+    let mut after = before.clone();
+    for server in &plan.add {
+        after = add_server(&after, server).map_err(|e| Stop::new(Code::Config, e))?;
+    }
+    report(&plan, &unreadable, printer);
+    if plan.add.is_empty() {
+        finish(&plan, &path, false, printer);
+        return Ok(Code::Ok);
+    }
+    printer.note(edit::difference(&path, &before, &after).trim_end());
+    let go =
+        !args.dry_run && (args.yes || prompt::confirm(&format!("Add these {} servers?", plan.add.len()))?);
+    let mut failed = 0;
+    if go {
+        for (file, secret) in &plan.secrets {
+            write_secret(file, secret)?;
+        }
+        edit::exchange(&path, &after)?;
+        super::add::tell_node(global, printer);
+        for server in plan.add.iter().filter(|_| !args.no_install) {
+            if let Err(stop) = super::add::install(server, global, printer).await {
+                printer.warn(format!("{}: {}", server.name, stop.message));
+                failed += 1;
+            }
+        }
+    }
+    finish(&plan, &path, go, printer);
+    Ok(if failed + unreadable.len() > 0 { Code::Degraded } else { Code::Ok })
+}
+
+type Unreadable = Vec<(PathBuf, String)>;
+
+fn candidates(args: &Import) -> Result<(Vec<Candidate>, Unreadable), Stop> {
+    let home = target::var("HOME").map_or_else(|| PathBuf::from("/"), PathBuf::from);
+    let mut files: Vec<(&'static Client, PathBuf)> = Vec::new();
+    if let Some(file) = &args.file {
+        let client = by_content(file, args.from.first())?;
+        files.push((client, file.clone()));
+    } else {
+        for name in &args.from {
+            if clients::find(name).is_none() {
+                let known: Vec<&str> = KNOWN.iter().map(|c| c.id).collect();
+                return Err(
+                    Stop::new(Code::Usage, format!("no client is called `{name}`")).fix(known.join(", "))
+                );
+            }
+        }
+        let here = std::env::current_dir()?;
+        for client in KNOWN.iter().filter(|c| args.from.is_empty() || args.from.iter().any(|n| n == c.id)) {
+            files.push((client, client.file(&home, &target::var)));
+            files.extend(client.project_files(&here).into_iter().map(|f| (client, f)));
+        }
+    }
+    let (mut candidates, mut unreadable) = (Vec::new(), Vec::new());
+    for (client, file) in files {
+        let text = match fs::read_to_string(&file) {
+            Ok(text) => text,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound && args.file.is_none() => continue,
+            Err(e) => {
+                unreadable.push((file, e.to_string()));
+                continue;
+            }
+        };
+        match clients::read(client, &text) {
+            Ok(found) => {
+                let of_projects = projects(client, &text);
+                let all = found.into_iter().chain(of_projects);
+                candidates.extend(all.map(|found| Candidate {
+                    client: client.id,
+                    file: file.clone(),
+                    found,
+                }));
+            }
+            Err(e) => unreadable.push((file, e.to_string())),
+        }
+    }
+    Ok((candidates, unreadable))
+}
+
+/// The client whose spelling a file has, by name or by the key that is in it.
+fn by_content(file: &Path, named: Option<&String>) -> Result<&'static Client, Stop> {
+    if let Some(name) = named {
+        return clients::find(name)
+            .ok_or_else(|| Stop::new(Code::Usage, format!("no client is called `{name}`")));
+    }
+    let text =
+        fs::read_to_string(file).map_err(|e| Stop::new(Code::Failed, format!("{}: {e}", file.display())))?;
+    let fits = |client: &&Client| clients::read(client, &text).is_ok_and(|found| !found.is_empty());
+    KNOWN.iter().find(fits).ok_or_else(|| {
+        Stop::new(Code::Failed, format!("{} names no MCP servers in a spelling Cella knows", file.display()))
+            .fix("say whose file it is: cella import --file FILE CLIENT")
+    })
+}
+
+/// Claude Code keeps servers of single projects in the user's file too.
+fn projects(client: &Client, text: &str) -> Vec<Found> {
+    if client.id != "claude-code" {
+        return Vec::new();
+    }
+    let whole: Value = serde_json::from_str(text).unwrap_or_default();
+    let projects = whole["projects"].as_object().into_iter().flatten();
+    projects
+        .filter_map(|(_, project)| {
+            clients::read(client, &json!({ "mcpServers": project["mcpServers"] }).to_string()).ok()
+        })
+        .flatten()
+        .collect()
+}
+
+fn plan(candidates: Vec<Candidate>, config: &Config, base: &Path) -> Plan {
+    let mut plan = Plan::default();
+    let mut taken: BTreeSet<String> = config.servers.keys().cloned().collect();
+    let mut known: BTreeSet<String> = config.servers.values().map(|s| fingerprint(&s.run)).collect();
+    for candidate in candidates {
+        let (found, file) = (candidate.found, candidate.file.display().to_string());
+        let mut skip =
+            |why: &str| plan.skipped.push((format!("{} ({})", found.name, candidate.client), why.to_owned()));
+        if found.is_cella() {
+            skip("it is Cella itself");
+            continue;
+        }
+        let print = format!("{:?}{:?}{:?}", found.command, found.args, found.url);
+        if !known.insert(print) {
+            skip("the same server is there already");
+            continue;
+        }
+        let name = free_name(&found.name, &taken);
+        taken.insert(name.clone());
+        let server = converted(found, name, &format!("imported from {file}"), base, &mut plan.secrets);
+        plan.add.push(server);
+    }
+    plan
+}
+
+fn fingerprint(run: &Run) -> String {
+    match run {
+        Run::Program(p) => format!("{:?}{:?}{:?}", Some(&p.command), p.args, None::<String>),
+        Run::Remote(r) => format!("{:?}{:?}{:?}", None::<String>, Vec::<String>::new(), Some(&r.url)),
+    }
+}
+
+/// A name Cella accepts and nobody has.
+fn free_name(name: &str, taken: &BTreeSet<String>) -> String {
+    let plain: String = name
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '-' })
+        .collect();
+    let mut plain = plain.trim_matches(['-', '_']).chars().take(28).collect::<String>();
+    while plain.contains("__") {
+        plain = plain.replace("__", "_");
+    }
+    let plain = if plain.is_empty() { "server".to_owned() } else { plain };
+    let numbered = (2..).map(|n| format!("{plain}-{n}"));
+    std::iter::once(plain.clone()).chain(numbered).find(|n| !taken.contains(n)).unwrap_or(plain)
+}
+
+fn converted(
+    found: Found,
+    name: String,
+    remark: &str,
+    base: &Path,
+    secrets: &mut Vec<(PathBuf, String)>,
+) -> NewServer {
+    let mut hide = |pairs: Vec<(String, String)>| -> Vec<(String, String)> {
+        pairs
+            .into_iter()
+            .map(|(key, value)| {
+                if !looks_like_secret(&key, &value) {
+                    return (key, value);
+                }
+                let file: String = key
+                    .chars()
+                    .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' })
+                    .collect();
+                let path = PathBuf::from("secrets").join(format!("{name}-{file}"));
+                secrets.push((base.join(&path), value));
+                (key, format!("file:{}", path.display()))
+            })
+            .collect()
+    };
+    let (env, headers) = (hide(found.env), hide(found.headers));
+    let names_a_directory = found.args.iter().any(|a| Path::new(a).is_dir());
+    NewServer {
+        contract: (found.command.is_some() && names_a_directory).then(|| "semi-trusted".to_owned()),
+        transport: found.sse.then(|| "sse".to_owned()),
+        name,
+        command: found.command,
+        args: found.args,
+        env,
+        cwd: found.cwd,
+        url: found.url,
+        headers,
+        disabled: found.disabled,
+        remark: Some(remark.to_owned()),
+    }
+}
+
+fn write_secret(file: &Path, secret: &str) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    if let Some(dir) = file.parent() {
+        fs::create_dir_all(dir)?;
+        fs::set_permissions(dir, fs::Permissions::from_mode(0o700))?;
+    }
+    edit::exchange(file, secret)?;
+    fs::set_permissions(file, fs::Permissions::from_mode(0o600))
+}
+
+fn report(plan: &Plan, unreadable: &Unreadable, printer: Printer) {
+    for (file, why) in unreadable {
+        printer.warn(format!("{}: {why}", file.display()));
+    }
+    for (name, why) in &plan.skipped {
+        printer.note(format!("  {name}: left out, {why}"));
+    }
+    for (file, _) in &plan.secrets {
+        printer.note(format!("  a secret moves to {} (readable by you alone)", file.display()));
+    }
+    if plan.add.is_empty() && plan.skipped.is_empty() && unreadable.is_empty() {
+        printer.note("no client with MCP servers was found here");
+    }
+}
+
+fn finish(plan: &Plan, path: &Path, written: bool, printer: Printer) {
+    let names: Vec<&str> = plan.add.iter().map(|s| s.name.as_str()).collect();
+    if printer.is_json() {
+        let skipped: Vec<Value> =
+            plan.skipped.iter().map(|(n, w)| json!({ "server": n, "why": w })).collect();
+        printer.json(&json!({ "schema": "cella/v1", "config": path, "added": names, "skipped": skipped, "written": written }));
+    } else if written {
+        printer.done(format!("{} servers are in {}", names.len(), path.display()));
+        printer.note("  next: cella up, then cella client setup");
+    }
+}

@@ -1,0 +1,60 @@
+//! `cella up`: parse, build, announce, run, drain.
+
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::{
+    args::{Global, Up},
+    exit::{Code, Outcome},
+    print::Printer,
+    target,
+};
+
+pub(crate) async fn run(args: Up, global: &Global, printer: Printer) -> Outcome {
+    let places = target::places(global);
+    let mut options = cella_node::Options::new(places);
+    options.listen = args.listen;
+    options.token_file = args.token_file;
+    let running = cella_node::start(options).await?;
+
+    for warning in running.warnings() {
+        printer.warn(warning);
+    }
+    announce(&running, printer);
+    let ended = until_told(&running).await?;
+    let drained = running.drain().await;
+    if !drained {
+        printer.warn("some calls were still running and were cut off");
+    }
+    Ok(if ended { Code::Ok } else { Code::Failed })
+}
+
+/// The stable line scripts wait for: `ready` and the URL, once calls are accepted.
+fn announce(running: &cella_node::Running, printer: Printer) {
+    if printer.is_json() {
+        printer.json(&running.announcement());
+    } else {
+        printer.line(format!("ready {}", running.url()));
+        printer.note(format!("  token   {}", running.token_file().display()));
+        printer.note(format!("  socket  {}", running.socket().display()));
+        printer.note(format!("  ledger  {}", running.ledger().display()));
+    }
+}
+
+/// Runs until SIGTERM or SIGINT (true) or a fatal fault (false); SIGHUP reads the configuration again.
+async fn until_told(running: &cella_node::Running) -> Result<bool, std::io::Error> {
+    let mut term = signal(SignalKind::terminate())?;
+    let mut int = signal(SignalKind::interrupt())?;
+    let mut hup = signal(SignalKind::hangup())?;
+    let mut watchdog = tokio::time::interval(running.watchdog().unwrap_or(Duration::from_secs(3600)));
+    loop {
+        tokio::select! {
+            _ = term.recv() => return Ok(true),
+            _ = int.recv() => return Ok(true),
+            _ = hup.recv() => running.reload().await,
+            _ = watchdog.tick() => running.alive(),
+            () = running.failed() => return Ok(false),
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! An MCP client of the node, by the same links that the node uses towards servers.
+
+use std::sync::Arc;
+
+use cella_mcp::{ListKind, Raw, raw_json};
+use cella_transport::{
+    Call, Caller, Exchange, Failure, Scope, Step,
+    client::{Endpoint, Link, LinkEvent, LinkOptions, Wire},
+};
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+use crate::{
+    exit::{Code, Stop},
+    target::Reach,
+};
+
+/// A connection to one MCP endpoint of the node.
+#[derive(Debug)]
+pub(crate) struct McpClient {
+    link: Link,
+    /// Kept open, because a link whose owner is gone closes.
+    events: mpsc::Receiver<LinkEvent>,
+}
+
+// === impl McpClient ===
+
+impl McpClient {
+    /// Connects to a path of the node, for example `/mcp/servers/time`.
+    pub(crate) async fn open(reach: &Reach, path: &str) -> Result<Self, Stop> {
+        let endpoint = match reach {
+            Reach::Socket(socket) => {
+                let mut endpoint = Endpoint::new(format!("http://localhost{path}"));
+                endpoint.unix = Some(socket.clone());
+                endpoint
+            }
+            Reach::Http { base, token } => {
+                let mut endpoint = Endpoint::new(format!("{base}{path}"));
+                endpoint.headers.push(("Authorization".into(), format!("Bearer {token}")));
+                endpoint
+            }
+        };
+        let (tell, events) = mpsc::channel(8);
+        let link = Link::open(Wire::Http(endpoint), LinkOptions::new("cella"), tell).await;
+        let link = link.map_err(|e| {
+            let exit = match e.kind() {
+                cella_transport::FaultKind::AuthRequired => Code::Auth,
+                _ => Code::Unavailable,
+            };
+            Stop::new(exit, &e)
+                .code(e.code())
+                .fix("see which servers there are: cella ls; and how they are: cella status")
+        })?;
+        Ok(Self { link, events })
+    }
+
+    /// The link, and what it tells.
+    pub(crate) fn into_parts(self) -> (Link, mpsc::Receiver<LinkEvent>) {
+        (self.link, self.events)
+    }
+
+    /// The tools, each as the node offers it.
+    pub(crate) async fn tools(&self) -> Result<Vec<Value>, Stop> {
+        Ok(self.tools_and_missing().await?.0)
+    }
+
+    /// The tools, and what is missing of them and why.
+    pub(crate) async fn tools_and_missing(&self) -> Result<(Vec<Value>, Value), Stop> {
+        let (mut tools, mut cursor, mut missing) = (Vec::new(), None::<String>, Value::Null);
+        loop {
+            let params = cursor.as_ref().map_or_else(|| json!({}), |c| json!({ "cursor": c }));
+            let page = self.request(ListKind::Tools.method(), &params).await?;
+            tools.extend(page["tools"].as_array().cloned().unwrap_or_default());
+            if !page["_meta"]["dev.cella/missing"].is_null() {
+                missing = page["_meta"]["dev.cella/missing"].clone();
+            }
+            match page["nextCursor"].as_str() {
+                Some(next) if cursor.as_deref() != Some(next) => cursor = Some(next.to_owned()),
+                _ => return Ok((tools, missing)),
+            }
+        }
+    }
+
+    /// Calls a tool; a tool's own error is a result with `isError`.
+    pub(crate) async fn call(&self, tool: &str, arguments: &Value) -> Result<Value, Stop> {
+        self.request("tools/call", &json!({ "name": tool, "arguments": arguments })).await
+    }
+
+    async fn request(&self, method: &str, params: &Value) -> Result<Value, Stop> {
+        let params: Raw =
+            raw_json(params.to_string()).map_err(|e| Stop::new(Code::Failed, format!("{e:?}")))?;
+        let call = Call {
+            scope: Scope::All,
+            method: method.into(),
+            params: Some(params),
+            caller: Arc::new(Caller::cella()),
+            param_headers: Vec::new(),
+        };
+        finish(self.link.call(call).await).await
+    }
+}
+
+async fn finish(mut exchange: Exchange) -> Result<Value, Stop> {
+    loop {
+        match exchange.next().await {
+            Step::Notify(_) => {}
+            Step::Ask(ask) => {
+                // Cella's command line declares no such capability, so a server that asks anyway is told.
+                let refusal = cella_mcp::RpcError {
+                    code: -32601,
+                    message: "nobody is here to answer".into(),
+                    data: None,
+                };
+                exchange.answer(ask.key, Err(refusal));
+            }
+            Step::Done(answer) => return read(answer.outcome),
+        }
+    }
+}
+
+fn read(outcome: Result<Raw, Failure>) -> Result<Value, Stop> {
+    match outcome {
+        Ok(result) => serde_json::from_str(result.get()).map_err(|e| Stop::new(Code::Failed, e)),
+        Err(Failure::Peer(error)) => {
+            let data: Value =
+                error.data.as_ref().and_then(|d| serde_json::from_str(d.get()).ok()).unwrap_or_default();
+            let exit = match data["kind"].as_str() {
+                Some("refused") => Code::Refused,
+                Some("auth_required") => Code::Auth,
+                Some("timed_out") => Code::TimedOut,
+                _ => Code::Failed,
+            };
+            let mut stop = Stop::new(exit, error.message);
+            stop.code = data["code"].as_str().map(str::to_owned);
+            stop.fix = data["fix"].as_str().map(str::to_owned);
+            Err(stop)
+        }
+        Err(Failure::Fault(fault)) => {
+            let stop = Stop::new(Code::Unavailable, &fault.message).code(fault.code);
+            Err(match fault.fix {
+                Some(fix) => stop.fix(fix),
+                None => stop,
+            })
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! What goes to the terminal: data to stdout, everything else to stderr, colour only where it is wanted.
+
+use std::io::{IsTerminal, Write};
+
+use crate::{
+    args::{Color, Global},
+    exit::Stop,
+};
+
+/// How to print.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Printer {
+    json: bool,
+    quiet: bool,
+    color: bool,
+}
+
+// === impl Printer ===
+
+impl Printer {
+    pub(crate) fn new(global: &Global) -> Self {
+        let color = match global.color {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => {
+                let set = |key: &str| std::env::var_os(key).is_some_and(|v| !v.is_empty());
+                let dumb = std::env::var_os("TERM").is_some_and(|t| t == "dumb");
+                !set("NO_COLOR") && (set("CLICOLOR_FORCE") || (std::io::stderr().is_terminal() && !dumb))
+            }
+        };
+        Self { json: global.json, quiet: global.quiet, color }
+    }
+
+    /// True when the reader is a program.
+    pub(crate) const fn is_json(self) -> bool {
+        self.json
+    }
+
+    /// One line of data.
+    pub(crate) fn line(self, text: impl AsRef<str>) {
+        write_all(&mut std::io::stdout().lock(), text.as_ref());
+    }
+
+    /// A JSON document. `value` should carry `schema` where it is a contract with scripts.
+    pub(crate) fn json(self, value: &serde_json::Value) {
+        let text = serde_json::to_string_pretty(value).unwrap_or_default();
+        self.line(text);
+    }
+
+    /// A remark for a person.
+    pub(crate) fn note(self, text: impl AsRef<str>) {
+        if !self.quiet {
+            write_all(&mut std::io::stderr().lock(), text.as_ref());
+        }
+    }
+
+    /// A step that worked.
+    pub(crate) fn done(self, text: impl AsRef<str>) {
+        self.note(format!("{} {}", self.paint("32", "✓"), text.as_ref()));
+    }
+
+    /// Something the user should look at.
+    pub(crate) fn warn(self, text: impl AsRef<str>) {
+        self.note(format!("{} {}", self.paint("33", "!"), text.as_ref()));
+    }
+
+    /// An error, with its code, cause and remedy.
+    pub(crate) fn stop(self, stop: &Stop) {
+        if self.json {
+            let value = serde_json::json!({
+                "schema": "cella/v1",
+                "error": { "code": stop.code, "message": stop.message, "fix": stop.fix, "exit": stop.exit as u8 },
+            });
+            self.json(&value);
+            return;
+        }
+        if stop.rendered {
+            write_all(&mut std::io::stderr().lock(), &stop.message);
+            return;
+        }
+        let code = stop.code.as_ref().map(|c| format!("[{c}]")).unwrap_or_default();
+        let mut text = format!("{}: {}", self.paint("1;31", &format!("error{code}")), stop.message);
+        if let Some(fix) = &stop.fix {
+            text.push_str(&format!("\n   = fix: {fix}"));
+        }
+        if let Some(code) = &stop.code {
+            text.push_str(&format!("\n   = more: cella explain {code}"));
+        }
+        write_all(&mut std::io::stderr().lock(), &text);
+    }
+
+    /// Text in a colour (an SGR parameter), where colour is wanted.
+    pub(crate) fn paint(self, sgr: &str, text: &str) -> String {
+        if self.color { format!("\u{1b}[{sgr}m{text}\u{1b}[0m") } else { text.to_owned() }
+    }
+
+    /// Columns, aligned; the first row is the head.
+    pub(crate) fn table(self, rows: &[Vec<String>]) {
+        let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+        let widths: Vec<usize> = (0..columns)
+            .map(|c| rows.iter().filter_map(|r| r.get(c)).map(|t| t.chars().count()).max().unwrap_or(0))
+            .collect();
+        for row in rows {
+            let mut line = String::new();
+            for (text, width) in row.iter().zip(&widths) {
+                line.push_str(text);
+                line.extend(std::iter::repeat_n(' ', width + 2 - text.chars().count().min(*width)));
+            }
+            self.line(line.trim_end());
+        }
+    }
+}
+
+/// A reader that closed the pipe (`cella log tail | head`) is no error of ours.
+fn write_all(out: &mut dyn Write, text: &str) {
+    let _closed_pipe = out.write_all(text.as_bytes()).and_then(|()| out.write_all(b"\n"));
+}
