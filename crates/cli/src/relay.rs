@@ -9,7 +9,7 @@ use cella_transport::{
     client::{Link, LinkEvent},
 };
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 /// Changes one watcher may be behind; one that is further behind is dropped and will watch anew.
 const WATCH_WAITING_MAX: usize = 64;
@@ -68,12 +68,19 @@ impl Service for Relay {
 
     fn watch(&self, _scope: &Scope, _caller: &Arc<Caller>, interest: Interest) -> Watch {
         let (to, changes) = mpsc::channel(WATCH_WAITING_MAX);
-        for uri in interest.uris.clone() {
-            let link = self.link.clone();
-            tokio::spawn(async move { link.watch_resource(&uri).await });
-        }
+        let settled = (!interest.uris.is_empty()).then(|| {
+            let (told, settled) = oneshot::channel();
+            let (link, uris) = (self.link.clone(), interest.uris.clone());
+            tokio::spawn(async move {
+                for uri in uris {
+                    let _server_says_no = link.watch_resource(&uri).await;
+                }
+                let _nobody_waits = told.send(());
+            });
+            settled
+        });
         self.watches.lock().unwrap_or_else(PoisonError::into_inner).push((interest.clone(), to));
-        Watch { granted: interest, changes }
+        Watch { granted: interest, changes, settled }
     }
 
     async fn other(
