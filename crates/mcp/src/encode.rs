@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::{Id, Message, Notification, Raw, Request, Response, RpcError, raw, text};
+use crate::{Message, Notification, Raw, Request, Response, RpcError, raw, text};
 
 /// Room for the envelope around a body, so that the buffer grows once.
 const ENVELOPE_ROOM: usize = 96;
@@ -49,18 +49,19 @@ impl Notification {
 impl Response {
     /// Appends the response as JSON on one line.
     pub fn write(&self, out: &mut Vec<u8>) {
-        let id = self.id.as_ref().map_or("null", Id::as_json);
+        out.extend_from_slice(b"{\"jsonrpc\":\"2.0\"");
+        // JSON-RPC wants `null` here, the schemas of MCP since 2025-11-25 want the member left out.
+        if let Some(id) = &self.id {
+            out.extend_from_slice(b",\"id\":");
+            out.extend_from_slice(id.as_json().as_bytes());
+        }
         match &self.outcome {
             Ok(result) => {
                 out.reserve(ENVELOPE_ROOM + result.get().len());
-                out.extend_from_slice(b"{\"jsonrpc\":\"2.0\",\"id\":");
-                out.extend_from_slice(id.as_bytes());
                 out.extend_from_slice(b",\"result\":");
                 out.extend_from_slice(one_line(result.get()).as_bytes());
             }
             Err(error) => {
-                out.extend_from_slice(b"{\"jsonrpc\":\"2.0\",\"id\":");
-                out.extend_from_slice(id.as_bytes());
                 out.extend_from_slice(b",\"error\":");
                 out.extend_from_slice(one_line(&error.to_text()).as_bytes());
             }

@@ -10,4 +10,4 @@ pub use handshake::{
 };
 pub use methods::{knows, knows_from_server};
 pub use notices::{cancelled, read_cancelled, read_level, read_uri, set_level_params, subscribe_params};
-pub use result::{error_to_legacy, result_to_legacy};
+pub use result::{ask_to_legacy, error_to_legacy, item_to_legacy, result_to_legacy};

@@ -2,7 +2,7 @@
 
 use serde_json::value::RawValue;
 
-use crate::{Array, CacheHints, CacheScope, Era, Object, Raw, object, raw, text};
+use crate::{Array, CacheHints, CacheScope, Era, Object, Raw, legacy, object, raw, text};
 
 /// The four lists of MCP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -174,7 +174,7 @@ pub fn cursor(params: Option<&RawValue>) -> Option<Box<str>> {
     Some(cursor.into_owned().into_boxed_str())
 }
 
-/// Puts entries together into a result of `kind.method()`, as the given era writes it.
+/// Puts entries together into a result of `kind.method()`, as the given era writes it ([`legacy::item_to_legacy`]).
 ///
 /// `hints` are written in the modern era only, where they are mandatory: `None` there means stale at once and private.
 #[must_use]
@@ -195,7 +195,10 @@ pub fn build_list<'a>(
         if n > 0 {
             out.push(',');
         }
-        out.push_str(item.get());
+        match era {
+            Era::Legacy => out.push_str(legacy::item_to_legacy(item).as_deref().unwrap_or(item).get()),
+            Era::Modern => out.push_str(item.get()),
+        }
     }
     out.push(']');
     if let Some(cursor) = next_cursor {

@@ -137,6 +137,8 @@ fn an_error_without_readable_id_is_a_response_to_nobody() {
     ] {
         let Message::Response(response) = parse(text).unwrap() else { panic!("a response") };
         assert!(response.id.is_none());
+        let line = line(&Message::Response(response.clone()));
+        assert!(line.starts_with(r#"{"jsonrpc":"2.0","error":{"code":-32700,"#), "{line}");
         assert_eq!(response.outcome.unwrap_err().code, -32700);
     }
 }

@@ -20,6 +20,38 @@ fn what_only_the_modern_era_knows_is_dropped() {
 }
 
 #[test]
+fn structured_content_and_output_schemas_of_other_types_than_objects_are_dropped() {
+    assert_eq!(legacy(r#"{"content":[],"structuredContent":[1]}"#), r#"{"content":[]}"#);
+    let object = r#"{"content":[],"structuredContent":{"a":1.0}}"#;
+    assert_eq!(legacy(object), object);
+    assert_eq!(
+        legacy(
+            r#"{"tools":[{"name":"a","outputSchema":{"type":"array"},"x":1.0}, {"name":"b"},{"name":"c","outputSchema":{"type":"object"}},{"name":"d","outputSchema":{"$ref":"x"}}]}"#
+        ),
+        r#"{"tools":[{"name":"a","x":1.0},{"name":"b"},{"name":"c","outputSchema":{"type":"object"}},{"name":"d"}]}"#
+    );
+    let fine = r#"{"tools":[ {"name":"c","outputSchema":{"type":"object"}} ]}"#;
+    assert_eq!(legacy(fine), fine);
+    assert!(item_to_legacy(&raw_json(r#"{"name":"a","outputSchema":{"type":"object"}}"#).unwrap()).is_none());
+}
+
+#[test]
+fn url_questions_get_the_id_that_the_era_demands() {
+    let asked = |method: &str, params: &str| {
+        ask_to_legacy(method, raw_json(params).ok(), "e-1").unwrap().get().to_owned()
+    };
+    assert_eq!(
+        asked(ask::ELICIT, r#"{"mode":"url","url":"u"}"#),
+        r#"{"mode":"url","url":"u","elicitationId":"e-1"}"#
+    );
+    for same in [r#"{"mode":"url","elicitationId":"theirs"}"#, r#"{"mode":"form"}"#, "{ }"] {
+        assert_eq!(asked(ask::ELICIT, same), same);
+    }
+    assert_eq!(asked(ask::SAMPLE, r#"{"mode":"url"}"#), r#"{"mode":"url"}"#);
+    assert!(ask_to_legacy(ask::ROOTS, None, "e-1").is_none());
+}
+
+#[test]
 fn the_lifetime_of_a_task_and_foreign_members_stay() {
     let task = r#"{"taskId":"t","ttlMs":60000}"#;
     assert_eq!(legacy(task), task);
