@@ -198,7 +198,7 @@ impl Cella {
     }
 }
 
-/// mcp-proxy, a gateway in Rust, with one backend.
+/// mcp-proxy, a gateway in Rust, with one backend and as little logging as it can.
 pub fn mcp_proxy(
     program: &Path,
     dir: &Path,
@@ -215,12 +215,12 @@ pub fn mcp_proxy(
     };
     let text = format!(
         "[proxy]\nname = \"bench\"\nversion = \"1\"\nseparator = \"/\"\n\n[proxy.listen]\nhost = \"127.0.0.1\"\nport = {port}\n\n\
-         [[backends]]\nname = \"bench\"\n{backend}\n"
+         [[backends]]\nname = \"bench\"\n{backend}\n\n[observability]\nlog_level = \"error\"\n"
     );
     fs::write(&config, text).map_err(|e| e.to_string())?;
     let mut command = Command::new(program);
     command.arg("--config").arg(&config).env("RUST_LOG", "error");
     let running = Running::start(command, port, &config.with_extension("log"))?;
-    let target = Target { port, path: "/mcp".into(), tool: "bench/echo".into(), token: None };
+    let target = Target { port, path: "/".into(), tool: "bench/echo".into(), token: None };
     Ok((running, target))
 }
