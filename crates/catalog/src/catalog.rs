@@ -10,7 +10,7 @@ mod status;
 mod watch;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -36,6 +36,8 @@ pub struct Catalog {
     pool: Arc<Pool>,
     merged: Arc<Mutex<HashMap<(Scope, ListKind), Cached>>>,
     links: Arc<Links>,
+    /// Scopes of which a list was given out.
+    settled: Arc<Mutex<HashSet<Scope>>>,
 }
 
 /// A tool as its server defines it.
@@ -55,7 +57,7 @@ impl Catalog {
     pub fn new(plan: CatalogPlan, launcher: impl Launch, options: Options) -> Self {
         let pool = Arc::new(Pool::new(launcher, options));
         pool.apply(plan);
-        Self { pool, merged: Arc::default(), links: Arc::default() }
+        Self { pool, merged: Arc::default(), links: Arc::default(), settled: Arc::default() }
     }
 
     /// Offers `plan` from now on. Servers that did not change keep their processes and their calls; those that did finish

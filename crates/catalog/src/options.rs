@@ -12,8 +12,8 @@ use crate::{Backoff, ListStore};
 /// How the pool behaves. Limits of a single server stand in its [`ServerPlan`](crate::ServerPlan).
 #[derive(Clone)]
 pub struct Options {
-    /// How long the very first list, when nothing is known yet, waits for servers that are starting. A server that failed
-    /// is not waited for: the list says that it is missing.
+    /// How long the first list of an endpoint, when nothing is known from before, waits for servers that are starting. A
+    /// server that failed is not waited for: the list says that it is missing.
     pub first_list_wait: Duration,
     /// How long a list waits for a server whose list has gone stale (then the stale one is shown), or is not known beside
     /// others that are (then it is missing, which is said, and clients that listen hear when it is there).

@@ -1,6 +1,9 @@
 //! Answering `*/list`.
 
-use std::sync::{Arc, PoisonError};
+use std::{
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
 
 use cella_mcp::{ListKind, cursor};
 use cella_transport::{Answer, Call, Caller, Exchange, Failure, Scope};
@@ -9,7 +12,7 @@ use super::{Catalog, Route, status};
 use crate::{
     Missing, faults,
     merge::{Ingredients, Merged, Part},
-    pool::{CurrentPlan, Known, Server},
+    pool::{CurrentPlan, Server},
 };
 
 /// A merged list and the state of the catalogue that it shows.
@@ -34,7 +37,9 @@ impl Catalog {
                 Exchange::fault(faults::unknown_view(&name, plan.views.keys().map(|n| &**n)))
             }
             scope @ (Scope::All | Scope::View(_)) => {
-                self.settle(&plan.concerned(&scope).collect::<Vec<_>>(), kind).await;
+                let servers: Vec<&Arc<Server>> = plan.concerned(&scope).collect();
+                self.settle(&servers, kind, self.patience(&scope, &servers)).await;
+                self.settled.lock().unwrap_or_else(PoisonError::into_inner).insert(scope.clone());
                 let list = self.merged(&scope, kind);
                 let page = list.page(cursor(call.params.as_deref()).as_deref());
                 let page = page.map(|raw| (**raw).to_owned());
@@ -44,12 +49,17 @@ impl Catalog {
         }
     }
 
-    /// Waits until the lists of all these servers are known, or are known not to come.
-    pub(super) async fn settle(&self, servers: &[&Arc<Server>], kind: ListKind) {
+    /// How long a list waits for servers that are starting. Long for a client that starts with nothing; short once a list
+    /// was there, from this life of the node or an earlier one: then nobody waits for the one that is missing.
+    fn patience(&self, scope: &Scope, servers: &[&Arc<Server>]) -> Duration {
         let options = &self.pool.options;
-        // somebody who starts with nothing waits for all; nobody waits for one more beside those that are known
-        let nothing = servers.iter().all(|server| matches!(server.list(kind).0, Known::No));
-        let patience = if nothing { options.first_list_wait } else { options.refresh_wait };
+        let settled = self.settled.lock().unwrap_or_else(PoisonError::into_inner).contains(scope);
+        let short = settled || servers.iter().any(|server| server.was_stored);
+        if short { options.refresh_wait } else { options.first_list_wait }
+    }
+
+    /// Waits until the lists of all these servers are known, or are known not to come.
+    pub(super) async fn settle(&self, servers: &[&Arc<Server>], kind: ListKind, patience: Duration) {
         // first all are started, then all are waited for: the slowest counts, not the sum
         let begun = servers.iter().filter(|server| self.pool.begin_known(server, kind, patience).is_some());
         for server in begun.collect::<Vec<_>>() {
@@ -81,7 +91,7 @@ impl Catalog {
 
     /// The server's own pages, byte for byte. What is not known the server is asked for by the client's own request.
     async fn list_of_server(&self, server: &Arc<Server>, kind: ListKind, call: Call) -> Exchange {
-        self.settle(&[server], kind).await;
+        self.settle(&[server], kind, self.pool.options.first_list_wait).await;
         let shown = server.show(kind);
         let at = cursor(call.params.as_deref());
         if let Some(page) = shown.list.as_ref().and_then(|list| list.page(at.as_deref())) {

@@ -142,7 +142,7 @@ impl Catalog {
             .filter(|server| kinds.iter().any(|kind| matches!(server.list(*kind).0, Known::No)))
             .collect();
         for kind in kinds {
-            self.settle(&lacking, *kind).await;
+            self.settle(&lacking, *kind, self.pool.options.first_list_wait).await;
         }
     }
 

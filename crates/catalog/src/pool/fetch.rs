@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use cella_mcp::{ListKind, ListPage, Object, RpcError, codes, member, own_client_capabilities, with_cursor};
 use cella_transport::{Answer, Call, Caller, Failure, Fault, Scope, Step};
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{
     Pool, Server,
@@ -49,10 +49,14 @@ impl Pool {
             if timeout_at(at, changes.changed()).await.is_err() {
                 return;
             }
-            // what was begun is not begun again: a start that failed must not become a loop
             deadline = match self.need(server, kind, patience) {
                 Need::Wait(at) => Some(at),
-                Need::Fetch(_) | Need::Start(_) | Need::Nothing => None,
+                Need::Fetch(at) => {
+                    self.fetch(server, kind);
+                    Some(at)
+                }
+                // what was started is not started again: a start that failed must not become a loop
+                Need::Start(_) | Need::Nothing => None,
             };
         }
     }
@@ -94,16 +98,19 @@ impl Pool {
                 None => Need::Nothing,
             };
         }
-        // who failed and has not worked since is tried again, but not waited for; who is slow gets the patience of the
-        // list for which it was started, and not more from those that come later
+        // who failed and has not worked since is tried again, but not waited for; patience counts from its start, so that
+        // who is slow for good is waited for once
         let bad = state.is_known_bad();
         let bounded = |until: Instant| if bad { now } else { until };
         let coming = state.slots.values().filter(|slot| slot.is_starting() || slot.upstream().is_some());
-        let promised = coming.map(|slot| slot.began + slot.patience).max();
+        let promised = coming.map(|slot| slot.began + slot.patience.max(patience)).max();
         let starting = state.slots.values().any(|slot| slot.is_starting());
         match (list.fetching, promised) {
             (Some(since), Some(until)) => Need::Wait(bounded(until.max(since + refresh))),
             (None, Some(until)) if starting => Need::Wait(bounded(until)),
+            (None, Some(until)) if ready && list.failed.is_none() => {
+                Need::Fetch(bounded(until.max(now + refresh)))
+            }
             (None, Some(_)) if ready && retry => Need::Fetch(now + refresh),
             (_, None) if !ready => Need::Start(bounded(now + patience)),
             _ => Need::Nothing,
@@ -154,16 +161,16 @@ impl Pool {
         }
         let (pool, server) = (self.clone(), server.clone());
         self.spawn(async move {
-            let done = Fetching { server: server.clone(), kind };
+            let _also_when_it_panics = Fetching { server: server.clone(), kind };
             loop {
                 let fetched = pool.fetch_now(&server, kind).await;
                 pool.arrived(&server, kind, fetched);
-                if !std::mem::take(&mut server.lock().lists.of_mut(kind).again) {
+                if server.lock().lists.of_mut(kind).is_done() {
                     break;
                 }
-                sleep(FETCH_GAP).await;
+                pool.pause(FETCH_GAP).await;
             }
-            drop(done);
+            server.notify();
             pool.save_if_settled(&server);
         });
     }
@@ -229,7 +236,7 @@ impl Server {
     }
 }
 
-/// A fetch in progress; ends also when its task panics.
+/// Ends a fetch whose task panics: the list can be fetched again.
 struct Fetching {
     server: Arc<Server>,
     kind: ListKind,
@@ -237,8 +244,10 @@ struct Fetching {
 
 impl Drop for Fetching {
     fn drop(&mut self) {
-        self.server.lock().lists.of_mut(self.kind).fetching = None;
-        self.server.notify();
+        if std::thread::panicking() {
+            self.server.lock().lists.of_mut(self.kind).fetching = None;
+            self.server.notify();
+        }
     }
 }
 

@@ -135,7 +135,7 @@ impl Pool {
                 self.touch();
             }
             Some(LinkEvent::AuthRequired(challenge)) => {
-                server.wants_credentials(faults::wants_credentials(server.name(), challenge.status));
+                server.wants_credentials(&faults::wants_credentials(server.name(), challenge.status));
                 self.touch();
             }
             Some(LinkEvent::Renegotiated) => {

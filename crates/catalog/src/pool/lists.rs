@@ -114,6 +114,16 @@ impl ListState {
         news
     }
 
+    /// After a fetch: true when it was the last one, false when it must be fetched once more. In one step: whoever asks for a
+    /// fetch in between must find either of the two.
+    pub(crate) fn is_done(&mut self) -> bool {
+        let again = std::mem::take(&mut self.again);
+        if !again {
+            self.fetching = None;
+        }
+        !again
+    }
+
     /// Notes that a fetch failed; what was known stays.
     pub(crate) fn did_not_arrive(&mut self, problem: Problem, now: Instant) {
         self.problem = Some(problem);

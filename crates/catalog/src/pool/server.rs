@@ -35,6 +35,8 @@ const AMBIGUOUS_NOTE: &str =
 /// A configured server.
 pub(crate) struct Server {
     pub(crate) plan: Arc<ServerPlan>,
+    /// Something was known of it from an earlier life of the node.
+    pub(crate) was_stored: bool,
     /// Free places for calls in progress.
     pub(super) places: Arc<Semaphore>,
     /// Calls that wait for a place.
@@ -140,6 +142,7 @@ impl Server {
             retired: false,
         };
         Self {
+            was_stored: state.facts.is_some(),
             places: Arc::new(Semaphore::new(plan.calls_max.clamp(1, Semaphore::MAX_PERMITS))),
             waiting: AtomicUsize::new(0),
             calls: AtomicU64::new(0),
@@ -275,9 +278,9 @@ impl Server {
     }
 
     /// It wants credentials that it did not want before.
-    pub(super) fn wants_credentials(&self, fault: Fault) {
+    pub(super) fn wants_credentials(&self, fault: &Fault) {
         let mut state = self.lock();
-        state.last_error = Some(Problem::of(&fault));
+        state.last_error = Some(Problem::of(fault));
         state.set_status(Status::AuthRequired);
     }
 
@@ -383,7 +386,7 @@ impl Server {
         ServerStatus {
             name: self.name().into(),
             stage: state.stage,
-            status: state.status,
+            status: state.seen_status(),
             since_ms: state.since_ms,
             running: slots.iter().any(|s| s.upstream().is_some()),
             instances: slots.len(),
@@ -397,7 +400,7 @@ impl Server {
             calls: self.calls.load(Ordering::Relaxed),
             in_flight: slots.iter().map(|slot| slot.busy()).sum(),
             restarts: state.failures.total(),
-            last_error: state.last_error.clone(),
+            last_error: state.last_problem().cloned(),
             stderr,
             left_out: left_out.collect(),
             notes: state.notes.iter().map(|n| (*n).to_owned()).chain(state.quarantine.clone()).collect(),
@@ -422,6 +425,18 @@ impl State {
             self.status = status;
             self.since_ms = now_ms();
         }
+    }
+
+    /// The status as people should see it: connected, but without a list that it offers, is not well.
+    fn seen_status(&self) -> Status {
+        let troubled = self.lists.iter().any(|list| list.problem.is_some());
+        if self.status == Status::Connected && troubled { Status::Degraded } else { self.status }
+    }
+
+    /// What went wrong last, be it with the server or with a list.
+    fn last_problem(&self) -> Option<&Problem> {
+        let of_lists = self.lists.iter().filter_map(|list| list.problem.as_ref());
+        self.last_error.as_ref().into_iter().chain(of_lists).max_by_key(|problem| problem.at_ms)
     }
 
     fn refusal(&self, name: &str) -> Option<Fault> {
@@ -474,7 +489,7 @@ impl State {
             (None, None) => None,
         };
         let fix = problem.and_then(|p| p.fix.clone());
-        Missing { server: name.into(), status: self.status, error, fix, last_known }
+        Missing { server: name.into(), status: self.seen_status(), error, fix, last_known }
     }
 }
 

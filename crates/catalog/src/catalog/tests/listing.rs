@@ -165,6 +165,34 @@ async fn a_server_that_comes_late_is_missing_at_first_and_there_afterwards() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn after_a_restart_of_the_node_nobody_waits_for_the_servers_that_never_worked() {
+    let (_store, options) = stored();
+    let hangs = FakeServer::with_tools(&["t"]);
+    hangs.set_fault(Flaw::HangsAtStart);
+    let servers = [("a", FakeServer::with_tools(&["t"])), ("hangs", hangs)];
+    let first = World::with(&servers, plans([plan("a"), plan("hangs")]), options.clone());
+    let begin = Instant::now();
+    assert_eq!(first.tools().await, ["a__t"]);
+    assert!(begin.elapsed() >= Duration::from_secs(9), "the first time it gets its chance");
+    first.finish().await;
+    let second = World::with(&servers, plans([plan("a"), plan("hangs")]), options);
+    let begin = Instant::now();
+    assert_eq!(second.tools().await, ["a__t"]);
+    assert!(begin.elapsed() <= SHORT, "{:?}", begin.elapsed());
+    second.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_list_is_patient_also_after_a_first_call() {
+    let slow = FakeServer::with_tools(&["t"]);
+    *slow.start_time.lock().unwrap() = Duration::from_secs(5);
+    let world = World::new(&[("a", FakeServer::with_tools(&["t"])), ("slow", slow)]);
+    world.call("a__t").await.unwrap();
+    assert_eq!(world.tools().await, ["a__t", "slow__t"]);
+    world.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn nobody_waits_for_a_server_without_a_list_beside_others_that_have_one() {
     let slow = FakeServer::with_tools(&["t"]);
     *slow.start_time.lock().unwrap() = Duration::from_secs(5);
@@ -189,6 +217,8 @@ async fn a_list_that_cannot_be_fetched_again_is_still_shown_and_that_is_said() {
     world.tools().await;
     let list = world.list(Scope::All, ListKind::Tools).await.unwrap();
     assert!(list.get().contains("a__t") && list.get().contains("CE2117"), "{list}");
+    let status = world.status("a");
+    assert_eq!((status.status, status.last_error.unwrap().code), (Status::Degraded, "CE2117"));
     world.server("a").set_fault(Flaw::None);
     world.server("a").set_tools(&["t", "u"]);
     sleep(SHORT).await;
