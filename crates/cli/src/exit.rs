@@ -25,6 +25,11 @@ pub(crate) enum Code {
     Config = 78,
 }
 
+/// No node runs, or it went away.
+pub(crate) const NOT_RUNNING: &str = "CE6001";
+/// There is no access token, or the node does not know it.
+pub(crate) const NO_TOKEN: &str = "CE6002";
+
 /// An error as the user sees it.
 #[derive(Debug)]
 pub(crate) struct Stop {

@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokio::net::{TcpStream, UnixStream};
 
 use crate::{
-    exit::{Code, Stop},
+    exit::{self, Code, Stop},
     target::Reach,
 };
 
@@ -51,7 +51,7 @@ impl Reach {
         match answer.status().as_u16() {
             200..300 => Ok(answer),
             401 => Err(Stop::new(Code::Auth, "the node does not accept this token")
-                .code("CE6002")
+                .code(exit::NO_TOKEN)
                 .fix("use the file that `cella up --token-file` was started with")),
             _ => Err(refused(answer).await),
         }
@@ -99,6 +99,6 @@ fn authority(base: &str) -> Result<String, Stop> {
 
 fn gone(e: &dyn std::fmt::Display) -> Stop {
     Stop::new(Code::Unavailable, format!("the node cannot be reached: {e}"))
-        .code("CE6001")
+        .code(exit::NOT_RUNNING)
         .fix("start it: cella up")
 }

@@ -6,7 +6,7 @@ use cella_node::Places;
 
 use crate::{
     args::{Global, Target},
-    exit::{Code, Stop},
+    exit::{self, Code, Stop},
 };
 
 /// How to reach a running node.
@@ -54,7 +54,7 @@ pub(crate) fn must_run(global: &Global, target: &Target) -> Result<Reach, Stop> 
     running(global, target)?.ok_or_else(|| {
         let config = config_path(global);
         Stop::new(Code::Unavailable, format!("no node is running with {}", config.display()))
-            .code("CE6001")
+            .code(exit::NOT_RUNNING)
             .fix(format!("start it: cella up --config {}, or name one with --url", config.display()))
     })
 }
@@ -71,7 +71,7 @@ fn token(target: &Target, places: &Places) -> Result<String, Stop> {
 pub(crate) fn read_token(file: &Path) -> Result<String, Stop> {
     let text = std::fs::read_to_string(file).map_err(|e| {
         Stop::new(Code::Auth, format!("no access token: {}: {e}", file.display()))
-            .code("CE6002")
+            .code(exit::NO_TOKEN)
             .fix("name the file with --token-file, or set CELLA_TOKEN")
     })?;
     Ok(text.trim().to_owned())

@@ -7,6 +7,7 @@
 //! Refuses to do: reading files, looking at the environment, resolving secrets. Texts and look-ups come from outside.
 
 mod capture;
+mod codes;
 mod config;
 mod contract;
 mod decide;

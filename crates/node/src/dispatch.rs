@@ -16,6 +16,11 @@ use crate::{
     secret_file,
 };
 
+/// What cannot be put on record is not done.
+pub(crate) const UNRECORDED: &str = "CE4104";
+/// The server was taken out of the configuration a moment ago.
+pub(crate) const GONE: &str = "CE4120";
+
 /// Performs calls.
 #[derive(Clone)]
 pub(crate) struct Dispatch {
@@ -178,7 +183,7 @@ fn new_call_id() -> Result<CallId, Fault> {
 fn gone(server: &str) -> Fault {
     Fault {
         kind: FaultKind::NotFound,
-        code: "CE4120",
+        code: GONE,
         message: format!("the server `{server}` was just removed"),
         fix: None,
         in_doubt: false,
@@ -189,7 +194,7 @@ fn gone(server: &str) -> Fault {
 fn unrecorded(error: &cella_ledger::AppendError) -> Fault {
     Fault {
         kind: FaultKind::Unavailable,
-        code: "CE4104",
+        code: UNRECORDED,
         message: format!("the call was not made because it cannot be put on record: {error}"),
         fix: Some("make room on the ledger's disk; calls work again by themselves".into()),
         in_doubt: false,

@@ -76,11 +76,11 @@ impl StartError {
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Config(found) => found.0.first().map_or("CE1001", |d| d.code),
+            Self::Config(found) => found.0.first().map_or("CE4100", |d| d.code),
             Self::Read { .. } => "CE4101",
             Self::Write { .. } => "CE4102",
             Self::Ledger(_) => "CE4103",
-            Self::Append(_) => "CE4104",
+            Self::Append(_) => crate::dispatch::UNRECORDED,
             Self::History(_) => "CE4105",
             Self::Address { .. } => "CE4106",
             Self::Open { .. } => "CE4107",

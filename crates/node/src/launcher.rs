@@ -41,8 +41,9 @@ pub(crate) struct Launcher {
 impl Launch for Launcher {
     async fn launch(&self, server: &ServerPlan, _key: &InstanceKey) -> Result<Launched, LaunchError> {
         let served = self.loaded.load().servers.get(&server.name).cloned();
-        let served =
-            served.ok_or_else(|| error(FaultKind::NotFound, "CE4120", "the server was removed", None))?;
+        let served = served.ok_or_else(|| {
+            error(FaultKind::NotFound, crate::dispatch::GONE, "the server was removed", None)
+        })?;
         match &served.config.run {
             Run::Remote(remote) => self.connect(&served, remote),
             Run::Program(program) => self.start(&served, program).await,
@@ -56,7 +57,7 @@ impl Launcher {
         let mut endpoint = Endpoint::new(url);
         endpoint.headers = env::resolved(&remote.headers, &served.base)?;
         let wire = match served.config.transport {
-            Some(Transport::Sse) => Wire::LegacySse(endpoint),
+            Some(Transport::Sse) => Wire::event_stream(endpoint),
             Some(Transport::Http) => Wire::Http(endpoint),
             _ => Wire::DetectHttp(endpoint),
         };

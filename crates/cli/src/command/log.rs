@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::{
     args::{Global, LogQuery, LogVerb, Target},
-    exit::{Code, Outcome, Stop},
+    exit::{self, Code, Outcome, Stop},
     print::Printer,
     target::{self, Reach},
 };
@@ -77,7 +77,7 @@ fn source(at: &Target, global: &Global) -> Result<Source, Stop> {
         return Ok(Source::Node(reach));
     }
     let places = target::places(global);
-    let history = cella_node::History::open(&places).map_err(|e| Stop::from(e))?;
+    let history = cella_node::History::open(&places).map_err(Stop::from)?;
     Ok(Source::File(history))
 }
 
@@ -161,7 +161,7 @@ async fn follow(lines: u64, at: &Target, global: &Global, printer: Printer) -> O
             printer.line(if printer.is_json() { event.to_string() } else { line(&event) });
         }
     }
-    Err(Stop::new(Code::Unavailable, "the node has stopped").code("CE6001"))
+    Err(Stop::new(Code::Unavailable, "the node has stopped").code(exit::NOT_RUNNING))
 }
 
 async fn export(output: Option<PathBuf>, payloads: bool, at: &Target, global: &Global) -> Outcome {

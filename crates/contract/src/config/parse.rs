@@ -7,7 +7,7 @@ use super::{
     ViewConfig,
 };
 use crate::{
-    Capture, ContractSource, Diagnostics, Severity,
+    Capture, ContractSource, Diagnostics, Severity, codes,
     diagnostic::{Diagnostic, Origin},
     shape::{CONFIG, Checked, Table, check},
     text,
@@ -87,7 +87,7 @@ impl Reading<'_> {
                 let fix = "keep `command` for a program run here, or `url` for a remote server".to_owned();
                 self.error(
                     table.place("url"),
-                    "CE1006",
+                    codes::CONTRADICTION,
                     format!("`{name}` has both a command and a url"),
                     fix,
                 );
@@ -139,7 +139,7 @@ impl Reading<'_> {
         self.only_for(name, table, "headers", "a remote server");
         if command.trim().is_empty() {
             let fix = "write the program's name or path".to_owned();
-            self.error(table.place("command"), "CE1004", "`command` is empty".into(), fix);
+            self.error(table.place("command"), codes::WRONG_VALUE, "`command` is empty".into(), fix);
         }
         StdioProgram {
             command: command.to_owned(),
@@ -155,7 +155,12 @@ impl Reading<'_> {
         }
         if !(url.starts_with("http://") || url.starts_with("https://") || url.starts_with("${")) {
             let fix = "write the whole address: https://host/path".to_owned();
-            self.error(table.place("url"), "CE1004", format!("`{url}` is not an http or https address"), fix);
+            self.error(
+                table.place("url"),
+                codes::WRONG_VALUE,
+                format!("`{url}` is not an http or https address"),
+                fix,
+            );
             return None;
         }
         Some(Remote { url: url.to_owned(), headers: self.values(name, table, "headers") })
@@ -164,7 +169,7 @@ impl Reading<'_> {
     fn only_for(&mut self, name: &str, table: Table<'_>, key: &str, whom: &str) {
         if table.get(key).is_some() {
             let text = format!("`{key}` of `{name}` means nothing here: it is for {whom}");
-            self.error(table.place(key), "CE1006", text, format!("take `{key}` out"));
+            self.error(table.place(key), codes::CONTRADICTION, text, format!("take `{key}` out"));
         }
     }
 

@@ -9,6 +9,7 @@ use toml::{
 
 use super::{Field, Kind, Shape};
 use crate::{
+    codes,
     diagnostic::{Diagnostic, Origin, Severity},
     units,
 };
@@ -34,7 +35,7 @@ pub(crate) fn check<'a>(file: &'a str, text: &'a str, shape: &'static Shape) -> 
             let fix = Some("write it as TOML 1.0".to_owned());
             let (code, fix) = match message.contains("duplicate") {
                 true => ("CE1002", Some("keep one of them".to_owned())),
-                false => ("CE1001", fix),
+                false => (codes::NOT_TOML, fix),
             };
             origin.at(e.span().unwrap_or(0..0), Severity::Error, code, message, fix)
         })
@@ -124,7 +125,7 @@ impl Walk<'_> {
             other => other.type_str().to_owned(),
         };
         let fix = Some(format!("write {wanted}"));
-        self.error(place, "CE1004", format!("`{key}` is {wanted}, not {got}"), fix);
+        self.error(place, codes::WRONG_VALUE, format!("`{key}` is {wanted}, not {got}"), fix);
     }
 
     fn error(&mut self, place: Range<usize>, code: &'static str, message: String, fix: Option<String>) {

@@ -51,6 +51,14 @@ pub(super) struct Target {
     pub(super) path: Uri,
 }
 
+impl Wire {
+    /// HTTP with a separate event stream, for those who know a server to speak nothing newer.
+    #[must_use]
+    pub fn event_stream(endpoint: Endpoint) -> Self {
+        Self::LegacySse(endpoint)
+    }
+}
+
 impl Endpoint {
     /// An endpoint without credentials.
     pub fn new(url: impl Into<String>) -> Self {

@@ -1,0 +1,8 @@
+//! Codes that more than one place raises; each has a page in `docs/errors`.
+
+/// A value of the wrong kind.
+pub(crate) const WRONG_VALUE: &str = "CE1004";
+/// Keys that exclude each other.
+pub(crate) const CONTRADICTION: &str = "CE1006";
+/// The text is no TOML.
+pub(crate) const NOT_TOML: &str = "CE1001";
