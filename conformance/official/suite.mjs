@@ -98,6 +98,7 @@ export function judge(title, pair, direct, via) {
     else if (reasons.length) skipped(name, [...new Set(reasons)].join('; '));
     else { passed(name); good += 1; }
   }
-  for (const entry of expected.keys()) if (!used.has(entry)) failed(`${title}: ${entry}`, `listed in expected/${pair}.yaml, but it passes: remove the entry`);
+  // An entry may concern a scenario that this revision does not have.
+  for (const entry of expected.keys()) if (!used.has(entry) && direct[entry.split(':')[0]]) failed(`${title}: ${entry}`, `listed in expected/${pair}.yaml, but it passes: remove the entry`);
   say(`   ${title}: ${good} of ${Object.keys(direct).length} scenarios, ${held} of ${checks} checks as directly`);
 }

@@ -80,7 +80,8 @@ export async function restarts() {
       contains(textOf(await good.tool('greet', { name: 'g' })), 'Hello, g', 'the good server');
       for (const name of ['crashes', 'garbage', 'missing']) {
         const error = await open(name).then((c) => c.tool('x'), (e) => e).catch((e) => e);
-        ensure(error instanceof Error && /CE\d{4}/.test(error.message + JSON.stringify(error.data ?? '')), `${name}: no code in ${error?.message ?? JSON.stringify(error)}`);
+        // A call that fails under way is a result with isError, so that the model reads it; anything else is an error.
+        ensure((error instanceof Error || error?.isError) && /CE\d{4}/.test((error.message ?? '') + JSON.stringify(error.data ?? error)), `${name}: no code in ${error?.message ?? JSON.stringify(error)}`);
       }
       await within(UNDISTURBED_LIMIT_MS, 'a call meanwhile', good.tool('greet', { name: 'g' }));
       const status = cella.cli('status', '--json');

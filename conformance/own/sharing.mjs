@@ -1,6 +1,6 @@
 // Two clients share one upstream; neither sees, inherits or disturbs what belongs to the other.
 import { RpcError, textOf } from '../lib/mcp.mjs';
-import { contains, ensure, equal, test } from '../lib/report.mjs';
+import { contains, ensure, equal, skipped, test } from '../lib/report.mjs';
 
 /** -32021: the client lacks a capability that the server needs. */
 const MISSING_CAPABILITY = -32021;
@@ -10,14 +10,19 @@ export async function sharing({ open, pairs, direct }) {
   for (const { era, name } of pairs) {
     const title = `${era} clients -> ${name}`;
 
-    await test(`${title}: each is asked its own questions`, async () => {
+    // On one pipe a legacy server cannot say which call it asks for; a doubt is refused, never asked of the wrong client.
+    const telling = name !== 'stdio-legacy' || direct;
+    const blind = 'a legacy server on one pipe names no call; with several clients at once it is refused';
+    if (!telling) skipped(`${title}: each is asked its own questions`, blind);
+    else await test(`${title}: each is asked its own questions`, async () => {
       const [ann, bob] = await Promise.all(['Ann', 'Bob'].map((who) => open(name, era, { answer: accept(who) })));
       const answers = await Promise.all(Array.from({ length: 10 }, (_, n) => (n % 2 ? bob : ann).tool('test_elicitation', { message: 'who?' })));
       await Promise.all([ann.close(), bob.close()]);
       answers.forEach((answer, n) => contains(textOf(answer), n % 2 ? 'Bob' : 'Ann', 'answer'));
     });
 
-    if (!direct) await test(`${title}: a client without a capability does not borrow the other's`, async () => {
+    if (!telling) skipped(`${title}: a client without a capability does not borrow the other's`, blind);
+    else if (!direct) await test(`${title}: a client without a capability does not borrow the other's`, async () => {
       const [able, unable] = await Promise.all([open(name, era, { answer: accept('Ann') }), open(name, era, { capabilities: {} })]);
       const [good, bad] = await Promise.allSettled([able.tool('test_elicitation', { message: 'x' }), unable.tool('test_elicitation', { message: 'x' })]);
       await Promise.all([able.close(), unable.close()]);
@@ -32,7 +37,8 @@ export async function sharing({ open, pairs, direct }) {
       const seen = await Promise.all(clients.map(async (client) => {
         const progress = [];
         const { message } = await client.request('tools/call', { name: 'test_tool_with_progress', arguments: {} }, { id: 77, meta: { progressToken: 'same' }, notify: (m) => { if (m.method === 'notifications/progress') progress.push([m.params.progressToken, m.params.progress]); } });
-        equal(textOf(message.result), 'same', 'the token the server saw');
+        // Tokens must be unique among the requests that a server has in hand, so a gateway gives it one of its own.
+        if (direct) equal(textOf(message.result), 'same', 'the token the server saw');
         return progress;
       }));
       await Promise.all(clients.map((client) => client.close()));
@@ -41,7 +47,7 @@ export async function sharing({ open, pairs, direct }) {
   }
 
   await test('modern clients: a log level belongs to one request', async () => {
-    for (const name of new Set(pairs.filter((p) => p.era === 'modern').map((p) => p.name))) {
+    for (const name of new Set(pairs.filter((p) => p.era === 'modern' && (direct || p.name !== 'stdio-legacy')).map((p) => p.name))) {
       const client = await open(name, 'modern');
       const logs = async (meta) => { const seen = []; await client.request('tools/call', { name: 'test_tool_with_logging', arguments: {} }, { meta, notify: (m) => seen.push(m.method) }); return seen.filter((m) => m === 'notifications/message').length; };
       const [loud, silent] = await Promise.all([logs({ 'io.modelcontextprotocol/logLevel': 'info' }), logs({})]);

@@ -131,8 +131,11 @@ fn read(outcome: Result<Raw, Failure>) -> Result<Value, Stop> {
                 _ => Code::Failed,
             };
             let mut stop = Stop::new(exit, error.message);
-            stop.code = data["code"].as_str().map(str::to_owned);
-            stop.fix = data["fix"].as_str().map(str::to_owned);
+            // An error of the server itself passes through and has no code of Cella's.
+            stop.code = Some(data["code"].as_str().unwrap_or("CE6005").to_owned());
+            stop.fix = Some(
+                data["fix"].as_str().unwrap_or("see what the server offers: cella tools SERVER").to_owned(),
+            );
             Err(stop)
         }
         Err(Failure::Fault(fault)) => {

@@ -133,7 +133,8 @@ fn splices_of_results_touch_only_what_they_name() {
         let again = modern::result_to_modern(to_modern.clone(), Some(CacheHints::NONE), Some(&result));
         assert_eq!(again.get(), to_modern.get(), "{name}: what is there stays");
         let to_legacy = legacy::result_to_legacy(result.clone());
-        let foreign = Object::parse(&result).unwrap().get("structuredContent").is_some_and(|c| !c.starts_with('{'));
+        let foreign =
+            Object::parse(&result).unwrap().get("structuredContent").is_some_and(|c| !c.starts_with('{'));
         let dropped: &[&str] = if foreign { &["structuredContent"] } else { &[] };
         assert_untouched(&name, &result, &to_legacy, &[&hint, dropped].concat());
     }

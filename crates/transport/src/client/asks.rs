@@ -49,8 +49,9 @@ pub(super) fn attribute<'a>(calls: impl Iterator<Item = (u64, &'a Arc<Caller>)>)
     latest.map_or(Attribution::Nobody, |(id, _)| Attribution::Call(id))
 }
 
+/// Two requests without a session may come from two clients of one principal: they are never the same party.
 fn same_party(one: &Caller, other: &Caller) -> bool {
-    one.principal == other.principal && one.session == other.session
+    one.principal == other.principal && one.session.is_some() && one.session == other.session
 }
 
 /// Decides on a request that belongs to a call of `caller`.
