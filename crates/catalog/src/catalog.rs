@@ -91,11 +91,7 @@ impl Catalog {
     pub fn tool(&self, server: &str, tool: &str) -> Option<ToolDefinition> {
         let (Known::Yes(list), live) = self.pool.server(server)?.list(ListKind::Tools) else { return None };
         let item = list.item(tool)?;
-        Some(ToolDefinition {
-            raw: item.item.raw.clone().into(),
-            header_params: item.header_params.clone(),
-            live,
-        })
+        Some(ToolDefinition { raw: item.raw.clone(), header_params: item.header_params.clone(), live })
     }
 
     /// What a modern client mirrors into headers when it calls the tool.

@@ -53,8 +53,10 @@ pub struct Page {
 /// One tool, prompt, resource or template.
 #[derive(Clone, Debug)]
 pub struct Item {
-    /// Its name or URI at the server, and the whole definition as the server wrote it.
-    pub item: ListItem,
+    /// Its name or URI at the server.
+    pub key: Box<str>,
+    /// The whole definition as the server wrote it. Shared: every call of a tool looks at it.
+    pub raw: Arc<RawValue>,
     /// For a tool: what a client mirrors into headers, when there is something.
     pub header_params: Option<Arc<HeaderParams>>,
 }
@@ -116,10 +118,12 @@ impl ServerList {
 }
 
 impl Item {
-    /// Its name or URI at the server.
+    /// The definition under another name; nothing else changes.
     #[must_use]
-    pub fn key(&self) -> &str {
-        &self.item.name
+    pub fn renamed(&self, kind: ListKind, name: &str) -> Raw {
+        let mut object = Object::parse_or_empty(Some(&self.raw));
+        object.set_str(kind.key(), name);
+        object.to_raw()
     }
 }
 
@@ -180,7 +184,11 @@ impl Reader {
         self.sha.update((item.raw.get().len() as u64).to_be_bytes());
         self.sha.update(item.raw.get().as_bytes());
         self.list.index.insert(item.name.clone(), self.list.items.len());
-        self.list.items.push(Item { item, header_params: header_params.map(Arc::new) });
+        self.list.items.push(Item {
+            key: item.name,
+            raw: item.raw.into(),
+            header_params: header_params.map(Arc::new),
+        });
     }
 
     fn leave_out(&mut self, key: &str, reason: &str) {
@@ -201,7 +209,7 @@ impl Reader {
 
 /// A page with fewer items.
 fn with_items(page: &RawValue, kind: ListKind, items: &[Item]) -> Raw {
-    let texts: Vec<&str> = items.iter().map(|item| item.item.raw.get()).collect();
+    let texts: Vec<&str> = items.iter().map(|item| item.raw.get()).collect();
     let mut out = Object::parse_or_empty(Some(page));
     if let Ok(array) = raw_json(format!("[{}]", texts.join(","))) {
         out.set(kind.member(), &array);

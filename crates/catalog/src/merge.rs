@@ -6,12 +6,12 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use cella_mcp::{CacheHints, CacheScope, Era, ListItem, ListKind, Object, Raw, build_list, raw_json};
+use cella_mcp::{CacheHints, CacheScope, Era, ListKind, Object, Raw, build_list, raw_json};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 use crate::{
-    Missing, ServerList, View,
+    Item, Missing, ServerList, View,
     names::{self, Collision, NameTable},
     uris,
 };
@@ -71,7 +71,7 @@ pub struct Ingredients<'a> {
 /// An item on its way into the list.
 struct Candidate<'a> {
     server: &'a str,
-    item: &'a ListItem,
+    item: &'a Item,
     exposed: Box<str>,
 }
 
@@ -84,7 +84,7 @@ impl Merged {
         let candidates = candidates(from);
         let (table, collisions) = match from.kind {
             ListKind::Tools | ListKind::Prompts => {
-                NameTable::build(candidates.iter().map(|c| (c.exposed.clone(), c.server, &*c.item.name)))
+                NameTable::build(candidates.iter().map(|c| (c.exposed.clone(), c.server, &*c.item.key)))
             }
             ListKind::Resources | ListKind::ResourceTemplates => <(NameTable, Vec<Collision>)>::default(),
         };
@@ -156,10 +156,10 @@ impl Ingredients<'_> {
 
 impl Candidate<'_> {
     fn under_its_name(&self, kind: ListKind) -> Raw {
-        if self.exposed == self.item.name {
-            return self.item.raw.clone();
+        if self.exposed == self.item.key {
+            return (*self.item.raw).to_owned();
         }
-        self.item.renamed(kind, &self.exposed).raw
+        self.item.renamed(kind, &self.exposed)
     }
 }
 
@@ -168,21 +168,21 @@ impl Candidate<'_> {
 fn candidates<'a>(from: &Ingredients<'a>) -> Vec<Candidate<'a>> {
     let mut offers: HashMap<&str, usize> = HashMap::new();
     for item in from.parts.iter().flat_map(|part| &part.list.items) {
-        *offers.entry(item.key()).or_default() += 1;
+        *offers.entry(&item.key).or_default() += 1;
     }
     let shown = |server: &str, key: &str| from.view.is_none_or(|v| v.shows(server, key));
     let mut out = Vec::new();
     for part in from.parts {
-        for item in part.list.items.iter().filter(|item| shown(&part.server, item.key())) {
+        for item in part.list.items.iter().filter(|item| shown(&part.server, &item.key)) {
             let exposed = match (from.kind, from.view) {
-                (ListKind::Tools | ListKind::Prompts, Some(view)) => view.name(&part.server, item.key()),
-                (ListKind::Tools | ListKind::Prompts, None) => names::exposed(&part.server, item.key()),
-                _ if offers.get(item.key()).is_some_and(|n| *n > 1) => {
-                    uris::qualified(&part.server, item.key())
+                (ListKind::Tools | ListKind::Prompts, Some(view)) => view.name(&part.server, &item.key),
+                (ListKind::Tools | ListKind::Prompts, None) => names::exposed(&part.server, &item.key),
+                _ if offers.get(&*item.key).is_some_and(|n| *n > 1) => {
+                    uris::qualified(&part.server, &item.key)
                 }
-                _ => item.key().into(),
+                _ => item.key.clone(),
             };
-            out.push(Candidate { server: &part.server, item: &item.item, exposed });
+            out.push(Candidate { server: &part.server, item, exposed });
         }
     }
     out

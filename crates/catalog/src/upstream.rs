@@ -122,7 +122,7 @@ impl Upstream for Linked {
 
     fn learn(&self, tools: &ServerList) {
         let mirrored =
-            tools.items.iter().filter_map(|tool| Some((tool.key().into(), tool.header_params.clone()?)));
+            tools.items.iter().filter_map(|tool| Some((tool.key.clone(), tool.header_params.clone()?)));
         self.link.learn_header_params(mirrored.collect::<HashMap<Box<str>, Arc<HeaderParams>>>());
     }
 

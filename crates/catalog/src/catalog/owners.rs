@@ -72,7 +72,7 @@ fn best<'a>(servers: &[&'a Arc<Server>], uri: &str) -> Vec<&'a Arc<Server>> {
 /// Fixed text in the server's closest template that fits.
 fn closest_template(server: &Server, uri: &str) -> Option<usize> {
     let Known::Yes(list) = server.list(ListKind::ResourceTemplates).0 else { return None };
-    let fitting = list.items.iter().map(|item| Template::parse(item.key())).filter(|t| t.matches(uri));
+    let fitting = list.items.iter().map(|item| Template::parse(&item.key)).filter(|t| t.matches(uri));
     fitting.map(|t| t.literal_len()).max()
 }
 

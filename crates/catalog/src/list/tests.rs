@@ -18,8 +18,8 @@ fn pages_are_kept_as_they_came() {
     assert_eq!(list.page(None).unwrap().result.get(), first);
     assert_eq!(list.page(Some("")).unwrap().result.get(), r#"{"tools":[{"name":"a"}]}"#);
     assert!(list.page(Some("x")).is_none());
-    assert_eq!(list.items.iter().map(Item::key).collect::<Vec<_>>(), ["b", "a"]);
-    assert_eq!(list.item("a").unwrap().item.raw.get(), r#"{"name":"a"}"#);
+    assert_eq!(list.items.iter().map(|i| &*i.key).collect::<Vec<_>>(), ["b", "a"]);
+    assert_eq!(list.item("a").unwrap().raw.get(), r#"{"name":"a"}"#);
 }
 
 #[test]
@@ -40,7 +40,7 @@ fn a_tool_with_an_invalid_header_mark_is_left_out_and_the_rest_stays() {
 fn what_has_no_name_or_comes_twice_is_left_out_and_said() {
     let list = tools(&[(None, r#"{"tools":[{"name":"a","n":1},{"name":"a","n":2},{"title":"x"},7]}"#)]);
     assert_eq!(list.items.len(), 1);
-    assert_eq!(list.items[0].item.raw.get(), r#"{"name":"a","n":1}"#);
+    assert_eq!(list.items[0].raw.get(), r#"{"name":"a","n":1}"#);
     assert_eq!(list.left_out.len(), 2);
 }
 
