@@ -194,6 +194,7 @@ impl<S: Service> Run<S> {
 
     fn question(&mut self, method: Box<str>, params: Option<Raw>, by: Asker) -> Message {
         let number = self.session.ask(&self.replies.0);
+        let params = legacy::ask_to_legacy(&method, params, &format!("ask-{number}"));
         self.open.push(Question { number, by, deadline: Instant::now() + self.shared.limits.ask });
         Message::Request(Request { id: Id::number(number), method, params })
     }

@@ -262,7 +262,7 @@ fn modern_input(call: &Call) -> Raw {
     let params = call.params.as_ref().unwrap();
     match (member(params, "requestState"), member(params, "inputResponses")) {
         (Some(state), Some(answers)) => raw(&format!(
-            r#"{{"resultType":"complete","content":[],"structuredContent":[{state},{answers}]}}"#
+            r#"{{"resultType":"complete","content":[],"structuredContent":{{"got":[{state},{answers}]}}}}"#
         )),
         _ => raw(
             r#"{"resultType":"input_required","requestState":"its \"own\"","inputRequests":{"who":{"method":"elicitation/create","params":{"message":"name?","requestedSchema":{"type":"object"}}}}}"#,
