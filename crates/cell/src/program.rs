@@ -42,7 +42,8 @@ pub fn program_files(
     let mut program = Program {
         command,
         args: args.to_vec(),
-        cwd: cwd.map(Path::to_owned),
+        // By its real path: links that lead to it do not exist inside.
+        cwd: cwd.map(|dir| std::fs::canonicalize(dir).unwrap_or_else(|_| dir.to_owned())),
         files: needs.roots.into_paths(),
         links: needs.links,
         path_dirs: needs.path_dirs,

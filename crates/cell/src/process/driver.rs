@@ -65,7 +65,7 @@ async fn follow(ground: Arc<Ground>, spec: Spec, tell: oneshot::Sender<Result<Ru
     let (publish, exit) = watch::channel(None);
     let mut report = prepared.report.clone();
     report.degraded.extend(alive.not_idmapped.iter().map(|path| Shortfall {
-        what: format!("writing {}", path.display()),
+        what: format!("owner's rights in {}", path.display()),
         why: "its filesystem has no idmapped mounts; the cell has only everybody's rights there".into(),
         fix: "keep it on ext4, xfs, btrfs or tmpfs".into(),
     }));

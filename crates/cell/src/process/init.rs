@@ -62,6 +62,8 @@ fn start(
     filters: &Filters,
 ) -> Result<Started, Failure> {
     let _only_a_label = rustix::thread::set_name(c"cella-init");
+    // Kernels without keys have none to leave; the filter refuses the calls in any case.
+    let _no_keys = sys::leave_keyring();
     become_cell_user(order.identity).map_err(|e| Failure::new(Step::Identity, &e))?;
     close_user_namespaces().map_err(|e| Failure::new(Step::NamespaceLock, &e))?;
     rustix::system::sethostname(b"cell").map_err(|e| Failure::new(Step::Namespaces, &e.into()))?;

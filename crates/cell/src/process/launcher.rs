@@ -52,6 +52,8 @@ pub fn launcher_main() {
 }
 
 fn serve() -> std::io::Result<()> {
+    // A node started by a service supervisor may hold sockets that survive exec; they are none of ours.
+    sys::close_from(3, false)?;
     let node = sys::take_standard_fd(0)?;
     let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
     sys::place_standard_fd(null.as_fd(), 0)?;
@@ -60,6 +62,8 @@ fn serve() -> std::io::Result<()> {
     // Away from the node's terminal: Ctrl-C is for the node, which then ends its cells in order.
     let _already_leader = rustix::process::setsid();
     let _only_a_label = rustix::thread::set_name(c"cella-launcher");
+    // Modes in a cell's tree are written out; the program gets its own mask.
+    rustix::process::umask(Mode::empty());
     sys::ignore_children();
     let filters = filter::compile()?;
     loop {

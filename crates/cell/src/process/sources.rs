@@ -34,7 +34,7 @@ pub(crate) struct OpenSource {
 #[derive(Debug, Default)]
 pub(crate) struct OpenSources {
     pub(crate) list: Vec<OpenSource>,
-    /// Under best effort: mounts whose owner is not translated.
+    /// Mounts whose owner is not translated: to be read only, or under best effort.
     pub(crate) not_idmapped: Vec<PathBuf>,
 }
 
@@ -49,8 +49,9 @@ pub(crate) fn open(order: &Order) -> Result<OpenSources, Failure> {
             match maps.apply(&open.tree) {
                 Ok(()) => {}
                 // Reading then works only where everybody may read: less than asked, but no wall is missing.
-                Err(_) if source.kind == SourceKind::Read => {}
-                Err(_) if order.best_effort => opened.not_idmapped.push(source.path.clone()),
+                Err(_) if source.kind == SourceKind::Read || order.best_effort => {
+                    opened.not_idmapped.push(source.path.clone());
+                }
                 Err(error) => {
                     let name = sys::filesystem_name(&open.tree);
                     let failure = Failure::at(Step::Idmapped, &source.path, &error);

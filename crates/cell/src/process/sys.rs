@@ -166,6 +166,14 @@ pub(crate) fn child_signal_fd() -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
+/// Leaves the session keyring of whoever started the node. Namespaces do not separate keys.
+pub(crate) fn leave_keyring() -> io::Result<()> {
+    /// `KEYCTL_JOIN_SESSION_KEYRING`
+    const JOIN_SESSION: libc::c_int = 1;
+    // SAFETY: a null name asks for a new, anonymous keyring.
+    check_long(unsafe { libc::syscall(libc::SYS_keyctl, JOIN_SESSION, ptr::null::<u8>()) })
+}
+
 /// Sends SIGTERM to every process of this pid namespace but the caller.
 pub(crate) fn terminate_all() {
     // SAFETY: kill takes two integers.

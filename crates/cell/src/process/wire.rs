@@ -29,7 +29,7 @@ pub(crate) const TERMINATE: u8 = b'T';
 pub(crate) enum Frame {
     /// The namespaces exist; the descriptor of their first process comes along.
     Made {
-        /// Mounts whose owner could not be translated, under best effort.
+        /// Mounts whose owner could not be translated.
         not_idmapped: Vec<PathBuf>,
     },
     /// The program is running.

@@ -95,7 +95,7 @@ fn cpu_time(bench: &Bench) -> Outcome {
     let mut spec = bench.attempt(&["spin"]);
     spec.limits.cpu_time = Some(Duration::from_secs(1));
     let ran = bench.run(&spec);
-    check(ran.exit.limit == Some(LimitHit::CpuTime) && ran.exit.cpu >= Duration::from_millis(900), || {
+    check(ran.exit.limit == Some(LimitHit::CpuTime) && ran.exit.cpu >= Duration::from_millis(700), || {
         format!("{ran:?}")
     })
 }
