@@ -7,6 +7,11 @@ use cella_mcp::RpcError;
 use super::{Challenge, limits::QUOTE_CHARS_MAX};
 use crate::{Fault, FaultKind, net::ConnectError};
 
+/// Nothing answers at the server's address.
+pub(in crate::client) const UNREACHABLE: &str = "CE3002";
+/// The server wants credentials.
+const WANTS_CREDENTIALS: &str = "CE3006";
+
 /// Why a link could not be opened, or what ended it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -86,11 +91,11 @@ impl LinkError {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::BadEndpoint { .. } => "CE3001",
-            Self::Connect(_) => "CE3002",
+            Self::Connect(_) => UNREACHABLE,
             Self::TimedOut { .. } => "CE3003",
             Self::Closed { .. } => "CE3004",
             Self::Garbage { .. } => "CE3005",
-            Self::AuthRequired { .. } => "CE3006",
+            Self::AuthRequired { .. } => WANTS_CREDENTIALS,
             Self::Redirected { .. } => "CE3007",
             Self::Status { .. } => "CE3008",
             Self::NoCommonRevision { .. } => "CE3009",
@@ -219,7 +224,7 @@ pub(super) fn status(status: u16, said: &str) -> Fault {
 pub(super) fn auth_required(challenge: &Challenge) -> Fault {
     Fault {
         kind: FaultKind::AuthRequired,
-        code: "CE3006",
+        code: WANTS_CREDENTIALS,
         message: format!("the server wants credentials (HTTP {})", challenge.status),
         fix: Some("add credentials for this server".into()),
         in_doubt: false,

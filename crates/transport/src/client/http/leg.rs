@@ -365,7 +365,7 @@ impl Lost {
         match self {
             Self::Send(SendError::Connect(error)) => Fault {
                 kind: crate::FaultKind::Unavailable,
-                code: "CE3002",
+                code: error::UNREACHABLE,
                 message: error.to_string(),
                 fix: Some("check that the server runs at this address and may be reached".into()),
                 in_doubt: false,
