@@ -2,10 +2,8 @@
 
 use std::{fmt, future::Future};
 
-use cella_transport::{
-    FaultKind,
-    client::{LinkOptions, Wire},
-};
+use cella_link::{LinkOptions, Wire};
+use cella_transport::FaultKind;
 
 use crate::{BoxFuture, Connected, InstanceKey, ServerPlan};
 

@@ -7,11 +7,9 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use cella_link::{Link, LinkError, LinkEvent, LinkOptions, Wire};
 use cella_mcp::{HeaderParams, Revision, ServerFacts};
-use cella_transport::{
-    Call, Exchange,
-    client::{Link, LinkError, LinkEvent, LinkOptions, Wire},
-};
+use cella_transport::{Call, Exchange};
 use tokio::sync::mpsc;
 
 use crate::{LaunchError, ServerList};

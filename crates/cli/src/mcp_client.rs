@@ -2,11 +2,9 @@
 
 use std::sync::Arc;
 
+use cella_link::{Endpoint, Link, LinkEvent, LinkOptions, Wire};
 use cella_mcp::{ListKind, Raw, raw_json};
-use cella_transport::{
-    Call, Caller, Exchange, Failure, Scope, Step,
-    client::{Endpoint, Link, LinkEvent, LinkOptions, Wire},
-};
+use cella_transport::{Call, Caller, Exchange, Failure, Scope, Step};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 

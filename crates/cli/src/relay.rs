@@ -3,11 +3,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
+use cella_link::{Link, LinkEvent};
 use cella_mcp::{HeaderParams, Revision, ServerFacts};
-use cella_transport::{
-    Call, Caller, Change, Exchange, Interest, Peer, Refusal, Scope, Service, Watch,
-    client::{Link, LinkEvent},
-};
+use cella_transport::{Call, Caller, Change, Exchange, Interest, Peer, Refusal, Scope, Service, Watch};
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 use tokio::sync::{mpsc, oneshot};
 

@@ -6,7 +6,7 @@ use cella_event::{Encoded, Hash, Head, Seq, event_hash};
 use tokio::sync::watch;
 
 use crate::{
-    Block, CloseError, Store, StoreError,
+    AppendError, Block, CloseError, Store, StoreError,
     mark::Mark,
     queue::{Batch, Job, Queue},
 };
@@ -45,7 +45,8 @@ impl Writer {
             let mut pause = RETRY_MIN;
             while let Err(reason) = self.commit(&block, &batch) {
                 if pause == RETRY_MIN {
-                    tracing::error!(code = "CE5012", first = block.first.0, %reason, "the ledger cannot write");
+                    let error = AppendError::Failing { reason: reason.clone() };
+                    tracing::error!(first = block.first.0, %error);
                 }
                 if !self.queue.failed(&reason, std::mem::take(&mut waiters), pause) {
                     return Err(CloseError { events: self.queue.waiting() as u64, reason });

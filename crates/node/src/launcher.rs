@@ -11,10 +11,8 @@ use cella_catalog::{InstanceKey, Launch, LaunchError, Launched, NoProcess, Serve
 use cella_cell::{Cell, Process};
 use cella_contract::{Remote, Run, StdioProgram, Transport};
 use cella_event::{Draft, Kind, Label, Map};
-use cella_transport::{
-    FaultKind,
-    client::{Endpoint, LinkOptions, Root, Wire},
-};
+use cella_link::{Endpoint, LinkOptions, Root, Wire};
+use cella_transport::FaultKind;
 
 use crate::{
     install::Store,

@@ -12,9 +12,9 @@ use std::{
 use arc_swap::ArcSwap;
 use cella_catalog::Catalog;
 use cella_cell::Process;
+use cella_door::{DoorOptions, Doors, limits::Limits};
 use cella_event::{Draft, Int, Kind, Map};
 use cella_ledger::Ledger;
-use cella_transport::server::{DoorOptions, Doors, limits::Limits};
 use sha2::{Digest, Sha256};
 use tokio::{sync::Notify, task::JoinSet};
 

@@ -1,16 +1,14 @@
-//! How do messages travel? Stdio, Streamable HTTP, legacy HTTP+SSE and unix sockets, as client (`client::Link`, towards
-//! servers) and as server (`server`, towards agents), in both protocol eras. Between the two stands one seam that knows
-//! no era and no wire: a [`Call`] goes in, an [`Exchange`] comes out.
+//! What stands between the two halves of the wire? One seam that knows no era and no wire: a [`Call`] goes in, an
+//! [`Exchange`] comes out. `cella-door` (towards agents) asks, `cella-link` (towards servers) performs; what both need
+//! of bytes is here too: one message per line ([`stdio`]) and sockets ([`net`]).
 //!
-//! Refuses to do: routing, policy, recording, namespaces. Those are the node's and the catalogue's.
+//! Refuses to do: eras, HTTP, routing, policy, recording.
 
 mod call;
 mod exchange;
 mod service;
 
-pub mod client;
 pub mod net;
-pub mod server;
 pub mod stdio;
 
 pub use call::{Call, Caller, Scope};

@@ -20,10 +20,12 @@ const BELOW: &[(&str, &[&str])] = &[
     ("receipt", &["event"]),
     ("receipt-zk", &["receipt"]),
     ("transport", &["mcp"]),
+    ("link", &["transport"]),
+    ("door", &["transport"]),
     ("cell", &["contract"]),
     ("cell-wasm", &["cell"]),
     ("cell-vm", &["cell"]),
-    ("catalog", &["transport", "contract"]),
+    ("catalog", &["link", "contract"]),
     ("model", &["event"]),
     ("builtin", &[]),
     (
@@ -37,6 +39,7 @@ const BELOW: &[(&str, &[&str])] = &[
             "cell-wasm",
             "cell-vm",
             "catalog",
+            "door",
             "model",
             "builtin",
         ],
@@ -64,7 +67,7 @@ const IMPURE: &[(&str, &str)] = &[
 ];
 
 /// Crates that may say which era they speak of.
-const ERA_AWARE: &[&str] = &["mcp", "transport"];
+const ERA_AWARE: &[&str] = &["mcp", "transport", "link", "door"];
 
 /// The protocol's revisions.
 const REVISIONS: &[&str] = &["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25", "2026-07-28"];

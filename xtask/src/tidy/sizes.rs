@@ -25,11 +25,6 @@ const LONG_FUNCTIONS_PER_MILLE: usize = 10;
 const CRATE_LINES_MAX: usize = 8_000;
 /// The largest crate's share of all code, in per cent.
 const SHARE_PERCENT_MAX: usize = 20;
-/// Crates past their ceiling that are to be split, and how. A warning until then; nothing else may join without an ADR.
-const TO_BE_SPLIT: [(&str, &str); 1] = [(
-    "transport",
-    "towards servers (client) and towards agents (server), over the seam that stays; see ADR 5",
-)];
 /// A crate of so many lines has grown; the share means something once ten have.
 const GROWN_LINES: usize = 500;
 /// See [`GROWN_LINES`].
@@ -101,17 +96,6 @@ fn crates(repo: &Repo, report: &mut Report) {
     for (krate, own) in lines {
         let path = format!("crates/{krate}/src/lib.rs");
         let share = own * 100 / all.max(1);
-        if let Some((_, how)) = TO_BE_SPLIT.iter().find(|(name, _)| *name == krate) {
-            if own > CRATE_LINES_MAX {
-                report.warn(
-                    &path,
-                    1,
-                    "size",
-                    format!("crate of {own} lines, {CRATE_LINES_MAX} allowed: split it: {how}"),
-                );
-            }
-            continue;
-        }
         if own > CRATE_LINES_MAX {
             report.fail(
                 &path,

@@ -2,7 +2,8 @@
 
 use std::{future::pending, sync::Arc, time::Duration};
 
-use cella_transport::{Change, Fault, client::LinkEvent};
+use cella_link::LinkEvent;
+use cella_transport::{Change, Fault};
 use tokio::{
     sync::mpsc,
     time::{Instant, sleep_until, timeout},

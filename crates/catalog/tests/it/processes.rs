@@ -11,10 +11,8 @@ use std::{
 };
 
 use cella_catalog::{BoxFuture, Instance, InstanceKey, Launch, LaunchError, Launched, ServerPlan};
-use cella_transport::{
-    FaultKind,
-    client::{LinkOptions, Wire},
-};
+use cella_link::{LinkOptions, Wire};
+use cella_transport::FaultKind;
 use tokio::process::{Child, Command};
 
 /// Where the reference server is, unless it or Node is not there; then says so.

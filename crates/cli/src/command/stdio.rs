@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use cella_transport::server::{DoorOptions, Doors, limits::Limits};
+use cella_door::{DoorOptions, Doors, limits::Limits};
 
 use crate::{
     args::{Global, Stdio},

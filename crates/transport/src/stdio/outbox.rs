@@ -31,9 +31,9 @@ pub struct Writer {
     state: Arc<Mutex<State>>,
 }
 
-/// The peer cannot be written to.
+/// The peer cannot be written to. Exhaustive on purpose: what each reason means for a call in progress is decided by the
+/// crates above, and a new one must be decided there too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
 pub enum OutboxClosed {
     /// The stream was closed by us or broke.
     #[error("the stream is closed")]

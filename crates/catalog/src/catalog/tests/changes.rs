@@ -2,7 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use cella_transport::{Change, Interest, Scope, Watch, client::LinkEvent};
+use cella_link::LinkEvent;
+use cella_transport::{Change, Interest, Scope, Watch};
 use tokio::time::{sleep, timeout};
 
 use super::fake::{FakeServer, World, client, options, plan, plans};

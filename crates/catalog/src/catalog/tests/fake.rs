@@ -10,11 +10,9 @@ use std::{
     time::Duration,
 };
 
+use cella_link::{LinkError, LinkEvent};
 use cella_mcp::{Era, ListPage, Raw, Revision, ServerFacts, call_target, cursor, raw_json};
-use cella_transport::{
-    Answer, Call, Caller, Exchange, Failure, Fault, FaultKind, Scope, Step,
-    client::{LinkError, LinkEvent},
-};
+use cella_transport::{Answer, Call, Caller, Exchange, Failure, Fault, FaultKind, Scope, Step};
 use tokio::{sync::mpsc, time::sleep};
 
 use crate::{

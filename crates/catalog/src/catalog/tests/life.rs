@@ -3,8 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use cella_contract::Isolation;
+use cella_link::LinkEvent;
 use cella_mcp::ListKind;
-use cella_transport::{Scope, client::LinkEvent};
+use cella_transport::Scope;
 use tokio::time::{Instant, advance, sleep, timeout};
 
 use super::fake::{FakeServer, Flaw, World, code, options, plan, plans};

@@ -1,0 +1,249 @@
+//! One client with a session: what it said of itself, what it has in progress, and the streams it may come back to.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    pin::pin,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
+};
+
+use cella_mcp::{Id, Notification, Raw, Response, RpcError, member};
+use tokio::{
+    sync::{Notify, mpsc, oneshot},
+    time::Instant,
+};
+
+use super::super::{
+    feed::{Feed, Framing},
+    limits::{CALLS_PER_SESSION_MAX, STREAMS_PER_SESSION_MAX},
+};
+use cella_transport::{Caller, Interest, Scope, Watch};
+
+/// A client's answer on its way to the call that waits for it.
+pub(in super::super) type Reply = (u64, Result<Raw, RpcError>);
+
+/// A session of the legacy era, or a pipe that may carry both.
+pub(in super::super) struct Session {
+    pub(in super::super) id: Arc<str>,
+    pub(in super::super) principal: Arc<str>,
+    pub(in super::super) scope: Scope,
+    /// Where everything goes when the client has one stream only (stdio, HTTP+SSE).
+    pub(in super::super) pipe: Option<Arc<Feed>>,
+    /// Whether the identifier alone can bring the session back.
+    pub(super) sealed: bool,
+    /// Brought back after it was put out of memory: its client may have missed changes.
+    pub(super) revived: bool,
+    /// Unset until `initialize`.
+    caller: Mutex<Option<Arc<Caller>>>,
+    calls: Mutex<HashMap<Id, oneshot::Sender<()>>>,
+    /// The last request in progress has ended.
+    quiet: Notify,
+    asked: Mutex<HashMap<u64, mpsc::UnboundedSender<Reply>>>,
+    next: AtomicU64,
+    streams: Mutex<Streams>,
+    pub(super) ear: Ear,
+    used: Mutex<Instant>,
+}
+
+/// What the session listens to.
+#[derive(Debug, Default)]
+pub(super) struct Ear {
+    pub(super) interest: Mutex<Interest>,
+    /// A new watch that nobody reads yet.
+    pub(super) waiting: Mutex<Option<Watch>>,
+    pub(super) renewed: Notify,
+    /// Somebody reads.
+    pub(super) open: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Streams {
+    /// The stream that belongs to no request.
+    own: Option<Arc<Feed>>,
+    of_calls: VecDeque<Arc<Feed>>,
+}
+
+/// A request in progress. Dropping it takes it off the session's books.
+pub(in super::super) struct InProgress {
+    session: Arc<Session>,
+    id: Id,
+    /// Completes with `Ok` when the client cancels, with `Err` when the session ends.
+    pub(in super::super) cancelled: oneshot::Receiver<()>,
+}
+
+/// Why a request cannot begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in super::super) enum CannotBegin {
+    IdInUse,
+    TooMany,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+// === impl Session ===
+
+impl Session {
+    pub(in super::super) fn new(
+        id: Arc<str>,
+        principal: Arc<str>,
+        scope: Scope,
+        pipe: Option<Arc<Feed>>,
+    ) -> Self {
+        Self {
+            id,
+            principal,
+            scope,
+            pipe,
+            sealed: false,
+            revived: false,
+            caller: Mutex::default(),
+            calls: Mutex::default(),
+            quiet: Notify::new(),
+            asked: Mutex::default(),
+            next: AtomicU64::new(1),
+            streams: Mutex::default(),
+            ear: Ear::default(),
+            used: Mutex::new(Instant::now()),
+        }
+    }
+
+    /// Who speaks; `None` before `initialize`.
+    pub(in super::super) fn caller(&self) -> Option<Arc<Caller>> {
+        locked(&self.caller).clone()
+    }
+
+    pub(in super::super) fn introduce(&self, caller: Caller) {
+        *locked(&self.caller) = Some(Arc::new(caller));
+    }
+
+    pub(super) fn set_log_level(&self, level: &str) {
+        let mut caller = locked(&self.caller);
+        if let Some(old) = caller.as_ref() {
+            *caller = Some(Arc::new(Caller { log_level: Some(level.into()), ..Caller::clone(old) }));
+        }
+    }
+
+    pub(super) fn touch(&self) {
+        *locked(&self.used) = Instant::now();
+    }
+
+    /// When the session was last used; `None` while it is in use.
+    pub(super) fn idle_since(&self) -> Option<Instant> {
+        let streams = locked(&self.streams);
+        let attached = streams.own.iter().chain(&streams.of_calls).any(|feed| feed.is_attached());
+        let busy = attached || !locked(&self.calls).is_empty();
+        (!busy).then(|| *locked(&self.used))
+    }
+
+    /// Books a request, so that it can be cancelled.
+    pub(in super::super) fn begin(self: &Arc<Self>, id: &Id) -> Result<InProgress, CannotBegin> {
+        let (cancel, cancelled) = oneshot::channel();
+        let mut calls = locked(&self.calls);
+        if calls.len() >= CALLS_PER_SESSION_MAX {
+            return Err(CannotBegin::TooMany);
+        }
+        if calls.contains_key(id) {
+            return Err(CannotBegin::IdInUse);
+        }
+        calls.insert(id.clone(), cancel);
+        drop(calls);
+        Ok(InProgress { session: self.clone(), id: id.clone(), cancelled })
+    }
+
+    /// Completes when no request is in progress.
+    pub(in super::super) async fn quiet(&self) {
+        loop {
+            let mut quiet = pin!(self.quiet.notified());
+            quiet.as_mut().enable();
+            if locked(&self.calls).is_empty() {
+                return;
+            }
+            quiet.await;
+        }
+    }
+
+    /// Books a question to the client; its number is the request id on the wire.
+    pub(super) fn ask(&self, replies: &mpsc::UnboundedSender<Reply>) -> u64 {
+        let number = self.next.fetch_add(1, Relaxed);
+        locked(&self.asked).insert(number, replies.clone());
+        number
+    }
+
+    /// The question is no longer open.
+    pub(super) fn forget(&self, number: u64) {
+        locked(&self.asked).remove(&number);
+    }
+
+    /// The client answered a question. An answer to nothing is ignored: it may have come too late.
+    pub(in super::super) fn answered(&self, response: Response) {
+        let number = response.id.as_ref().and_then(Id::as_u64);
+        let waiting = number.and_then(|n| locked(&self.asked).remove(&n).map(|waiting| (n, waiting)));
+        if let Some((number, waiting)) = waiting {
+            let _call_is_gone = waiting.send((number, response.outcome)).is_err();
+        }
+    }
+
+    /// The client no longer wants the answer to a request.
+    pub(in super::super) fn cancel(&self, notification: &Notification) {
+        let id = notification.params.as_ref().and_then(|p| member(p, "requestId"));
+        let call = id.and_then(|id| Id::from_json(id.get())).and_then(|id| locked(&self.calls).remove(&id));
+        if let Some(call) = call {
+            let _call_is_gone = call.send(()).is_err();
+        }
+    }
+
+    /// A new resumable stream for one request; `None` when there are too many that are not finished.
+    pub(super) fn open_stream(&self) -> Option<Arc<Feed>> {
+        let name = format!("{:x}", self.next.fetch_add(1, Relaxed));
+        let mut streams = locked(&self.streams);
+        if streams.of_calls.len() >= STREAMS_PER_SESSION_MAX {
+            let finished = streams.of_calls.iter().position(|feed| feed.has_ended())?;
+            streams.of_calls.remove(finished);
+        }
+        let feed = Feed::new(Framing::Resumable(name.into()));
+        streams.of_calls.push_back(feed.clone());
+        Some(feed)
+    }
+
+    /// The stream that belongs to no request, and whether it is new.
+    pub(super) fn own_stream(&self) -> (Arc<Feed>, bool) {
+        let mut streams = locked(&self.streams);
+        if let Some(own) = &streams.own {
+            return (own.clone(), false);
+        }
+        let feed = Feed::new(Framing::Resumable(format!("own-{:x}", self.next.fetch_add(1, Relaxed)).into()));
+        streams.own = Some(feed.clone());
+        (feed, true)
+    }
+
+    /// The stream of that name, if it is still kept.
+    pub(super) fn stream(&self, name: &str) -> Option<Arc<Feed>> {
+        let streams = locked(&self.streams);
+        streams.own.iter().chain(&streams.of_calls).find(|feed| feed.name() == name).cloned()
+    }
+
+    /// Cancels what is in progress and ends all streams.
+    pub(in super::super) fn end(&self) {
+        locked(&self.calls).clear();
+        locked(&self.asked).clear();
+        let streams = std::mem::take(&mut *locked(&self.streams));
+        for feed in streams.own.iter().chain(&streams.of_calls).chain(&self.pipe) {
+            feed.end();
+        }
+    }
+}
+
+impl Drop for InProgress {
+    fn drop(&mut self) {
+        let mut calls = locked(&self.session.calls);
+        calls.remove(&self.id);
+        if calls.is_empty() {
+            drop(calls);
+            self.session.quiet.notify_waiters();
+        }
+    }
+}

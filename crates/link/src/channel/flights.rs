@@ -1,0 +1,253 @@
+//! The calls in flight on a channel.
+
+use std::{collections::HashMap, sync::Arc};
+
+use cella_mcp::{Id, Raw, RpcError, modern::ListenFilter};
+use tokio::sync::oneshot;
+
+use crate::{
+    LinkError,
+    asks::{Attribution, attribute},
+    clock::Clock,
+    error,
+    limits::CALLS_MAX,
+    progress::Progress,
+    sink::StepSink,
+};
+use cella_transport::{Answer, AskKey, Caller, Exchange, Failure, Fault, FaultKind};
+
+/// Every request that waits for its response.
+#[derive(Debug, Default)]
+pub(super) struct Flights {
+    by_id: HashMap<u64, Flight>,
+    down: Option<Down>,
+}
+
+/// Why a channel is over.
+#[derive(Clone, Debug)]
+pub(crate) struct Down {
+    kind: FaultKind,
+    why: String,
+}
+
+/// A request that waits for its response.
+#[derive(Debug)]
+pub(super) enum Flight {
+    /// A caller's.
+    Call(Box<CallFlight>),
+    /// Cella's own.
+    Own(OwnFlight),
+}
+
+#[derive(Debug)]
+pub(super) struct CallFlight {
+    pub(super) caller: Arc<Caller>,
+    pub(super) progress: Option<Progress>,
+    pub(super) clock: Clock,
+    pub(super) state: State,
+}
+
+#[derive(Debug)]
+pub(super) struct OwnFlight {
+    pub(super) done: oneshot::Sender<Result<Result<Raw, RpcError>, Fault>>,
+    /// Of a listen request: where what is granted is told.
+    pub(super) acknowledged: Option<oneshot::Sender<ListenFilter>>,
+    /// Must not be cancelled (`initialize`).
+    pub(super) quiet: bool,
+}
+
+#[derive(Debug)]
+pub(super) enum State {
+    /// Nothing came yet. Most calls go from here to their answer.
+    Waiting(oneshot::Sender<First>),
+    /// Steps were handed over.
+    Live(Live),
+}
+
+/// The channel's end of an exchange with steps.
+#[derive(Debug)]
+pub(super) struct Live {
+    pub(super) sink: StepSink,
+    /// Questions that wait for an answer, with the server's ids.
+    pub(super) asks: HashMap<AskKey, Id>,
+    pub(super) next_key: u64,
+}
+
+/// The first that comes of a call.
+#[derive(Debug)]
+pub(super) enum First {
+    Answer(Result<Raw, RpcError>),
+    Live(Exchange),
+    Fault(Fault),
+    Down(Down),
+}
+
+// === impl Flights ===
+
+impl Flights {
+    /// Enters a request. True when it is the only one.
+    pub(super) fn insert(&mut self, id: u64, flight: Flight) -> Result<bool, Fault> {
+        if let Some(down) = &self.down {
+            return Err(down.fault(false));
+        }
+        if self.by_id.len() >= CALLS_MAX {
+            return Err(error::too_many_calls(CALLS_MAX));
+        }
+        self.by_id.insert(id, flight);
+        Ok(self.by_id.len() == 1)
+    }
+
+    pub(super) fn remove(&mut self, id: u64) -> Option<Flight> {
+        self.by_id.remove(&id)
+    }
+
+    pub(super) fn get_mut(&mut self, id: u64) -> Option<&mut Flight> {
+        self.by_id.get_mut(&id)
+    }
+
+    pub(super) fn call_mut(&mut self, id: u64) -> Option<&mut CallFlight> {
+        match self.by_id.get_mut(&id) {
+            Some(Flight::Call(call)) => Some(call),
+            _ => None,
+        }
+    }
+
+    /// The id of the only request in flight.
+    pub(super) fn only(&self) -> Option<u64> {
+        let mut ids = self.by_id.keys();
+        ids.next().copied().filter(|_| ids.next().is_none())
+    }
+
+    /// Whose call a message without a name belongs to.
+    pub(super) fn attribute(&self) -> Attribution {
+        attribute(self.by_id.iter().filter_map(|(id, flight)| match flight {
+            Flight::Call(call) => Some((*id, &call.caller)),
+            Flight::Own(_) => None,
+        }))
+    }
+
+    /// Forgets a question that the server has taken back.
+    pub(super) fn retract(&mut self, ask: &Id) {
+        for flight in self.by_id.values_mut() {
+            let Flight::Call(call) = flight else { continue };
+            let State::Live(live) = &mut call.state else { continue };
+            live.asks.retain(|_, id| id != ask);
+            if live.asks.is_empty() {
+                call.clock.answered();
+            }
+        }
+    }
+
+    pub(super) const fn down(&self) -> Option<&Down> {
+        self.down.as_ref()
+    }
+
+    /// Takes every flight out, the first time.
+    pub(super) fn go_down(&mut self, down: &Down) -> Option<Vec<Flight>> {
+        if self.down.is_some() {
+            return None;
+        }
+        self.down = Some(down.clone());
+        Some(self.by_id.drain().map(|(_, flight)| flight).collect())
+    }
+}
+
+// === impl Flight ===
+
+impl Flight {
+    /// The server's ids of questions that wait for an answer.
+    pub(super) fn asks(&self) -> Vec<Id> {
+        match self {
+            Self::Call(call) => match &call.state {
+                State::Live(live) => live.asks.values().cloned().collect(),
+                State::Waiting(_) => Vec::new(),
+            },
+            Self::Own(_) => Vec::new(),
+        }
+    }
+
+    pub(super) const fn is_quiet(&self) -> bool {
+        matches!(self, Self::Own(OwnFlight { quiet: true, .. }))
+    }
+
+    /// Ends with the server's outcome.
+    pub(super) fn land(
+        self,
+        outcome: Result<Raw, RpcError>,
+        answer: impl FnOnce(Result<Raw, RpcError>) -> Answer,
+    ) {
+        match self {
+            Self::Own(own) => drop(own.done.send(Ok(outcome))),
+            Self::Call(call) => match call.state {
+                State::Waiting(first) => drop(first.send(First::Answer(outcome))),
+                State::Live(mut live) => live.sink.finish(answer(outcome)),
+            },
+        }
+    }
+
+    /// Ends with a fault.
+    pub(super) fn fail(self, fault: Fault) {
+        match self {
+            Self::Own(own) => drop(own.done.send(Err(fault))),
+            Self::Call(call) => match call.state {
+                State::Waiting(first) => drop(first.send(First::Fault(fault))),
+                State::Live(mut live) => live.sink.finish(Answer::own(Err(Failure::Fault(fault)))),
+            },
+        }
+    }
+
+    /// Ends because the channel does. Whether the request had left is known to who waits for the first step.
+    pub(super) fn go_down(self, down: &Down) {
+        match self {
+            Self::Call(call) => match call.state {
+                State::Waiting(first) => drop(first.send(First::Down(down.clone()))),
+                State::Live(mut live) => live.sink.finish(Answer::own(Err(Failure::Fault(down.fault(true))))),
+            },
+            own @ Self::Own(_) => own.fail(down.fault(true)),
+        }
+    }
+}
+
+// === impl CallFlight ===
+
+impl CallFlight {
+    pub(super) fn waiting(
+        caller: Arc<Caller>,
+        progress: Option<Progress>,
+        clock: Clock,
+        first: oneshot::Sender<First>,
+    ) -> Self {
+        Self { caller, progress, clock, state: State::Waiting(first) }
+    }
+}
+
+// === impl Down ===
+
+impl Down {
+    pub(crate) fn crashed(why: impl Into<String>) -> Self {
+        Self { kind: FaultKind::Crashed, why: why.into() }
+    }
+
+    pub(crate) fn garbage(why: impl Into<String>) -> Self {
+        Self { kind: FaultKind::Garbage, why: why.into() }
+    }
+
+    pub(super) fn closed_by_us() -> Self {
+        Self { kind: FaultKind::Unavailable, why: "the link was closed".into() }
+    }
+
+    pub(super) fn fault(&self, in_doubt: bool) -> Fault {
+        match self.kind {
+            FaultKind::Crashed => error::crashed(&self.why, in_doubt),
+            FaultKind::Garbage => Fault { in_doubt, ..error::garbage(&self.why) },
+            _ => error::link_closed(in_doubt),
+        }
+    }
+
+    pub(crate) fn to_error(&self) -> LinkError {
+        match self.kind {
+            FaultKind::Garbage => LinkError::Garbage { what: self.why.clone() },
+            _ => LinkError::Closed { why: self.why.clone() },
+        }
+    }
+}

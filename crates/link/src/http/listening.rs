@@ -1,0 +1,178 @@
+//! Changes over HTTP: the listen request of the modern era, the standing stream of the legacy era.
+
+use std::sync::Arc;
+
+use cella_mcp::{Era, Message, Notification, Raw, Request as RpcRequest, ask, legacy, modern, progress_of};
+use tokio::sync::oneshot;
+
+use super::{Arrival, Carriage, HttpLink, HttpTerms, get};
+use crate::{
+    LinkEvent,
+    asks::{self, Attribution, Verdict},
+    backoff::Backoff,
+    error,
+    events::Lists,
+};
+use cella_transport::Failure;
+
+impl HttpLink {
+    /// Sends a listen request and forwards what comes; ends when the subscription does.
+    pub(crate) async fn listen(
+        self: &Arc<Self>,
+        params: Option<Raw>,
+        acknowledged: oneshot::Sender<modern::ListenFilter>,
+    ) -> Result<Raw, Failure> {
+        let Some(terms) = self.terms() else { return Err(Failure::Fault(error::link_closed(false))) };
+        let (id, mut carriage) = self.carry_own(&terms, "subscriptions/listen", params);
+        let mut acknowledged = Some(acknowledged);
+        loop {
+            match carriage.next().await {
+                Arrival::Message(Message::Response(response)) => {
+                    if response.id.as_ref().is_none_or(|answered| answered.as_u64() == Some(id)) {
+                        return response.outcome.map_err(Failure::Peer);
+                    }
+                }
+                Arrival::Message(Message::Notification(note)) if &*note.method == modern::ACKNOWLEDGED => {
+                    let granted = modern::read_filter(note.params.as_deref());
+                    if let (Some(acknowledged), Ok(granted)) = (acknowledged.take(), granted) {
+                        let _keeper_gone = acknowledged.send(granted);
+                    }
+                }
+                Arrival::Message(Message::Notification(note)) => self.unattributed(note),
+                Arrival::Message(Message::Request(_)) => self.tally.stray(),
+                Arrival::Accepted => {
+                    return Err(Failure::Fault(error::garbage("a listen request was not answered")));
+                }
+                Arrival::Refused(refusal) => return Err(refusal.to_failure()),
+                Arrival::Broken { why, .. } => return Err(Failure::Fault(why.to_fault(false))),
+                Arrival::Garbage(what) => return Err(Failure::Fault(error::garbage(&what))),
+            }
+        }
+    }
+
+    /// A notification that did not come on the stream of a call.
+    fn unattributed(self: &Arc<Self>, note: Notification) {
+        if let Some(lists) = Lists::of_notification(&note.method) {
+            return self.events.changed(lists);
+        }
+        let named = match &*note.method {
+            "notifications/resources/updated" => {
+                if let Ok(uri) = legacy::read_uri(note.params.as_deref()) {
+                    let uri = uri.into_owned();
+                    self.events.updated(&uri, note.params);
+                }
+                return;
+            }
+            "notifications/progress" => {
+                progress_of(note.params.as_deref()).and_then(|token| self.board.by_token(token.get()))
+            }
+            _ => match self.board.attribute() {
+                Attribution::Call(id) => Some(id),
+                Attribution::Nobody | Attribution::Ambiguous => None,
+            },
+        };
+        let log = &*note.method == "notifications/message";
+        match named {
+            Some(id) => {
+                if !self.board.post(id, Message::Notification(note)) {
+                    self.tally.dropped();
+                }
+            }
+            None if &*note.method == "notifications/progress" => self.tally.stray(),
+            None => self.events.tell(if log { LinkEvent::Log(note) } else { LinkEvent::Other(note) }),
+        }
+    }
+
+    /// A request of the server on the standing stream.
+    fn asked(self: &Arc<Self>, terms: &Arc<HttpTerms>, request: RpcRequest) {
+        if &*request.method == "ping" {
+            return self.reply(terms, request.id, Ok(cella_mcp::Object::empty().to_raw()));
+        }
+        let declared = &*request.method == ask::ROOTS && !self.options.roots.is_empty();
+        let verdict = match self.board.attribute() {
+            Attribution::Call(call) => {
+                let id = request.id.clone();
+                if !self.board.post(call, Message::Request(request)) {
+                    self.reply(terms, id, Err(asks::too_many()));
+                }
+                return;
+            }
+            Attribution::Ambiguous if !declared => {
+                self.events.tell(LinkEvent::Ambiguous { method: request.method.clone() });
+                Verdict::Refuse(asks::ambiguous(&request.method))
+            }
+            Attribution::Ambiguous | Attribution::Nobody => {
+                asks::judge_unattributed(&request.method, &self.options)
+            }
+        };
+        match verdict {
+            Verdict::Answer(result) => self.reply(terms, request.id, Ok(result)),
+            Verdict::Refuse(error) | Verdict::EndCall(error, _) => self.reply(terms, request.id, Err(error)),
+            Verdict::Pass => self.reply(terms, request.id, Err(asks::unknown(&request.method))),
+        }
+    }
+
+    /// A message of the standing stream.
+    fn take_standing(self: &Arc<Self>, terms: &Arc<HttpTerms>, message: Message) {
+        match message {
+            Message::Notification(note) => self.unattributed(note),
+            Message::Request(request) => self.asked(terms, request),
+            Message::Response(response) => {
+                let call = response.id.as_ref().and_then(cella_mcp::Id::as_u64);
+                if !call.is_some_and(|call| self.board.post(call, Message::Response(response))) {
+                    self.tally.stray();
+                }
+            }
+        }
+    }
+}
+
+/// Keeps the standing stream of a legacy session open for as long as the server offers one. Returns when it does not.
+pub(crate) async fn keep_stream(link: &Arc<HttpLink>, ready: &mut Option<oneshot::Sender<()>>) {
+    let mut backoff = Backoff::default();
+    let mut gap = false;
+    while let Some(terms) = link.terms().filter(|terms| terms.terms.era() == Era::Legacy && !link.is_closed())
+    {
+        let request = get(&link.target.path, &terms.headers, None);
+        let mut carriage = Carriage::send(link, &terms, request, true);
+        let opened = carriage.head().await;
+        if let Some(ready) = ready.take() {
+            let _nobody_waits = ready.send(());
+        }
+        let end = match opened {
+            Ok(_) => {
+                if std::mem::take(&mut gap) {
+                    link.events.changed(Lists::ALL);
+                }
+                read_standing(link, &terms, &mut carriage, &mut backoff).await
+            }
+            Err(arrival) => *arrival,
+        };
+        if let Arrival::Refused(refusal) = end {
+            let lost = terms.session && refusal.status == http::StatusCode::NOT_FOUND;
+            if !lost || link.negotiate_again(&terms).await.is_err() {
+                return;
+            }
+            continue;
+        }
+        gap = true;
+        backoff.wait().await;
+    }
+}
+
+async fn read_standing(
+    link: &Arc<HttpLink>,
+    terms: &Arc<HttpTerms>,
+    carriage: &mut Carriage,
+    backoff: &mut Backoff,
+) -> Arrival {
+    loop {
+        match carriage.next().await {
+            Arrival::Message(message) => {
+                backoff.reset();
+                link.take_standing(terms, message);
+            }
+            end => return end,
+        }
+    }
+}

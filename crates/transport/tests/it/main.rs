@@ -1,3 +1,0 @@
-//! Integration tests of both sides, one binary.
-
-mod server;
