@@ -52,8 +52,11 @@ struct Inside {
     objects: Arc<Objects>,
     dir: PathBuf,
     /// The writer and the lock it holds; gone once the ledger is closed.
-    writer: Mutex<Option<(JoinHandle<Result<(), CloseError>>, Lock)>>,
+    writer: Mutex<Option<(Writing, Lock)>>,
 }
+
+/// The writer's thread.
+type Writing = JoinHandle<Result<(), CloseError>>;
 
 // === impl Ledger ===
 

@@ -1,7 +1,6 @@
 //! Killed at any moment, cut off from power at any byte: what was acknowledged is there, or its loss is said out loud.
 
 #![expect(clippy::unwrap_used, reason = "a test stops where its assumption fails")]
-#![expect(clippy::print_stdout, reason = "the child acknowledges on its standard output")]
 
 use std::{
     env, fs,
@@ -58,9 +57,7 @@ async fn child() {
             })
         })
         .collect();
-    for task in tasks {
-        task.await.unwrap();
-    }
+    futures_util::future::join_all(tasks).await;
 }
 
 fn spawn(dir: &Path, wal_bytes_max: u64) -> Child {

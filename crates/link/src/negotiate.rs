@@ -29,6 +29,14 @@ pub(super) fn read_probe(outcome: Result<Raw, Failure>) -> Probe {
     }
 }
 
+/// Whether the server refused the revision and named a modern one that we speak: it is asked once more (2026-07-28,
+/// basic/versioning). While a server is being replaced it may even name the one that it refused.
+pub(super) fn is_to_be_asked_again(outcome: &Result<Raw, Failure>) -> bool {
+    let Err(Failure::Peer(error)) = outcome else { return false };
+    error.code == cella_mcp::codes::UNSUPPORTED_PROTOCOL_VERSION
+        && modern::supported_revisions(error).iter().any(|r| r.era() == cella_mcp::Era::Modern)
+}
+
 fn read_discover(result: &Raw) -> Probe {
     let Ok(facts) = modern::read_discover(result) else { return Probe::Legacy };
     let newest = facts.revisions.iter().copied().filter(|r| r.era() == cella_mcp::Era::Modern).max();
@@ -110,6 +118,13 @@ mod tests {
         }
         assert!(matches!(read_probe(error(-32022, Some("{\"supported\":[\"2025-11-25\"]}"))), Probe::Legacy));
         assert!(matches!(read_probe(Ok(raw_json("{}").unwrap())), Probe::Legacy));
+    }
+
+    #[test]
+    fn a_server_that_names_a_modern_revision_is_asked_again() {
+        assert!(is_to_be_asked_again(&error(-32022, Some("{\"supported\":[\"2026-07-28\"]}"))));
+        assert!(!is_to_be_asked_again(&error(-32022, Some("{\"supported\":[\"2025-11-25\"]}"))));
+        assert!(!is_to_be_asked_again(&error(-32601, Some("{\"supported\":[\"2026-07-28\"]}"))));
     }
 
     #[test]

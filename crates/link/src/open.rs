@@ -172,8 +172,12 @@ async fn race(
 }
 
 async fn probe_channel(channel: &Arc<Channel>) -> Result<Raw, Failure> {
-    let params = negotiate::discover_params(&channel.options);
-    channel.request("server/discover", Some(params), channel.options.deadlines.handshake).await
+    let discover = || {
+        let params = negotiate::discover_params(&channel.options);
+        channel.request("server/discover", Some(params), channel.options.deadlines.handshake)
+    };
+    let outcome = discover().await;
+    if negotiate::is_to_be_asked_again(&outcome) { discover().await } else { outcome }
 }
 
 async fn initialize_channel(channel: &Arc<Channel>) -> Result<Terms, LinkError> {
@@ -276,20 +280,31 @@ impl HttpLink {
     }
 
     async fn probe(self: &Arc<Self>) -> Probe {
+        match self.discover().await {
+            Ok(outcome) if negotiate::is_to_be_asked_again(&outcome) => {
+                self.discover().await.map_or_else(|end| end, negotiate::read_probe)
+            }
+            Ok(outcome) => negotiate::read_probe(outcome),
+            Err(end) => end,
+        }
+    }
+
+    /// What the server says to `server/discover`, or what its silence means.
+    async fn discover(self: &Arc<Self>) -> Result<Result<Raw, Failure>, Probe> {
         let terms = Arc::new(self.no_terms());
         let params = negotiate::discover_params(&self.options);
         match self.ask(&terms, "server/discover", params, self.options.deadlines.probe).await {
-            Ok((outcome, _)) => negotiate::read_probe(outcome.map_err(Failure::Peer)),
+            Ok((outcome, _)) => Ok(outcome.map_err(Failure::Peer)),
             Err(Unasked::Refused(refusal)) => match &refusal.error {
                 _ if refusal.is_auth() || refusal.status.is_redirection() => {
-                    Probe::Dead(refusal.to_error("server/discover"))
+                    Err(Probe::Dead(refusal.to_error("server/discover")))
                 }
-                Some(error) => negotiate::read_probe(Err(Failure::Peer(error.clone()))),
-                None => Probe::Legacy,
+                Some(error) => Ok(Err(Failure::Peer(error.clone()))),
+                None => Err(Probe::Legacy),
             },
-            Err(Unasked::Unreachable(error)) => Probe::Dead(error),
+            Err(Unasked::Unreachable(error)) => Err(Probe::Dead(error)),
             // It may not have understood, so it is asked in the other way.
-            Err(Unasked::Failed(_)) => Probe::Legacy,
+            Err(Unasked::Failed(_)) => Err(Probe::Legacy),
         }
     }
 

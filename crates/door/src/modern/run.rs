@@ -267,7 +267,10 @@ impl<S: Service> Run<S> {
         self.call = Calling::Over;
         let id = self.id.clone();
         let outcome = match (answer.outcome, answer.era) {
-            (Ok(result), Era::Modern) => Ok(result),
+            (Ok(result), Era::Modern) => match self.undeclared(&result) {
+                Some(rejection) => return rejected(Some(id), rejection),
+                None => Ok(result),
+            },
             (Ok(result), Era::Legacy) => Ok(self.to_modern(result)),
             (Err(Failure::Fault(fault)), _) => faults::outcome(&fault, &self.method, Era::Modern),
             (Err(Failure::Peer(error)), Era::Modern) => Err(error),
@@ -278,6 +281,17 @@ impl<S: Service> Run<S> {
             },
         };
         Reply::to(id, outcome)
+    }
+
+    /// A server may ask only for what the client declared (2026-07-28, basic/patterns/mrtr); one that asks for more would
+    /// leave the client with a question that it cannot answer.
+    fn undeclared(&self, result: &Raw) -> Option<modern::Rejection> {
+        let declared = &self.caller.capabilities;
+        modern::read_input_required(result)?.requests.iter().find_map(|ask| {
+            let required = required_capability(&ask.method, ask.params.as_deref())?;
+            let met = has_capability(declared, &ask.method, ask.params.as_deref());
+            (!met).then(|| modern::missing_capability(&required))
+        })
     }
 
     fn to_modern(&self, result: Raw) -> Raw {

@@ -145,6 +145,16 @@ async fn a_servers_own_state_passes_untouched_both_ways() {
 }
 
 #[tokio::test]
+async fn a_modern_server_cannot_ask_for_what_the_client_did_not_declare() {
+    let house = House::open().await;
+    let call = Modern::call(1, "modern-input")
+        .meta("io.modelcontextprotocol/clientCapabilities", json!({"sampling": {}}));
+    let reply = call.ask(&mut house.connect().await).await;
+    assert_eq!((reply.status(), reply.code()), (400, -32021));
+    assert_eq!(reply.json()["error"]["data"]["requiredCapabilities"], json!({"elicitation": {}}));
+}
+
+#[tokio::test]
 async fn a_drain_cancels_parked_calls() {
     let house = House::open().await;
     asked(&Modern::call(1, "ask").ask(&mut house.connect().await).await);

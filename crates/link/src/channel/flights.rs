@@ -126,6 +126,15 @@ impl Flights {
         }))
     }
 
+    /// Whose call a log message of a modern server belongs to: it logs only for calls that asked for it (2026-07-28,
+    /// server/utilities/logging).
+    pub(super) fn attribute_log(&self) -> Attribution {
+        attribute(self.by_id.iter().filter_map(|(id, flight)| match flight {
+            Flight::Call(call) if call.caller.log_level.is_some() => Some((*id, &call.caller)),
+            Flight::Call(_) | Flight::Own(_) => None,
+        }))
+    }
+
     /// Forgets a question that the server has taken back.
     pub(super) fn retract(&mut self, ask: &Id) {
         for flight in self.by_id.values_mut() {

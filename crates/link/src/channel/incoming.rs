@@ -166,7 +166,9 @@ impl Channel {
     fn unnamed(self: &Arc<Self>, note: Notification) {
         let mut flights = self.lock();
         let log = &*note.method == "notifications/message";
-        if let Attribution::Call(id) = flights.attribute()
+        let modern = self.terms().is_some_and(|terms| terms.era() == Era::Modern);
+        let meant = if log && modern { flights.attribute_log() } else { flights.attribute() };
+        if let Attribution::Call(id) = meant
             && let Some(call) = flights.call_mut(id)
         {
             if !log || wants_log(&call.caller, &note) {
