@@ -205,7 +205,8 @@ impl Server {
         }
         let slot = Arc::new(Slot::new(key.clone(), now, patience));
         state.slots.insert(key.clone(), slot.clone());
-        if state.status != Status::Connected {
+        // a server that failed stays in error while it is tried again: nobody should have to look at the right moment
+        if state.status == Status::NotTested {
             state.set_status(Status::Connecting);
         }
         Decision::Start(slot)
