@@ -18,6 +18,9 @@ use clap::Parser;
 
 use crate::{args::Cli, print::Printer};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     // The cell launcher is this same binary, so that a node needs no second file; it must run before anything else
     // starts a thread.

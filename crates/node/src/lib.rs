@@ -9,6 +9,7 @@ mod announce;
 mod capture;
 mod dispatch;
 mod error;
+mod fresh;
 mod history;
 mod identity;
 pub mod install;
