@@ -30,6 +30,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("a_mount_point_is_never_made_on_the_host", mount_point_on_host),
     ("a_path_swapped_for_a_link_is_refused_or_harmless", swapped_path),
     ("a_setuid_program_gives_no_rights", setuid),
+    ("no_setuid_file_is_left_on_the_host", no_setuid_file),
     ("device_nodes_are_dead", device_nodes),
 ];
 
@@ -246,6 +247,40 @@ fn setuid(bench: &Bench) -> Outcome {
     let mut spec = bench.attempt(&words);
     spec.mounts = vec![mount(&id, Access::Read)];
     bench.must_not(&spec, &words)
+}
+
+fn no_setuid_file(bench: &Bench) -> Outcome {
+    let ways = [
+        "chmod",
+        "fchmod",
+        "fchmodat",
+        "fchmodat2",
+        "group-chmodat",
+        "open",
+        "openat",
+        "openat2",
+        "tmpfile",
+        "creat",
+        "mknod",
+        "mknodat",
+    ];
+    let work = bench.file("work/file", "", 0o644).parent().expect("a parent").to_owned();
+    let lends = |file: &std::path::Path| fs::metadata(file).is_ok_and(|made| made.mode() & 0o6000 != 0);
+    for way in ways {
+        let (inside, outside) = (work.join(way), work.join(format!("{way}-outside")));
+        let control = bench.outside(&["lend", way, &outside.to_string_lossy()]);
+        check(lends(&outside), || format!("the control run of {way} proves nothing: {control}"))?;
+        let mut spec = bench.attempt(&["lend", way, &inside.to_string_lossy()]);
+        spec.mounts = vec![mount(&work, Access::Write)];
+        let ran = bench.run(&spec);
+        check(ran.stdout.contains("DENIED") && !lends(&inside), || format!("{way}: {ran:?}"))?;
+    }
+    // Ordinary modes, and opening with rubbish where a mode would be, are nobody's business.
+    let mut spec = bench
+        .script(&format!("umask 0; cp -p /bin/true {0}/t; chmod 1777 {0}/t; cat {0}/file", work.display()));
+    spec.mounts = vec![mount(&work, Access::Write)];
+    let ran = bench.run(&spec);
+    check(ran.exit.success() && ran.stderr.is_empty(), || format!("{ran:?}"))
 }
 
 fn device_nodes(bench: &Bench) -> Outcome {
