@@ -13,6 +13,7 @@ mod init;
 mod launcher;
 mod layout;
 mod link;
+mod masks;
 mod order;
 mod refusal;
 mod root;
