@@ -43,17 +43,17 @@ impl Launch for Launcher {
             error(FaultKind::NotFound, crate::dispatch::GONE, "the server was removed", None)
         })?;
         match &served.config.run {
-            Run::Remote(remote) => self.connect(&served, remote),
+            Run::Remote(remote) => self.connect(&served, remote).await,
             Run::Program(program) => self.start(&served, program).await,
         }
     }
 }
 
 impl Launcher {
-    fn connect(&self, served: &Served, remote: &Remote) -> Result<Launched, LaunchError> {
+    async fn connect(&self, served: &Served, remote: &Remote) -> Result<Launched, LaunchError> {
         let url = env::expanded(&remote.url)?;
         let mut endpoint = Endpoint::new(url);
-        endpoint.headers = env::resolved(&remote.headers, &served.base)?;
+        endpoint.headers = env::resolved(&remote.headers, &served.base).await?;
         let wire = match served.config.transport {
             Some(Transport::Sse) => Wire::event_stream(endpoint),
             Some(Transport::Http) => Wire::Http(endpoint),

@@ -40,7 +40,7 @@ pub(super) async fn prepare(
     let mounts = mounts(served, &found, &args)?;
     found.hidden_paths.retain(|path| !mounts.iter().any(|m| path.starts_with(&m.source)));
     let roots = mounts.iter().filter(|m| m.source.is_dir()).map(|m| m.target.clone()).collect();
-    Ok(Ready { program: found, env: env::resolved(&program.env, &served.base)?, mounts, roots })
+    Ok(Ready { program: found, env: env::resolved(&program.env, &served.base).await?, mounts, roots })
 }
 
 /// The specification of the cell.
