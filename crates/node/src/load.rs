@@ -10,7 +10,10 @@ use std::{
 use cella_contract::{Config, Contract, ContractSource, Diagnostics, Run, ServerConfig};
 use sha2::{Digest, Sha256};
 
-use crate::StartError;
+use crate::{
+    StartError,
+    grants::{self, Grants},
+};
 
 /// A configuration with its contracts.
 #[derive(Clone, Debug)]
@@ -36,6 +39,8 @@ pub struct Served {
     pub contract_base: PathBuf,
     /// Changes whenever anything of this server changes.
     pub digest: [u8; 32],
+    /// Paths of the host, resolved when this was read.
+    pub(crate) grants: Grants,
     /// The contract's digest as events show it, in hexadecimal.
     pub contract_digest: String,
 }
@@ -50,11 +55,14 @@ pub fn load(path: &Path) -> Result<Loaded, StartError> {
     let (config, warnings) = Config::parse(&name, &text).map_err(StartError::Config)?;
     let mut warnings: Vec<String> = warnings.0.iter().map(ToString::to_string).collect();
     let base = path.parent().map_or_else(PathBuf::new, Path::to_path_buf);
-    let (mut servers, mut wrong) = (BTreeMap::new(), Diagnostics::default());
+    let (mut found, mut wrong) = (Vec::new(), Diagnostics::default());
+    let mut grants = BTreeMap::new();
     for (name, server) in config.servers.iter().filter(|(_, s)| s.enabled) {
         match contract(server, &base)? {
             Ok((contract, contract_base)) => {
                 warnings.extend(unusable(name, server, &contract));
+                let name: Arc<str> = Arc::from(name.as_str());
+                grants.insert(name.clone(), Grants::of(server, &contract, &contract_base, &base));
                 let served = Served {
                     digest: digest(server, &contract),
                     contract_digest: contract.digest().iter().map(|b| format!("{b:02x}")).collect(),
@@ -62,12 +70,19 @@ pub fn load(path: &Path) -> Result<Loaded, StartError> {
                     contract,
                     base: base.clone(),
                     contract_base,
+                    grants: Grants::default(),
                 };
-                servers.insert(Arc::from(name.as_str()), Arc::new(served));
+                found.push((name, served));
             }
             Err(mut found) => wrong.0.append(&mut found.0),
         }
     }
+    grants::refuse_redirectable(&mut grants);
+    let granted = |(name, served): (Arc<str>, Served)| {
+        let grants = grants.remove(&name).unwrap_or_default();
+        (name, Arc::new(Served { grants, ..served }))
+    };
+    let servers = found.into_iter().map(granted).collect();
     if wrong.has_errors() { Err(StartError::Config(wrong)) } else { Ok(Loaded { config, servers, warnings }) }
 }
 
