@@ -129,7 +129,11 @@ pub(crate) static CONTRACT: Shape = Shape {
         ),
         field("files", Kind::List(&FILE), "Parts of the host the cell may see."),
         field("limits", Kind::Table(&LIMITS), "What the cell may use."),
-        field("tools", Kind::Named(&TOOL), "What the server's tools promise, by name; \"*\" for all others."),
+        field(
+            "tools",
+            Kind::Named(&TOOL),
+            "What the server's tools promise, by name or pattern with *; the most specific entry wins, gaps come from the next.",
+        ),
         field("secrets", Kind::Named(&SECRET), "Secrets the server works with, by name."),
         field("isolation", Kind::Word(ISOLATION), "Who shares a process."),
     ],
