@@ -27,7 +27,7 @@ pub(crate) const TESTS: &[Test] = &[
 ];
 
 /// The law: two seconds. A loaded machine gets the same.
-const DEATH: Duration = Duration::from_secs(2);
+pub(crate) const DEATH: Duration = Duration::from_secs(2);
 
 fn law(bench: &Bench) -> Outcome {
     let script = |text: &str| bench.script(text);
@@ -38,18 +38,18 @@ fn law(bench: &Bench) -> Outcome {
 }
 
 /// A number that stands in the arguments of every process of one test.
-fn token(name: &str) -> String {
+pub(crate) fn token(name: &str) -> String {
     format!("0.{}{}", std::process::id(), name.len())
 }
 
 /// How many living processes of the host carry the token.
-fn carriers(token: &str) -> usize {
+pub(crate) fn carriers(token: &str) -> usize {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     let lines = entries.map(|entry| fs::read(entry.path().join("cmdline")).unwrap_or_default());
     lines.filter(|line| line.split(|byte| *byte == 0).any(|word| word == token.as_bytes())).count()
 }
 
-fn gone_within(limit: Duration, token: &str) -> Result<Duration, String> {
+pub(crate) fn gone_within(limit: Duration, token: &str) -> Result<Duration, String> {
     let began = Instant::now();
     until(limit, || carriers(token) == 0);
     match carriers(token) {
@@ -59,7 +59,7 @@ fn gone_within(limit: Duration, token: &str) -> Result<Duration, String> {
 }
 
 /// Looks again and again; there is no event for "the kernel has got that far".
-fn until(limit: Duration, holds: impl Fn() -> bool) {
+pub(crate) fn until(limit: Duration, holds: impl Fn() -> bool) {
     let began = Instant::now();
     while !holds() && began.elapsed() < limit {
         std::thread::sleep(Duration::from_millis(5));
