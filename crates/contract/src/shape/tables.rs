@@ -63,6 +63,11 @@ static SERVER: Shape = Shape {
         field("instances", Kind::Count, "Most processes of this server at one time."),
         field("enabled", Kind::Flag, "false: keep the entry, do not offer the server."),
         field(
+            "build_from_source",
+            Kind::Flag,
+            "true: a Python package without a wheel may run its build code, outside of any cell, when it is installed.",
+        ),
+        field(
             "best_effort",
             Kind::Flag,
             "true: run even where this machine cannot enforce all limits of the contract; status says so.",

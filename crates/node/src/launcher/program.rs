@@ -73,12 +73,13 @@ async fn located(
         return Ok((program, line, vec![by.own_program.clone()]));
     }
     let refused = |e: InstallError| error(FaultKind::Unavailable, e.code(), &e.to_string(), Some(e.fix()));
-    let Some(recipe) = Recipe::read(command, &args).map_err(refused)? else {
+    let Some(mut recipe) = Recipe::read(command, &args).map_err(refused)? else {
         let relative = command.contains('/') && !command.starts_with('/');
         let command =
             if relative { served.base.join(command).display().to_string() } else { command.to_owned() };
         return Ok((command, args, Vec::new()));
     };
+    recipe.build_from_source = served.config.build_from_source;
     let name = served.config.name.clone();
     let tell = move |text: &str| tracing::info!(server = %name, "{text}");
     let installed = by.store.install(&recipe, &tell).await.map_err(refused)?;
