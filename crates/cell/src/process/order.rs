@@ -181,7 +181,11 @@ fn masks(spec: &Spec, sources: &[Source]) -> Vec<Source> {
             masks.push(Source { path, target, kind: SourceKind::Mask });
         }
     }
-    masks
+    // Within a cover there is nothing left to cover.
+    let covered =
+        |target: &Path| masks.iter().any(|mask| mask.target != target && target.starts_with(&mask.target));
+    let within: Vec<bool> = masks.iter().map(|mask| covered(&mask.target)).collect();
+    masks.into_iter().zip(within).filter_map(|(mask, within)| (!within).then_some(mask)).collect()
 }
 
 fn check_strings(spec: &Spec) -> Result<(), CellError> {

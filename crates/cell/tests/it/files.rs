@@ -263,7 +263,8 @@ fn masked(bench: &Bench) -> Outcome {
     let masked = |words: &[&str]| {
         let mut spec = bench.attempt(words);
         spec.mounts = vec![mount(&granted, Access::Write)];
-        spec.masks = vec![state.clone(), config.clone(), socket.clone(), granted.join("nothing")];
+        spec.masks =
+            vec![token.clone(), state.clone(), config.clone(), socket.clone(), granted.join("nothing")];
         spec
     };
     let made = text(&state.join("made"));
