@@ -83,13 +83,13 @@ fn data_is_never_taken_for_a_script() {
     let tool = host.file("bin/kube-server", "\x7fELF");
     for args in [["--kubeconfig", config.to_str().unwrap()], [config.to_str().unwrap(), "--verbose"]] {
         let program = host.program("kube-server", &args, None).unwrap();
-        assert_eq!(program.files, [tool.clone()]);
-        assert_eq!(program.hidden_paths, [config.clone()]);
+        assert_eq!(program.files, std::slice::from_ref(&tool));
+        assert_eq!(program.hidden_paths, std::slice::from_ref(&config));
     }
     host.file("srv/app/package.json", "{}");
     let script = host.file("srv/app/index.js", "");
     let args = ["-e", "0", "--kubeconfig", config.to_str().unwrap()];
-    assert_eq!(host.program("sh", &args, None).unwrap().hidden_paths, [config.clone()]);
+    assert_eq!(host.program("sh", &args, None).unwrap().hidden_paths, std::slice::from_ref(&config));
     let args = [script.to_str().unwrap(), config.to_str().unwrap()];
     let program = host.program("sh", &args, None).unwrap();
     assert_eq!((program.files, program.hidden_paths), (vec![host.path("srv/app")], vec![config]));
@@ -115,7 +115,7 @@ fn a_program_behind_a_link_brings_the_link_and_not_a_mount_through_it() {
     host.link("bin/run", &real);
     let program = host.program("run", &[], None).unwrap();
     assert_eq!(program.command, host.path("bin/run"));
-    assert_eq!(program.files, [real.clone()]);
+    assert_eq!(program.files, std::slice::from_ref(&real));
     assert_eq!(program.links, [(host.path("bin/run"), real)]);
 }
 

@@ -300,7 +300,7 @@ fn shown_within_mask(bench: &Bench) -> Outcome {
     check(ran.stdout == "neededpackage\n", || format!("{ran:?}"))?;
     // What a program is shown of itself has the same holes.
     spec.mounts.clear();
-    spec.program.files = vec![granted.clone()];
+    spec.program.files = vec![granted];
     let ran = bench.run(&spec);
     check(ran.stdout.is_empty() && ran.stderr.contains("No such file"), || format!("{ran:?}"))
 }

@@ -8,7 +8,7 @@ use std::{
 use super::{
     Outcome, Test, attempt,
     bench::{Bench, PATIENCE, check},
-    life::{DEATH, carriers, gone_within, token, until},
+    life::{DEATH, Node, carriers, gone_within, token, until},
 };
 
 pub(crate) const TESTS: &[Test] = &[
@@ -65,10 +65,10 @@ fn killed(bench: &Bench) -> Outcome {
 fn killed_node(bench: &Bench) -> Outcome {
     let token = token("killed node with a tree");
     // And the node, in whose arguments the token stands.
-    let mut node = bench.command(ARG).arg(bench.exe()).arg(&token).spawn().expect("a node");
+    let mut node = Node(bench.command(ARG).arg(bench.exe()).arg(&token).spawn().expect("a node"));
     until(PATIENCE, || carriers(&token) == CARRIERS + 1);
     check(carriers(&token) == CARRIERS + 1, || format!("control: {} processes", carriers(&token)))?;
-    node.kill().and_then(|()| node.wait()).map_err(|error| error.to_string())?;
+    node.kill();
     gone_within(DEATH, &token).map(drop)
 }
 
