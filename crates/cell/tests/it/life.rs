@@ -52,19 +52,27 @@ pub(crate) fn carriers(token: &str) -> usize {
 pub(crate) fn gone_within(limit: Duration, token: &str) -> Result<Duration, String> {
     let began = Instant::now();
     // More than one look: one that is just being born has no arguments yet.
-    until(limit, || (0..5).all(|_| carriers(token) == 0));
-    match carriers(token) {
-        0 => Ok(began.elapsed()),
-        left => Err(format!("{left} processes after {limit:?}")),
+    if settles_at(0, limit, token) {
+        return Ok(began.elapsed());
     }
+    Err(format!("{} processes after {limit:?}", carriers(token)))
 }
 
-/// Looks again and again; there is no event for "the kernel has got that far".
-pub(crate) fn until(limit: Duration, holds: impl Fn() -> bool) {
+/// Looks again and again; there is no event for "the kernel has got that far". Gives whether it held in time.
+pub(crate) fn until(limit: Duration, holds: impl Fn() -> bool) -> bool {
     let began = Instant::now();
-    while !holds() && began.elapsed() < limit {
+    while began.elapsed() < limit {
+        if holds() {
+            return true;
+        }
         std::thread::sleep(Duration::from_millis(5));
     }
+    holds()
+}
+
+/// Whether so many processes carry the token, and not just on the way to more or fewer.
+pub(crate) fn settles_at(count: usize, limit: Duration, token: &str) -> bool {
+    until(limit, || (0..5).all(|_| carriers(token) == count))
 }
 
 /// A node that does not outlive its test.
@@ -94,8 +102,7 @@ fn killed_node(bench: &Bench) -> Outcome {
     let read = BufReader::new(node.0.stdout.take().expect("a pipe")).read_line(&mut line);
     check(read.is_ok() && line == "ready\n", || format!("the node said {line:?}"))?;
     // Per cell two sleepers and a daemon, and the node itself. The last ones are still being executed.
-    until(PATIENCE, || carriers(&token) == 10);
-    check(carriers(&token) == 10, || format!("control: {} processes", carriers(&token)))?;
+    check(settles_at(10, PATIENCE, &token), || format!("control: {} processes", carriers(&token)))?;
     let pid = node.0.id();
     check(groups_of(pid).is_empty() != bench.is_root(), || "control: a root node has groups".into())?;
     node.kill();

@@ -8,7 +8,7 @@ use std::{
 use super::{
     Outcome, Test, attempt,
     bench::{Bench, PATIENCE, check},
-    life::{DEATH, Node, carriers, gone_within, token, until},
+    life::{DEATH, Node, carriers, gone_within, settles_at, token},
 };
 
 pub(crate) const TESTS: &[Test] = &[
@@ -49,8 +49,7 @@ fn sign_of_life(tree: &mut Child) -> Result<BufReader<ChildStdout>, String> {
 }
 
 fn all_there(token: &str) -> Outcome {
-    until(PATIENCE, || carriers(token) == CARRIERS);
-    check(carriers(token) == CARRIERS, || format!("control: {} processes", carriers(token)))
+    check(settles_at(CARRIERS, PATIENCE, token), || format!("control: {} processes", carriers(token)))
 }
 
 fn killed(bench: &Bench) -> Outcome {
@@ -66,8 +65,7 @@ fn killed_node(bench: &Bench) -> Outcome {
     let token = token("killed node with a tree");
     // And the node, in whose arguments the token stands.
     let mut node = Node(bench.command(ARG).arg(bench.exe()).arg(&token).spawn().expect("a node"));
-    until(PATIENCE, || carriers(&token) == CARRIERS + 1);
-    check(carriers(&token) == CARRIERS + 1, || format!("control: {} processes", carriers(&token)))?;
+    check(settles_at(CARRIERS + 1, PATIENCE, &token), || format!("control: {} processes", carriers(&token)))?;
     node.kill();
     gone_within(DEATH, &token).map(drop)
 }
