@@ -44,6 +44,8 @@ pub struct ServerConfig {
     pub instances: Option<u32>,
     /// Offered to clients.
     pub enabled: bool,
+    /// Its package may run build code when it is installed, outside of any cell.
+    pub build_from_source: bool,
     /// Runs even where not all limits can be enforced.
     pub best_effort: bool,
 }

@@ -17,6 +17,7 @@ use cella_transport::FaultKind;
 use crate::{
     install::Store,
     load::{Loaded, Served},
+    own::OwnPlaces,
     record::Recorder,
 };
 
@@ -34,6 +35,8 @@ pub(crate) struct Launcher {
     pub(crate) recorder: Recorder,
     /// This very program: built-in servers are run by it.
     pub(crate) own_program: PathBuf,
+    /// What no cell is shown.
+    pub(crate) own_places: Arc<OwnPlaces>,
 }
 
 impl Launch for Launcher {
@@ -43,17 +46,17 @@ impl Launch for Launcher {
             error(FaultKind::NotFound, crate::dispatch::GONE, "the server was removed", None)
         })?;
         match &served.config.run {
-            Run::Remote(remote) => self.connect(&served, remote),
+            Run::Remote(remote) => self.connect(&served, remote).await,
             Run::Program(program) => self.start(&served, program).await,
         }
     }
 }
 
 impl Launcher {
-    fn connect(&self, served: &Served, remote: &Remote) -> Result<Launched, LaunchError> {
+    async fn connect(&self, served: &Served, remote: &Remote) -> Result<Launched, LaunchError> {
         let url = env::expanded(&remote.url)?;
         let mut endpoint = Endpoint::new(url);
-        endpoint.headers = env::resolved(&remote.headers, &served.base)?;
+        endpoint.headers = env::resolved(&remote.headers, &served.base).await?;
         let wire = match served.config.transport {
             Some(Transport::Sse) => Wire::event_stream(endpoint),
             Some(Transport::Http) => Wire::Http(endpoint),
@@ -65,7 +68,7 @@ impl Launcher {
 
     async fn start(&self, served: &Arc<Served>, program: &StdioProgram) -> Result<Launched, LaunchError> {
         let ready = program::prepare(self, served, program).await?;
-        let spec = program::spec(served, &ready)?;
+        let spec = program::spec(served, &ready);
         let running = self.cells.spawn(&spec).await.map_err(|e| {
             let hidden = ready.program.hidden_paths.first();
             let fix = hidden.map_or_else(|| e.fix(), |path| show(path));

@@ -31,6 +31,7 @@ use crate::{
     lists::ListFiles,
     load::{self, Loaded},
     metrics::Metrics,
+    own::OwnPlaces,
     plan,
     record::Recorder,
     secret_file,
@@ -173,6 +174,7 @@ impl Parts<'_> {
             store: Store::new(self.places.store.clone()),
             recorder: self.recorder.clone(),
             own_program: std::env::current_exe().unwrap_or_else(|_| PathBuf::from("cella")),
+            own_places: Arc::new(OwnPlaces::of(self.places, about)),
         };
         let catalog = Catalog::new(plan, launcher, catalog_options);
         let draining = Arc::new(AtomicBool::new(false));

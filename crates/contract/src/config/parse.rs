@@ -131,6 +131,7 @@ impl Reading<'_> {
             call_timeout: table.duration("call_timeout"),
             instances: table.count("instances"),
             enabled: table.flag("enabled").unwrap_or(true),
+            build_from_source: table.flag("build_from_source").unwrap_or(false),
             best_effort: table.flag("best_effort").unwrap_or(false),
         })
     }
