@@ -83,9 +83,9 @@ impl Ledger {
     fn start(options: &Options, lock: Lock, store: Box<dyn Store>) -> Result<(Self, Opened), OpenError> {
         let open::Parts { store, mark, opened } = open::check(options, store)?;
         let objects = Arc::new(Objects::new(&options.dir));
-        let reader = Reader::new(store.source(), Arc::clone(&objects));
-        let queue = Arc::new(Queue::new(options, opened.head.seq.next()));
         let (sender, head) = watch::channel(opened.head);
+        let reader = Reader::new(store.source(), Arc::clone(&objects), head.clone());
+        let queue = Arc::new(Queue::new(options, opened.head.seq.next()));
         let writer = Writer { queue: Arc::clone(&queue), store, mark, head: sender };
         let thread = thread::Builder::new()
             .name("ledger".into())
