@@ -204,7 +204,7 @@ impl Ledger {
             let _gone = sender.send(work(store)).is_err();
         };
         self.inside.queue.submit(Job(Box::new(job)))?;
-        receiver.await.map_err(|_| AppendError::Closed)
+        receiver.await.map_err(|_| self.inside.queue.silence())
     }
 
     pub(crate) fn objects(&self) -> Arc<Objects> {

@@ -43,7 +43,7 @@ impl Writer {
         if batch.count > 0 {
             let block = seal(&mut batch, self.head.borrow().hash);
             let mut pause = RETRY_MIN;
-            while let Err(reason) = self.commit(&block, &batch) {
+            while let Err(reason) = self.commit(&block, &mut batch) {
                 if pause == RETRY_MIN {
                     let error = AppendError::Failing { reason: reason.clone() };
                     tracing::error!(first = block.first.0, %error);
@@ -69,8 +69,8 @@ impl Writer {
         Ok(())
     }
 
-    fn commit(&mut self, block: &Block, batch: &Batch) -> Result<(), StoreError> {
-        for object in &batch.objects {
+    fn commit(&mut self, block: &Block, batch: &mut Batch) -> Result<(), StoreError> {
+        for object in &mut batch.objects {
             object.place()?;
         }
         self.store.append(block)?;
