@@ -81,7 +81,7 @@ impl Ledger {
     }
 
     fn start(options: &Options, lock: Lock, store: Box<dyn Store>) -> Result<(Self, Opened), OpenError> {
-        let open::Parts { store, mark, opened } = open::check(options, store)?;
+        let open::Parts { store, mark, opened, consent } = open::check(options, store)?;
         let objects = Arc::new(Objects::new(&options.dir));
         let (sender, head) = watch::channel(opened.head);
         let reader = Reader::new(store.source(), Arc::clone(&objects), head.clone());
@@ -101,6 +101,13 @@ impl Ledger {
         };
         let ledger = Self { inside: Arc::new(inside) };
         ledger.announce(&opened)?;
+        if let Some(consent) = consent {
+            // After the commit: the file goes when what it allowed is on record.
+            let used = ledger.inside.queue.submit(Job(Box::new(move |_| open::use_up(&consent))));
+            if let Err(error) = used {
+                tracing::error!(%error, "the consent to a loss is still there");
+            }
+        }
         Ok((ledger, opened))
     }
 
@@ -308,6 +315,9 @@ fn recovery(opened: &Opened) -> Map {
             .with("first", Int::saturating(cut.first.0))
             .with("last", Int::saturating(cut.last.0));
         body = body.with("cut", Value::Map(cut));
+    }
+    if opened.loss_accepted {
+        body = body.with("accepted", true);
     }
     if let Some(lost) = opened.lost {
         let lost = Map::new().with("hash", lost.hash.to_string()).with("last", Int::saturating(lost.seq.0));
