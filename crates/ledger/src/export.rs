@@ -93,6 +93,27 @@ pub enum ExportError {
     Close(#[from] CloseError),
 }
 
+// === impl ExportError ===
+
+impl ExportError {
+    /// The stable code, with a page in `docs/errors`.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Read(error) => error.code(),
+            Self::Io(_) => "CE5030",
+            Self::Form { .. } => "CE5031",
+            Self::Refused { .. } => "CE5032",
+            Self::CutOff { .. } => "CE5033",
+            Self::NotFresh(_) => "CE5034",
+            Self::Store(_) => "CE5035",
+            Self::Open(error) => error.code(),
+            Self::Append(error) => error.code(),
+            Self::Close(_) => "CE5018",
+        }
+    }
+}
+
 // === impl Reader ===
 
 impl Reader {

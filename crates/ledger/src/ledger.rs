@@ -89,7 +89,7 @@ impl Ledger {
         let writer = Writer { queue: Arc::clone(&queue), store, mark, head: sender };
         let thread = thread::Builder::new()
             .name("ledger".into())
-            .spawn(move || writer.run())
+            .spawn(move || writer.run_until_closed())
             .map_err(StoreError::file("starting the writer of", &options.dir))?;
         let inside = Inside {
             queue,
@@ -154,7 +154,7 @@ impl Ledger {
             }
         };
         if let Some(durable) = place.durable {
-            durable.await.map_err(|_| AppendError::Closed)??;
+            durable.await.map_err(|_| self.inside.queue.silence())??;
         }
         Ok(Appended { seq: place.seq, time: place.time })
     }
@@ -165,7 +165,7 @@ impl Ledger {
     /// As [`Ledger::append`] with [`Durability::Flushed`].
     pub async fn flush(&self) -> Result<Head, AppendError> {
         if let Some(receiver) = self.inside.queue.flush()? {
-            receiver.await.map_err(|_| AppendError::Closed)??;
+            receiver.await.map_err(|_| self.inside.queue.silence())??;
         }
         Ok(self.head())
     }
@@ -180,6 +180,15 @@ impl Ledger {
     #[must_use]
     pub fn health(&self) -> Health {
         self.inside.queue.health()
+    }
+
+    /// Completes when the writer has ended by a fault of its own: nothing will be recorded any more, and only opening
+    /// the ledger again helps. Never completes otherwise.
+    ///
+    /// # Cancel safety
+    /// Safe; asking again later gives the same answer.
+    pub async fn ended(&self) -> StoreError {
+        self.inside.queue.ended().await
     }
 
     /// Events that are not durable yet.
@@ -249,7 +258,7 @@ impl Ledger {
             }
             let (objects, digest) = (Arc::clone(&self.inside.objects), *payload.digest());
             let bytes = payload.bytes.to_vec();
-            let written = tokio::task::spawn_blocking(move || objects.stage(&digest, &bytes)).await;
+            let written = tokio::task::spawn_blocking(move || objects.stage(&digest, bytes)).await;
             let object = written.map_err(|_| AppendError::Closed)?;
             staged.push(Some(object.map_err(|reason| AppendError::Failing { reason })?));
         }
@@ -294,7 +303,11 @@ impl Inside {
         let Some((thread, _lock)) = writer.take() else { return Ok(()) };
         match thread.join() {
             Ok(result) => result,
-            Err(panic) => std::panic::resume_unwind(panic),
+            // Every fault of the writer was caught in its thread, but for one in telling of it.
+            Err(_) => Err(CloseError {
+                events: self.queue.waiting() as u64,
+                reason: StoreError::Ended { why: "no reason given".into() },
+            }),
         }
     }
 }
