@@ -109,6 +109,9 @@ pub(crate) struct Up {
     /// Access token for the HTTP door; the file is made if there is none
     #[arg(long, env = "CELLA_TOKEN_FILE", value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
+    /// Start although acknowledged events are damaged or missing at the end of the ledger; the loss is put on record
+    #[arg(long)]
+    pub(crate) accept_loss: bool,
     /// Log format on stderr
     #[arg(long, default_value = "text", value_name = "FORMAT")]
     pub(crate) log_format: LogFormat,
@@ -218,8 +221,10 @@ pub(crate) enum LogVerb {
     },
     /// Events that match
     Query(LogQuery),
-    /// Check the whole chain
+    /// Check every event, the chain and every payload
     Verify {
+        /// An exported file, instead of the ledger
+        file: Option<PathBuf>,
         #[command(flatten)]
         target: Target,
     },

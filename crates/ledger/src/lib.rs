@@ -16,6 +16,7 @@ mod objects;
 mod open;
 mod options;
 mod payload;
+mod private;
 mod projection;
 mod query;
 mod queue;

@@ -6,6 +6,7 @@ use arc_swap::ArcSwap;
 use cella_catalog::{Catalog, Resolved, Route};
 use cella_contract::{Hints, Permit, Refusal, Wanted, decide};
 use cella_event::{CallId, Label, Map};
+use cella_ledger::AppendError;
 use cella_mcp::{ListKind, Object, member, trace_context, with_traceparent};
 use cella_transport::{Answer, Call, Exchange, Fault, FaultKind};
 
@@ -186,12 +187,15 @@ fn gone(server: &str) -> Fault {
 }
 
 /// Nothing is done that cannot be put on record.
-fn unrecorded(error: &cella_ledger::AppendError) -> Fault {
+fn unrecorded(error: &AppendError) -> Fault {
     Fault {
         kind: FaultKind::Unavailable,
         code: UNRECORDED,
         message: format!("the call was not made because it cannot be put on record: {error}"),
-        fix: Some("make room on the ledger's disk; calls work again by themselves".into()),
+        fix: Some(match error {
+            AppendError::Ended { .. } => "start the node again, and report this".into(),
+            _ => "make room on the ledger's disk; calls work again by themselves".into(),
+        }),
         in_doubt: false,
     }
 }

@@ -28,7 +28,7 @@ mod secret_file;
 mod service;
 
 pub use error::StartError;
-pub use history::History;
+pub use history::{Checked, History};
 pub use load::{Loaded, Served, load};
 pub use node::{LISTEN_DEFAULT, Options, Running, start};
 pub use places::Places;
