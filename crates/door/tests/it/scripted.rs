@@ -30,6 +30,8 @@ pub(super) struct Scripted {
     pub(super) cancelled: watch::Sender<usize>,
     /// How many calls have begun.
     pub(super) begun: watch::Sender<usize>,
+    /// How many requests for the service's own paths have come.
+    pub(super) others: watch::Sender<usize>,
     /// Lets calls of `gate` go on.
     pub(super) gate: watch::Sender<bool>,
     watches: Mutex<Vec<mpsc::Sender<Change>>>,
@@ -79,6 +81,7 @@ impl Scripted {
         Self {
             cancelled: watch::channel(0).0,
             begun: watch::channel(0).0,
+            others: watch::channel(0).0,
             gate: watch::channel(false).0,
             watches: Mutex::default(),
             seen: Mutex::default(),
@@ -133,6 +136,9 @@ impl Service for Scripted {
     fn admit(&self, head: &http::request::Parts, peer: &Peer) -> Result<Arc<str>, Refusal> {
         if let Peer::Unix { uid, .. } = peer {
             return Ok(format!("local:uid={uid}").into());
+        }
+        if head.uri.path() == "/livez" {
+            return Ok("public".into());
         }
         match head
             .headers
@@ -207,11 +213,12 @@ impl Service for Scripted {
     async fn other(
         &self,
         request: http::Request<Bytes>,
-        principal: Option<Arc<str>>,
+        principal: Arc<str>,
         _: &Peer,
     ) -> http::Response<UnsyncBoxBody<Bytes, std::io::Error>> {
+        self.others.send_modify(|n| *n += 1);
         let text =
-            format!("{} {} {:?} {}", request.method(), request.uri().path(), principal, request.body().len());
+            format!("{} {} {principal} {}", request.method(), request.uri().path(), request.body().len());
         http::Response::new(Full::new(Bytes::from(text)).map_err(|never| match never {}).boxed_unsync())
     }
 }
