@@ -188,7 +188,8 @@ fn begin<S: Service>(shared: &Arc<Shared<S>>, request: Request, origin: Origin) 
         _ => {}
     }
     let retries = modern::may_require_input(&request.method)
-        && modern::request_state(request.params.as_deref()).is_some_and(|state| parked::is_ours(&state));
+        && modern::request_state(request.params.as_deref())
+            .is_some_and(|state| parked::is_ours(&shared.seal, &state));
     if retries {
         return Run::resume(shared, request, origin);
     }

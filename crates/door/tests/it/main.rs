@@ -8,5 +8,6 @@ mod modern;
 mod parking;
 mod pipe;
 mod refusals;
+mod relayed;
 mod scripted;
 mod wire;
