@@ -15,6 +15,9 @@ async fn a_foreign_host_or_origin_is_refused_before_anything_else() {
     assert_eq!((reply.status(), reply.ce()), (403, "CE3051".into()));
     let reply = http.ask("GET", "/livez", &[("host", "evil.example")], "").await;
     assert_eq!(reply.status(), 403);
+    let reply = http.ask("GET", "http://localhost/livez", &[("host", "evil.example")], "").await;
+    assert_eq!(reply.status(), 403);
+    assert_eq!(http.ask("GET", "http://localhost/livez", &[], "").await.status(), 200);
     let own = format!("http://localhost:{}", house.address.port());
     assert_eq!(http.ask("GET", "/livez", &[("origin", &own)], "").await.status(), 200);
 }
