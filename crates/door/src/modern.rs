@@ -23,7 +23,6 @@ use super::{
     codes as ce,
     feed::{Feed, Framing, Gone},
     legacy::Session,
-    limits::STREAMS_MAX,
     reply::{self, SESSION_ID},
     request::{Accept, Asked},
 };
@@ -120,7 +119,8 @@ pub(super) async fn take<S: Service>(
         }
         Message::Response(_) => return Ok(()),
     };
-    let (Ok(mut progress), Some(counted)) = (session.begin(&request.id), shared.streams.enter(STREAMS_MAX))
+    let (Ok(mut progress), Some(counted)) =
+        (session.begin(&request.id), shared.streams.enter(shared.limits.streams))
     else {
         let text = "this request id is in use, or too many requests are in progress";
         let mut rejection = Rejection::new(429, codes::INVALID_REQUEST, text);
@@ -202,7 +202,7 @@ async fn answer<S: Service>(shared: &Arc<Shared<S>>, mut run: Run<S>, accept: Ac
     if let Some(Said::Final(reply)) = first {
         return reply.response(accept);
     }
-    let Some(counted) = shared.streams.enter(STREAMS_MAX) else {
+    let Some(counted) = shared.streams.enter(shared.limits.streams) else {
         // rather slow than refused: the call has begun
         return run.last_word().await.response(Accept { json: true, stream: false });
     };

@@ -315,34 +315,43 @@ impl<S: Service> Run<S> {
     }
 
     /// Waits for the end without a client to talk to; its questions are answered with errors.
-    pub(super) async fn last_word(&mut self) -> Said {
+    pub(super) async fn last_word(&mut self, first: Option<Said>) -> Said {
+        let mut said = match first {
+            Some(said) => said,
+            None => self.next().await,
+        };
         loop {
-            match self.next().await {
+            match said {
                 Said::More(Message::Request(question)) => {
-                    let error = RpcError {
-                        code: codes::INTERNAL_ERROR,
-                        message: "the client takes no event stream, so it cannot be asked".into(),
-                        data: code_data(ce::CANNOT_ASK),
-                    };
-                    if let Some(number) = question.id.as_u64() {
-                        self.session.forget(number);
-                        if let Some(failed) = self.answered(number, Err(error)) {
-                            return Said::Final(failed);
-                        }
+                    if let Some(failed) = self.unasked(&question.id) {
+                        return Said::Final(failed);
                     }
                 }
                 Said::More(_) => {}
                 last => return last,
             }
+            said = self.next().await;
         }
+    }
+
+    /// A question that cannot be put to the client.
+    fn unasked(&mut self, id: &Id) -> Option<Message> {
+        let number = id.as_u64()?;
+        self.session.forget(number);
+        let error = RpcError {
+            code: codes::INTERNAL_ERROR,
+            message: "this request has no event stream, so the client cannot be asked".into(),
+            data: code_data(ce::CANNOT_ASK),
+        };
+        self.answered(number, Err(error))
     }
 
     /// Lets the call come to its end although nobody listens: a lost connection is no cancellation here.
     pub(super) fn detach(mut self, within: Duration) {
         let shared = self.shared.clone();
-        let Some(counted) = shared.streams.enter(super::super::limits::STREAMS_MAX) else { return };
+        let Some(counted) = shared.streams.enter(shared.limits.streams) else { return };
         shared.spawn(counted, async move {
-            let _nobody_listens = tokio::time::timeout(within, self.last_word()).await.is_ok();
+            let _nobody_listens = tokio::time::timeout(within, self.last_word(None)).await.is_ok();
         });
     }
 }

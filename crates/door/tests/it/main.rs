@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod bounds;
+mod changes;
+mod crowds;
 mod legacy;
 mod modern;
 mod parking;
