@@ -9,6 +9,7 @@ mod legacy;
 mod modern;
 mod parking;
 mod pipe;
+mod questions;
 mod refusals;
 mod relayed;
 mod scripted;
