@@ -154,6 +154,8 @@ impl<S: Service> Doors<S> {
         self.shared.sessions.clear();
         self.shared.streams.none().await;
         self.shared.connections.none().await;
+        // those whose server asked after the drain had begun
+        self.shared.parked.clear();
     }
 }
 

@@ -55,6 +55,8 @@ where
                 return written.unwrap_or_else(|gone| Err(io::Error::other(gone)));
             }
             () = &mut over => Ok(()),
+            // where no listener does it
+            () = shared.sweep() => Ok(()),
         }
     };
     session.end();
