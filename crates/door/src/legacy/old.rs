@@ -8,13 +8,14 @@ use hyper::body::Incoming;
 
 use super::{
     super::{
-        Phase, Shared,
+        Shared,
         body::Body,
         codes as ce,
         feed::{Feed, Framing, Gone},
         reply::{self, Refused},
         request::{Asked, read_json},
         route::OLD_POST,
+        stdio::over,
     },
     no_such, take, too_many,
 };
@@ -39,7 +40,7 @@ pub(in super::super) fn old_stream<S: Service>(shared: &Arc<Shared<S>>, asked: &
     shared.spawn(counted, async move {
         tokio::select! {
             () = feed.abandoned(Duration::ZERO) => {}
-            () = shared_.reached(Phase::Draining) => {}
+            () = over(&shared_, &session) => {}
         }
         shared_.sessions.end(&session);
     });
