@@ -17,16 +17,15 @@ use cella_mcp::{
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use http::{HeaderMap, Response, StatusCode};
 
-use self::{
-    ear::Settled,
-    run::{Run, Said},
-    session::CannotBegin,
-    sessions::Introduction,
-};
 pub(super) use self::{
     old::{old_post, old_stream},
     session::Session,
     sessions::Sessions,
+};
+use self::{
+    run::{Run, Said},
+    session::CannotBegin,
+    sessions::Introduction,
 };
 use super::{
     Shared,
@@ -95,11 +94,17 @@ pub(super) async fn post_batch<S: Service>(
         Err(error) => return reply::failure(StatusCode::BAD_REQUEST, error.id.clone(), error.to_rpc_error()),
     };
     let quiet = |m: &_| matches!(m, Ok(Message::Notification(_) | Message::Response(_)));
-    let counted = shared.streams.enter(shared.limits.streams);
-    if counted.is_none() && !messages.iter().all(quiet) {
-        // before anything of it is done
-        return too_many().response(None);
-    }
+    let counted = if messages.iter().all(quiet) {
+        None
+    } else if !asked.accept.stream {
+        return unacceptable("the answers to a batch are text/event-stream, which Accept does not allow");
+    } else {
+        match shared.streams.enter(shared.limits.streams) {
+            // before anything of it is done
+            None => return too_many().response(None),
+            counted => counted,
+        }
+    };
     let mut requests = Vec::new();
     let mut answers = Vec::new();
     for message in messages {
@@ -110,9 +115,7 @@ pub(super) async fn post_batch<S: Service>(
             Err(error) => answers.push(Message::Response(error.to_response())),
         }
     }
-    let Some(counted) = counted.filter(|_| !(requests.is_empty() && answers.is_empty())) else {
-        return reply::empty(StatusCode::ACCEPTED);
-    };
+    let Some(counted) = counted else { return reply::empty(StatusCode::ACCEPTED) };
     let stream = session.open_stream();
     let reader = stream.attach(None, Some(shared.limits.keep_alive));
     let shared_ = shared.clone();
@@ -141,9 +144,7 @@ pub(super) fn get<S: Service>(shared: &Arc<Shared<S>>, asked: &Asked) -> Respons
         return reply::not_allowed("POST");
     }
     if !asked.accept.stream {
-        let text = "this stream is text/event-stream, which Accept does not allow";
-        return Refused::new(StatusCode::NOT_ACCEPTABLE, codes::INVALID_REQUEST, ce::NOT_ACCEPTABLE, text)
-            .response(None);
+        return unacceptable("this stream is text/event-stream, which Accept does not allow");
     }
     if !headers.contains_key(SESSION_ID) && revision.is_none() {
         // a client of the older transport that found our POST endpoint not to its liking
@@ -222,8 +223,8 @@ async fn answer<S: Service>(
     request: Request,
     body: Bytes,
 ) -> Response<Body> {
-    if let Some(own) = own(shared, session, &request) {
-        let outcome = own.settled().await;
+    if let Some(own) = own(session, &request) {
+        let outcome = own.outcome(shared, session).await;
         return whole(asked, &Message::Response(Rpc { id: Some(request.id), outcome }));
     }
     let progress = match session.begin(&request.id) {
@@ -276,8 +277,8 @@ async fn serve<S: Service>(
     request: Request,
 ) {
     let id = Some(request.id.clone());
-    let outcome = match own(shared, session, &request) {
-        Some(own) => own.settled().await,
+    let outcome = match own(session, &request) {
+        Some(own) => own.outcome(shared, session).await,
         None => match session.begin(&request.id) {
             Ok(progress) => {
                 let mut body = Vec::new();
@@ -313,11 +314,11 @@ pub(super) async fn take<S: Service>(
     let id = Some(request.id.clone());
     let refused = if &*request.method == "initialize" {
         introduce(shared, session, &request)
-    } else if let Some(own) = own(shared, session, &request) {
-        if own.settled.is_some() {
-            return settle(shared, session, feed, own, request.id).await;
+    } else if let Some(own) = own(session, &request) {
+        if matches!(own, Own::Watching { .. }) {
+            return aside(shared, session, feed, own, request.id).await;
         }
-        own.outcome
+        own.outcome(shared, session).await
     } else if let Some(caller) = session.caller() {
         match (session.begin(&request.id), shared.streams.enter(shared.limits.streams)) {
             (Ok(progress), Some(counted)) => {
@@ -341,29 +342,31 @@ pub(super) async fn take<S: Service>(
     feed.send(&Message::Response(Rpc { id, outcome: refused })).await
 }
 
-/// Says that something is done once it is, without keeping the pipe's next message waiting.
-async fn settle<S: Service>(
+/// Does what takes its time without keeping the pipe's next message waiting.
+async fn aside<S: Service>(
     shared: &Arc<Shared<S>>,
     session: &Arc<Session>,
     feed: &Arc<Feed>,
     own: Own,
     id: Id,
 ) -> Result<(), Gone> {
-    let (Ok(mut progress), Some(counted)) = (session.begin(&id), shared.streams.enter(shared.limits.streams))
-    else {
-        // rather at once than not at all: it is done, and nobody need wait for it
-        return feed.send(&Message::Response(Rpc { id: Some(id), outcome: own.outcome })).await;
+    let refused = match (session.begin(&id), shared.streams.enter(shared.limits.streams)) {
+        (Ok(mut progress), Some(counted)) => {
+            let (shared_, session, feed) = (shared.clone(), session.clone(), feed.clone());
+            shared.spawn(counted, async move {
+                let outcome = tokio::select! {
+                    biased;
+                    _ = &mut progress.cancelled => return,
+                    outcome = own.outcome(&shared_, &session) => outcome,
+                };
+                let _ended = feed.send(&Message::Response(Rpc { id: Some(id), outcome })).await.is_err();
+            });
+            return Ok(());
+        }
+        (Err(cannot), _) => refuse_to_begin(cannot),
+        (Ok(_), None) => too_many(),
     };
-    let feed = feed.clone();
-    shared.spawn(counted, async move {
-        let outcome = tokio::select! {
-            biased;
-            _ = &mut progress.cancelled => return,
-            outcome = own.settled() => outcome,
-        };
-        let _ended = feed.send(&Message::Response(Rpc { id: Some(id), outcome })).await.is_err();
-    });
-    Ok(())
+    feed.send(&Message::Response(Rpc { id: Some(id), outcome: Err(refused.rpc_error()) })).await
 }
 
 fn introduce<S: Service>(shared: &Shared<S>, session: &Session, request: &Request) -> Result<Raw, RpcError> {
@@ -375,37 +378,44 @@ fn introduce<S: Service>(shared: &Shared<S>, session: &Session, request: &Reques
     Ok(result)
 }
 
-/// What the door itself answers, and what has to happen before it may say so.
-fn own<S: Service>(shared: &Shared<S>, session: &Session, request: &Request) -> Option<Own> {
+/// What the door itself answers.
+fn own(session: &Session, request: &Request) -> Option<Own> {
     let params = request.params.as_deref();
-    let done = match &*request.method {
-        "ping" => Ok(None),
-        "logging/setLevel" => legacy::read_level(params).map(|level| {
-            session.set_log_level(level.as_str());
-            None
-        }),
-        method @ ("resources/subscribe" | "resources/unsubscribe") => legacy::read_uri(params)
-            .and_then(|uri| ear::subscribe(shared, session, &uri, method == "resources/subscribe")),
+    Some(match &*request.method {
+        "ping" => Own::Done(Ok(())),
+        "logging/setLevel" => {
+            Own::Done(legacy::read_level(params).map(|level| session.set_log_level(level.as_str())))
+        }
+        method @ ("resources/subscribe" | "resources/unsubscribe") => {
+            let wanted = method == "resources/subscribe";
+            let wished = legacy::read_uri(params)
+                .and_then(|uri| ear::wish(session, &uri, wanted).map(|()| uri.into_owned()));
+            match wished {
+                Ok(uri) => Own::Watching { uri, wanted },
+                Err(error) => Own::Done(Err(error)),
+            }
+        }
         _ => return None,
-    };
-    Some(match done {
-        Ok(settled) => Own { outcome: Ok(empty_result()), settled },
-        Err(error) => Own { outcome: Err(error), settled: None },
     })
 }
 
 /// An answer of the door's own.
-struct Own {
-    outcome: Result<Raw, RpcError>,
-    settled: Option<Settled>,
+enum Own {
+    Done(Result<(), RpcError>),
+    /// Servers have to be told first.
+    Watching {
+        uri: String,
+        wanted: bool,
+    },
 }
 
 impl Own {
-    async fn settled(self) -> Result<Raw, RpcError> {
-        if let Some(settled) = self.settled {
-            let _told_or_given_up = settled.await;
-        }
-        self.outcome
+    async fn outcome<S: Service>(self, shared: &Shared<S>, session: &Session) -> Result<Raw, RpcError> {
+        let done = match self {
+            Self::Done(done) => done,
+            Self::Watching { uri, wanted } => ear::fulfil(shared, session, &uri, wanted).await,
+        };
+        done.map(|()| cella_mcp::Object::empty().to_raw())
     }
 }
 
@@ -463,8 +473,8 @@ fn whole_of(asked: &Asked, last: &Said) -> Response<Body> {
     }
 }
 
-fn empty_result() -> Raw {
-    cella_mcp::Object::empty().to_raw()
+fn unacceptable(text: &str) -> Response<Body> {
+    Refused::new(StatusCode::NOT_ACCEPTABLE, codes::INVALID_REQUEST, ce::NOT_ACCEPTABLE, text).response(None)
 }
 
 fn no_such(scope: &Scope) -> Refused {

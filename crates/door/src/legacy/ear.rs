@@ -58,9 +58,6 @@ struct Waiting {
     anything: bool,
 }
 
-/// Completes when the servers know of a subscription, or cannot be told soon.
-pub(super) type Settled = oneshot::Receiver<()>;
-
 // === impl Ear ===
 
 impl Ear {
@@ -113,7 +110,10 @@ impl Waiting {
 fn is_same(one: &Change, other: &Change) -> bool {
     match (one, other) {
         (Change::Updated { uri: one, .. }, Change::Updated { uri: other, .. }) => one == other,
-        _ => std::mem::discriminant(one) == std::mem::discriminant(other),
+        (Change::Tools, Change::Tools)
+        | (Change::Prompts, Change::Prompts)
+        | (Change::Resources, Change::Resources) => true,
+        _ => false,
     }
 }
 
@@ -128,33 +128,46 @@ pub(in super::super) fn watch_lists<S: Service>(shared: &Shared<S>, session: &Se
     renew(shared, session, &interest);
 }
 
-/// `resources/subscribe` and `resources/unsubscribe`.
-pub(super) fn subscribe<S: Service>(
+/// Notes what the client wants by `resources/subscribe` or `resources/unsubscribe`, at once, so that its next message
+/// finds it noted. [`fulfil`] does it.
+pub(super) fn wish(session: &Session, uri: &str, wanted: bool) -> Result<(), RpcError> {
+    let mut interest = locked(&session.ear.interest);
+    interest.uris.retain(|u| u != uri);
+    if !wanted {
+        return Ok(());
+    }
+    if interest.uris.len() >= WATCHED_MAX {
+        return Err(refusal(format!("a session may subscribe to {WATCHED_MAX} resources")));
+    }
+    interest.uris.push(uri.to_owned());
+    Ok(())
+}
+
+/// Watches what is wanted by now, and waits until the servers know of it.
+pub(super) async fn fulfil<S: Service>(
     shared: &Shared<S>,
     session: &Session,
     uri: &str,
     wanted: bool,
-) -> Result<Option<Settled>, RpcError> {
-    let refuse =
-        |message| RpcError { code: codes::INVALID_PARAMS, message, data: code_data(ce::CANNOT_WATCH) };
-    let mut interest = locked(&session.ear.interest);
-    let known = interest.uris.iter().any(|u| u == uri);
-    if known == wanted {
-        return Ok(None);
+) -> Result<(), RpcError> {
+    let settled = {
+        let mut interest = locked(&session.ear.interest);
+        let (granted, settled) = renew(shared, session, &interest);
+        let is_wanted = |interest: &Interest| interest.uris.iter().any(|u| u == uri);
+        if wanted && is_wanted(&interest) && !is_wanted(&granted) {
+            interest.uris.retain(|u| u != uri);
+            return Err(refusal(format!("{uri} cannot be subscribed to")));
+        }
+        settled.filter(|_| wanted)
+    };
+    if let Some(settled) = settled {
+        let _told_or_given_up = settled.await;
     }
-    if !wanted {
-        interest.uris.retain(|u| u != uri);
-    } else if interest.uris.len() >= WATCHED_MAX {
-        return Err(refuse(format!("a session may subscribe to {WATCHED_MAX} resources")));
-    } else {
-        interest.uris.push(uri.to_owned());
-    }
-    let (granted, settled) = renew(shared, session, &interest);
-    if wanted && !granted.uris.iter().any(|u| u == uri) {
-        interest.uris.retain(|u| u != uri);
-        return Err(refuse(format!("{uri} cannot be subscribed to")));
-    }
-    Ok(settled.filter(|_| wanted))
+    Ok(())
+}
+
+fn refusal(message: String) -> RpcError {
+    RpcError { code: codes::INVALID_PARAMS, message, data: code_data(ce::CANNOT_WATCH) }
 }
 
 /// Puts a new watch in place of the old one. Called with the interest locked.
@@ -162,7 +175,7 @@ fn renew<S: Service>(
     shared: &Shared<S>,
     session: &Session,
     interest: &Interest,
-) -> (Interest, Option<Settled>) {
+) -> (Interest, Option<oneshot::Receiver<()>>) {
     let Some(caller) = session.caller() else { return (Interest::default(), None) };
     let mut watch = shared.service.watch(&session.scope, &caller, interest.clone());
     let (granted, settled) = (watch.granted.clone(), watch.settled.take());
