@@ -84,7 +84,7 @@ impl Service for Relay {
     async fn other(
         &self,
         _request: http::Request<Bytes>,
-        _principal: Option<Arc<str>>,
+        _principal: Arc<str>,
         _peer: &Peer,
     ) -> http::Response<UnsyncBoxBody<Bytes, std::io::Error>> {
         let mut response =

@@ -52,10 +52,13 @@ pub fn offers(capabilities: &RawValue, key: &str) -> bool {
 
 /// What Cella declares towards a legacy server, whose session serves many clients: everything it can carry. Whether the
 /// client of a particular call has the capability is decided when the server asks ([`crate::has_capability`]).
+///
+/// `roots` without `listChanged`: that notification names no client, and a server that asks for the roots afterwards does
+/// so outside any call, where there is no client to ask. Servers ask again within the next call that needs them.
 #[must_use]
 pub fn own_client_capabilities() -> Raw {
     raw::copied(
-        "{\"roots\":{\"listChanged\":true},\"sampling\":{\"tools\":{},\"context\":{}},\"elicitation\":{\"form\":{},\"url\":{}}}",
+        "{\"roots\":{},\"sampling\":{\"tools\":{},\"context\":{}},\"elicitation\":{\"form\":{},\"url\":{}}}",
     )
 }
 

@@ -46,7 +46,7 @@ impl Service for NodeService {
     async fn other(
         &self,
         request: http::Request<Bytes>,
-        _principal: Option<Arc<str>>,
+        _principal: Arc<str>,
         _peer: &Peer,
     ) -> http::Response<admin::Body> {
         self.admin.answer(request).await

@@ -16,7 +16,8 @@ use crate::{Call, Caller, Exchange, Scope};
 /// 3. `facts` and `header_params` answer from memory, at once.
 /// 4. A [`Watch`] delivers every change after the moment it was made, in order, until it is dropped.
 pub trait Service: Send + Sync + 'static {
-    /// Who is this? Called first, for every HTTP request, before its body is read.
+    /// Who is this? Called first, for every HTTP request to whichever path, before its body is read. Nothing else is
+    /// called for a request that is not admitted.
     fn admit(&self, head: &http::request::Parts, peer: &Peer) -> Result<Arc<str>, Refusal>;
 
     /// What the addressed endpoint says of itself; `None` when there is no such endpoint.
@@ -36,7 +37,7 @@ pub trait Service: Send + Sync + 'static {
     fn other(
         &self,
         request: http::Request<Bytes>,
-        principal: Option<Arc<str>>,
+        principal: Arc<str>,
         peer: &Peer,
     ) -> impl Future<
         Output = http::Response<http_body_util::combinators::UnsyncBoxBody<Bytes, std::io::Error>>,

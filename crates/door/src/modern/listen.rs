@@ -15,7 +15,7 @@ use super::{
         body::Body,
         codes as ce,
         feed::{Feed, Framing, Gone},
-        limits::{STREAMS_MAX, WATCHED_MAX},
+        limits::WATCHED_MAX,
         reply::{self, code_data},
         request::Accept,
     },
@@ -45,7 +45,9 @@ pub(super) fn over_http<S: Service>(
         Ok(listen) => listen,
         Err(reply) => return reply.response(json),
     };
-    let Some(counted) = shared.streams.enter(STREAMS_MAX) else { return too_many(request).response(json) };
+    let Some(counted) = shared.streams.enter(shared.limits.streams) else {
+        return too_many(request).response(json);
+    };
     let feed = Feed::new(Framing::Events);
     let reader = feed.attach(None, Some(shared.limits.keep_alive));
     let shared_ = shared.clone();

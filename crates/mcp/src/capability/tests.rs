@@ -25,3 +25,8 @@ fn towards_legacy_servers_everything_is_declared_that_can_be_asked() {
     assert!(ask(crate::ask::ELICIT, "{}") && ask(crate::ask::ELICIT, r#"{"mode":"url"}"#));
     assert!(ask(crate::ask::SAMPLE, r#"{"tools":[]}"#) && ask(crate::ask::ROOTS, "{}"));
 }
+
+#[test]
+fn changes_of_roots_are_not_promised_since_nobody_forwards_them() {
+    assert!(!own_client_capabilities().get().contains("listChanged"));
+}
