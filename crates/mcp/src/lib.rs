@@ -31,7 +31,7 @@ mod text;
 mod walk;
 
 pub use ask::{AskProfile, has_capability, required_capability};
-pub use cache::{CacheHints, CacheScope};
+pub use cache::{CacheHints, CacheScope, TtlPlace};
 pub use capability::{
     CARRIED_EXTENSIONS, carried_by_both, merge_server_capabilities, offers, own_client_capabilities,
 };

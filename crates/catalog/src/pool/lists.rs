@@ -87,7 +87,8 @@ impl ListState {
                 None => FRESH_UNSAID,
             },
         };
-        now >= fetched + fresh.max(FETCH_GAP)
+        // a server may say any number of milliseconds
+        fetched.checked_add(fresh.max(FETCH_GAP)).is_some_and(|until| now >= until)
     }
 
     /// True when a fetch that failed may be tried again.

@@ -349,6 +349,15 @@ impl Server {
         (list.known.clone(), list.is_live())
     }
 
+    /// How long its list is still fresh, if the server gave it a time. A list from the store has used it up: nobody knows
+    /// how old it is.
+    pub(crate) fn fresh_for(&self, kind: ListKind) -> Option<std::time::Duration> {
+        let state = self.lock();
+        let list = state.lists.of(kind);
+        let ttl = list.list()?.ttl?;
+        Some(list.fetched.map_or(std::time::Duration::ZERO, |at| ttl.saturating_sub(at.elapsed())))
+    }
+
     /// The server's part in a merged list that is about to be shown.
     pub(crate) fn show(&self, kind: ListKind) -> Shown {
         let mut state = self.lock();
