@@ -29,6 +29,12 @@ pub trait Service: Send + Sync + 'static {
     /// The `x-mcp-header` parameters of a tool, to check `Mcp-Param-*` headers against the body.
     fn header_params(&self, scope: &Scope, tool: &str) -> Option<Arc<HeaderParams>>;
 
+    /// Finds out, where it is not known yet, who could tell of updates of these resources. A door waits for it before it
+    /// calls [`Service::watch`], which grants what is known to be there.
+    fn make_watchable(&self, _scope: &Scope, _uris: &[String]) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
+
     /// Starts delivering changes.
     fn watch(&self, scope: &Scope, caller: &Arc<Caller>, interest: Interest) -> Watch;
 

@@ -70,6 +70,9 @@ pub(super) async fn subscribe<S: Service>(
         }
         interest.clone()
     };
+    if wanted {
+        shared.service.make_watchable(&session.scope, &[uri.to_owned()]).await;
+    }
     let (granted, settled) = renew(shared, session, interest);
     if let Some(settled) = settled.filter(|_| wanted) {
         let _told_or_given_up = settled.await;

@@ -236,3 +236,36 @@ async fn a_server_without_a_capability_is_not_asked_for_the_list_and_is_not_miss
     assert_eq!(world.server("a").fetches.load(Ordering::SeqCst), 1);
     world.finish().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_list_without_end_is_said_to_be_missing_and_never_cut() {
+    for (first, second) in [("x", "x"), ("x", "y")] {
+        let circle = FakeServer::with_tools(&["t"]);
+        let page = |next: &str| format!(r#"{{"tools":[{{"name":"t{next}"}}],"nextCursor":"{next}"}}"#);
+        circle.set("tools/list", &page("x"));
+        circle.set(&format!("tools/list {first}"), &page(second));
+        circle.set(&format!("tools/list {second}"), &page(first));
+        let world = World::new(&[("a", circle), ("b", FakeServer::with_tools(&["t"]))]);
+        let list = world.list(Scope::All, ListKind::Tools).await.unwrap();
+        assert!(list.get().contains("a cursor came back"), "{list}");
+        assert!(!list.get().contains("a__t"), "{list}");
+        let status = world.status("a");
+        assert_eq!((status.status, status.tools), (Status::Degraded, None));
+        world.finish().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_is_called_fresh_for_what_is_left_of_the_time_its_server_gave() {
+    let world = World::new(&[("a", FakeServer::with_tools(&["t"])), ("b", FakeServer::with_tools(&["t"]))]);
+    for scope in [Scope::All, Scope::Server("a".into())] {
+        world.list(scope.clone(), ListKind::Tools).await.unwrap();
+    }
+    tokio::time::advance(Duration::from_secs(40)).await;
+    for scope in [Scope::All, Scope::Server("a".into())] {
+        let list = world.list(scope, ListKind::Tools).await.unwrap();
+        let ttl = cella_mcp::CacheHints::read(&list).unwrap().ttl_ms;
+        assert!((19_000..=20_000).contains(&ttl), "{list}");
+    }
+    world.finish().await;
+}
