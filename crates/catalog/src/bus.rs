@@ -2,7 +2,7 @@
 //! as a set, in which a second change of the same list or resource is no second entry.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     future::Future,
     sync::{
         Arc, Mutex, PoisonError,
@@ -19,7 +19,7 @@ use tokio::{
     time::sleep,
 };
 
-use crate::pool::CurrentPlan;
+use crate::{InstanceKey, pool::CurrentPlan};
 
 /// How long changes are collected before a client hears of them: servers that start together make one notification.
 /// Well below the second within which clients are promised to hear.
@@ -46,7 +46,12 @@ pub(crate) struct Watched {
     pub(crate) server: Arc<str>,
     /// As its owner names it.
     pub(crate) own: Box<str>,
+    /// The instance that is meant: updates in an instance of another client are none of this one's business.
+    pub(crate) key: InstanceKey,
 }
+
+/// What is watched at one server, by instance.
+pub(crate) type WatchedUris = HashMap<InstanceKey, BTreeSet<Box<str>>>;
 
 struct Watcher {
     scope: Scope,
@@ -104,13 +109,30 @@ impl Bus {
         }
     }
 
-    /// A resource of a server was updated.
-    pub(crate) fn updated(&self, plan: &CurrentPlan, server: &str, own: &str, params: Option<&Raw>) {
+    /// A resource of a server was updated in this instance.
+    pub(crate) fn updated(
+        &self,
+        plan: &CurrentPlan,
+        server: &str,
+        key: &InstanceKey,
+        own: &str,
+        params: Option<&Raw>,
+    ) {
+        let meant = |w: &&Watched| &*w.server == server && w.key == *key && covers(&w.own, own);
         for watcher in self.lock().values().filter(|w| w.hears_of(plan, server)) {
-            for watched in watcher.watched.iter().filter(|w| &*w.server == server && covers(&w.own, own)) {
+            for watched in watcher.watched.iter().filter(meant) {
                 watcher.updated(watched, own, params);
             }
         }
+    }
+
+    /// What somebody watches at a server.
+    pub(crate) fn watched_at(&self, server: &str) -> WatchedUris {
+        let mut all = WatchedUris::new();
+        for watched in self.lock().values().flat_map(|w| &w.watched).filter(|w| &*w.server == server) {
+            all.entry(watched.key.clone()).or_default().insert(watched.own.clone());
+        }
+        all
     }
 
     fn tell(&self, who: impl Fn(&Watcher) -> bool, change: &Change) {

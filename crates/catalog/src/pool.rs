@@ -136,6 +136,12 @@ impl Pool {
         for server in gone {
             self.retire(server);
         }
+        // who watched a server watches the one that takes its place
+        for server in
+            self.plan().servers.values().filter(|s| !old.servers.values().any(|o| Arc::ptr_eq(o, s)))
+        {
+            self.watched_changed(server);
+        }
         self.touch();
         if !(same_servers && same_views) {
             self.bus.everything_changed();

@@ -2,6 +2,12 @@ use cella_mcp::raw_json;
 
 use super::*;
 
+const SHARED: InstanceKey = InstanceKey::Shared;
+
+fn watched(uri: &str, own: &str, key: InstanceKey) -> Watched {
+    Watched { uri: uri.into(), server: "a".into(), own: own.into(), key }
+}
+
 fn everything() -> Interest {
     Interest { tools: true, prompts: true, resources: true, uris: Vec::new() }
 }
@@ -26,15 +32,13 @@ async fn changes_that_come_together_are_heard_once() {
 async fn a_slow_client_loses_nothing() {
     let bus = Bus::default();
     let plan = CurrentPlan::default();
-    let watched = (0..100)
-        .map(|i| Watched { uri: format!("r:{i}").into(), server: "a".into(), own: format!("r:{i}").into() })
-        .collect();
+    let watched = (0..100).map(|i| watched(&format!("r:{i}"), &format!("r:{i}"), SHARED)).collect();
     let (mut watch, _, deliver) = bus.watch(&Scope::All, everything(), watched);
     tokio::spawn(deliver);
     for round in 0..3 {
         for i in 0..100 {
             let params = raw_json(format!(r#"{{"uri":"r:{i}","round":{round}}}"#)).unwrap();
-            bus.updated(&plan, "a", &format!("r:{i}"), Some(&params));
+            bus.updated(&plan, "a", &SHARED, &format!("r:{i}"), Some(&params));
         }
     }
     let mut seen = 0;
@@ -63,12 +67,12 @@ async fn a_watch_of_one_server_does_not_hear_of_others() {
 async fn an_update_reaches_the_client_under_the_name_it_used() {
     let bus = Bus::default();
     let plan = CurrentPlan::default();
-    let watched = vec![Watched { uri: "cella+a:f:/d".into(), server: "a".into(), own: "f:/d".into() }];
+    let watched = vec![watched("cella+a:f:/d", "f:/d", SHARED)];
     let (mut watch, _, deliver) = bus.watch(&Scope::All, Interest::default(), watched);
     tokio::spawn(deliver);
     let params = raw_json(r#"{"uri":"f:/d/x","v":1.0}"#).unwrap();
-    bus.updated(&plan, "b", "f:/d", None);
-    bus.updated(&plan, "a", "f:/d/x", Some(&params));
+    bus.updated(&plan, "b", &SHARED, "f:/d", None);
+    bus.updated(&plan, "a", &SHARED, "f:/d/x", Some(&params));
     let Some(Change::Updated { uri, params }) = watch.changes.recv().await else { panic!("closed") };
     assert_eq!(&*uri, "cella+a:f:/d/x");
     assert_eq!(params.unwrap().get(), r#"{"uri":"cella+a:f:/d/x","v":1.0}"#);
