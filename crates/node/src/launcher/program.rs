@@ -17,7 +17,7 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Ready {
     pub(super) program: Program,
-    env: Vec<(String, String)>,
+    pub(super) env: Vec<(String, String)>,
     mounts: Vec<Mount>,
     /// Directories the contract shows, for a server that asks for roots.
     pub(super) roots: Vec<PathBuf>,
