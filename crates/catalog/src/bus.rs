@@ -2,7 +2,7 @@
 //! as a set, in which a second change of the same list or resource is no second entry.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, VecDeque},
     future::Future,
     sync::{
         Arc, Mutex, PoisonError,
@@ -11,21 +11,24 @@ use std::{
     time::Duration,
 };
 
-use cella_mcp::Raw;
-use cella_transport::{Change, Interest, Scope, Watch};
+use cella_mcp::{Notification, Object, Raw};
+use cella_transport::{Caller, Change, Interest, Scope, Watch};
 use serde_json::value::RawValue;
 use tokio::{
     sync::{Notify, mpsc},
     time::sleep,
 };
 
-use crate::{InstanceKey, pool::CurrentPlan};
+use crate::{InstanceKey, followups::Client, pool::CurrentPlan, uris};
 
 /// How long changes are collected before a client hears of them: servers that start together make one notification.
 /// Well below the second within which clients are promised to hear.
 const COLLECT: Duration = Duration::from_millis(50);
 /// Changes that wait in the channel of one client; what does not fit waits in the set.
 const WAITING_MAX: usize = 16;
+/// Notifications of servers that wait for one client. Stops a server that logs without end from filling memory; past it
+/// the oldest is dropped.
+const TOLD_MAX: usize = 64;
 /// Most resources that one client may watch. Stops a client from making us hold, and servers send, without end; the rest
 /// is not granted.
 pub(crate) const URIS_MAX: usize = 1024;
@@ -55,6 +58,7 @@ pub(crate) type WatchedUris = HashMap<InstanceKey, BTreeSet<Box<str>>>;
 
 struct Watcher {
     scope: Scope,
+    caller: Arc<Caller>,
     lists: Interest,
     watched: Vec<Watched>,
     pending: Mutex<Pending>,
@@ -67,6 +71,7 @@ struct Pending {
     prompts: bool,
     resources: bool,
     updated: Vec<(Box<str>, Option<Raw>)>,
+    told: VecDeque<Notification>,
 }
 
 // === impl Bus ===
@@ -76,12 +81,14 @@ impl Bus {
     pub(crate) fn watch(
         &self,
         scope: &Scope,
+        caller: &Arc<Caller>,
         granted: Interest,
         watched: Vec<Watched>,
     ) -> (Watch, u64, impl Future<Output = ()> + Send + use<>) {
         let (sender, changes) = mpsc::channel(WAITING_MAX);
         let watcher = Arc::new(Watcher {
             scope: scope.clone(),
+            caller: caller.clone(),
             lists: granted.clone(),
             watched,
             pending: Mutex::default(),
@@ -126,6 +133,38 @@ impl Bus {
         }
     }
 
+    /// A server has something more to say to one client, after its call.
+    pub(crate) fn told(&self, plan: &CurrentPlan, server: &str, client: &Client, note: &Notification) {
+        let meant = |w: &&Arc<Watcher>| {
+            w.hears_of(plan, server)
+                && w.caller.hears_unasked()
+                && Client::of(&w.caller).as_ref() == Some(client)
+        };
+        for watcher in self.lock().values().filter(meant) {
+            watcher.told(watcher.in_its_names(server, note));
+        }
+    }
+
+    /// A server logs something outside of any call. What it logs may be the business of whoever called last, so it is for
+    /// the sessions of one principal only: when several use the server, for nobody.
+    pub(crate) fn logged(&self, plan: &CurrentPlan, server: &str, key: &InstanceKey, note: &Notification) {
+        let watchers = self.lock();
+        let concerned = || {
+            let of_instance = |w: &&Arc<Watcher>| match key {
+                InstanceKey::Shared => true,
+                InstanceKey::Client { principal, session } => {
+                    w.caller.principal == *principal && w.caller.session == *session
+                }
+                InstanceKey::Run(_) => false,
+            };
+            watchers.values().filter(|w| w.hears_of(plan, server)).filter(of_instance)
+        };
+        let Some(first) = concerned().next() else { return };
+        if concerned().all(|w| w.caller.principal == first.caller.principal) {
+            concerned().filter(|w| w.caller.hears_unasked()).for_each(|w| w.told(note.clone()));
+        }
+    }
+
     /// What somebody watches at a server.
     pub(crate) fn watched_at(&self, server: &str) -> WatchedUris {
         let mut all = WatchedUris::new();
@@ -155,13 +194,36 @@ impl Watcher {
         }
     }
 
+    /// The notification with task ids as a client of many servers knows them.
+    fn in_its_names(&self, server: &str, note: &Notification) -> Notification {
+        if matches!(self.scope, Scope::Server(_)) {
+            return note.clone();
+        }
+        let mut params = Object::parse_or_empty(note.params.as_deref());
+        let task = params.get_str("taskId").map(|id| uris::qualified(server, &id));
+        if let Some(task) = task {
+            params.set_str("taskId", &task);
+        }
+        Notification { method: note.method.clone(), params: note.params.as_ref().map(|_| params.to_raw()) }
+    }
+
+    fn told(&self, note: Notification) {
+        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        if pending.told.len() >= TOLD_MAX {
+            pending.told.pop_front();
+        }
+        pending.told.push_back(note);
+        drop(pending);
+        self.wake.notify_one();
+    }
+
     fn list_changed(&self, change: &Change) {
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
         match change {
             Change::Tools => pending.tools |= self.lists.tools,
             Change::Prompts => pending.prompts |= self.lists.prompts,
             Change::Resources => pending.resources |= self.lists.resources,
-            Change::Updated { .. } => {}
+            Change::Updated { .. } | Change::Told(_) => {}
         }
         drop(pending);
         self.wake.notify_one();
@@ -215,7 +277,7 @@ impl Pending {
             self.resources.then_some(Change::Resources),
         ];
         let updated = self.updated.into_iter().map(|(uri, params)| Change::Updated { uri, params });
-        lists.into_iter().flatten().chain(updated)
+        lists.into_iter().flatten().chain(updated).chain(self.told.into_iter().map(Change::Told))
     }
 }
 
@@ -229,7 +291,7 @@ fn covers(watched: &str, updated: &str) -> bool {
 }
 
 fn with_uri(params: &RawValue, uri: &str) -> Raw {
-    let mut object = cella_mcp::Object::parse_or_empty(Some(params));
+    let mut object = Object::parse_or_empty(Some(params));
     object.set_str("uri", uri);
     object.to_raw()
 }

@@ -5,7 +5,7 @@ use std::{future::Future, net::SocketAddr, sync::Arc};
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
-use cella_mcp::{HeaderParams, Raw, ServerFacts};
+use cella_mcp::{HeaderParams, Notification, Raw, ServerFacts};
 
 use crate::{Call, Caller, Exchange, Scope};
 
@@ -105,6 +105,9 @@ pub enum Change {
         /// The notification's params as the server sent them.
         params: Option<Raw>,
     },
+    /// Something that the server has to say to this client after its call: that a task goes on, that a question was
+    /// answered elsewhere, a log message. For sessions of the legacy era.
+    Told(Notification),
 }
 
 /// A running subscription; dropping it ends it.

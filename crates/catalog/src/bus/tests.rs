@@ -8,6 +8,10 @@ fn watched(uri: &str, own: &str, key: InstanceKey) -> Watched {
     Watched { uri: uri.into(), server: "a".into(), own: own.into(), key }
 }
 
+fn nobody() -> Arc<Caller> {
+    Arc::new(Caller::cella())
+}
+
 fn everything() -> Interest {
     Interest { tools: true, prompts: true, resources: true, uris: Vec::new() }
 }
@@ -16,7 +20,7 @@ fn everything() -> Interest {
 async fn changes_that_come_together_are_heard_once() {
     let bus = Bus::default();
     let plan = CurrentPlan::default();
-    let (mut watch, _, deliver) = bus.watch(&Scope::All, everything(), Vec::new());
+    let (mut watch, _, deliver) = bus.watch(&Scope::All, &nobody(), everything(), Vec::new());
     let task = tokio::spawn(deliver);
     for server in ["a", "b", "c"] {
         bus.changed(&plan, server, &Change::Tools);
@@ -33,7 +37,7 @@ async fn a_slow_client_loses_nothing() {
     let bus = Bus::default();
     let plan = CurrentPlan::default();
     let watched = (0..100).map(|i| watched(&format!("r:{i}"), &format!("r:{i}"), SHARED)).collect();
-    let (mut watch, _, deliver) = bus.watch(&Scope::All, everything(), watched);
+    let (mut watch, _, deliver) = bus.watch(&Scope::All, &nobody(), everything(), watched);
     tokio::spawn(deliver);
     for round in 0..3 {
         for i in 0..100 {
@@ -53,7 +57,7 @@ async fn a_slow_client_loses_nothing() {
 async fn a_watch_of_one_server_does_not_hear_of_others() {
     let bus = Bus::default();
     let plan = CurrentPlan::default();
-    let (mut watch, id, deliver) = bus.watch(&Scope::Server("a".into()), everything(), Vec::new());
+    let (mut watch, id, deliver) = bus.watch(&Scope::Server("a".into()), &nobody(), everything(), Vec::new());
     tokio::spawn(deliver);
     bus.changed(&plan, "b", &Change::Tools);
     bus.changed(&plan, "a", &Change::Resources);
@@ -68,7 +72,7 @@ async fn an_update_reaches_the_client_under_the_name_it_used() {
     let bus = Bus::default();
     let plan = CurrentPlan::default();
     let watched = vec![watched("cella+a:f:/d", "f:/d", SHARED)];
-    let (mut watch, _, deliver) = bus.watch(&Scope::All, Interest::default(), watched);
+    let (mut watch, _, deliver) = bus.watch(&Scope::All, &nobody(), Interest::default(), watched);
     tokio::spawn(deliver);
     let params = raw_json(r#"{"uri":"f:/d/x","v":1.0}"#).unwrap();
     bus.updated(&plan, "b", &SHARED, "f:/d", None);

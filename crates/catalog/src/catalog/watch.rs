@@ -31,7 +31,7 @@ impl Catalog {
             uris: watched.iter().map(|w| w.uri.to_string()).collect(),
         };
         let concerned: BTreeSet<Arc<str>> = watched.iter().map(|w| w.server.clone()).collect();
-        let (mut watch, id, deliver) = self.pool.bus.watch(scope, granted, watched);
+        let (mut watch, id, deliver) = self.pool.bus.watch(scope, caller, granted, watched);
         tell(&self.pool, &concerned);
         let settled = (!concerned.is_empty()).then(oneshot::channel::<()>);
         let pool = self.pool.clone();

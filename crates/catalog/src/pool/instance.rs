@@ -133,6 +133,14 @@ impl Pool {
                 server.isolate();
                 self.touch();
             }
+            Some(LinkEvent::Log(note)) => {
+                self.bus.logged(&self.plan(), server.name(), &slot.key, &note);
+            }
+            Some(LinkEvent::Other(note)) => {
+                if let Some(client) = self.followups.client(server.name(), note.params.as_ref()) {
+                    self.bus.told(&self.plan(), server.name(), &client, &note);
+                }
+            }
             Some(LinkEvent::AuthRequired(challenge)) => {
                 server.wants_credentials(&faults::wants_credentials(server.name(), challenge.status));
                 self.touch();

@@ -140,6 +140,8 @@ impl Listen {
                 let own = || raw_json(format!("{{\"uri\":{}}}", raw_string(&uri).get())).ok();
                 ("notifications/resources/updated", params.or_else(own))
             }
+            // not asked for by any filter, and not given to modern callers
+            Change::Told(note) => return note,
         };
         let params = Some(modern::with_subscription_id(params.as_deref(), &self.id));
         Notification { method: method.into(), params }

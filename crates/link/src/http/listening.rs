@@ -13,7 +13,7 @@ use crate::{
     asks::{self, Attribution, Verdict},
     backoff::Backoff,
     error,
-    events::Lists,
+    events::{Lists, is_about_a_task},
 };
 use cella_transport::Failure;
 
@@ -68,6 +68,7 @@ impl HttpLink {
             "notifications/progress" => {
                 progress_of(note.params.as_deref()).and_then(|token| self.board.by_token(token.get()))
             }
+            other if is_about_a_task(other) => None,
             _ => match self.board.attribute(lane) {
                 Attribution::Call(id) => Some(id),
                 Attribution::Nobody | Attribution::Ambiguous => None,
