@@ -36,8 +36,15 @@ pub(crate) const URIS_MAX: usize = 1024;
 /// Everybody who listens.
 #[derive(Default)]
 pub(crate) struct Bus {
-    watchers: Mutex<HashMap<u64, Arc<Watcher>>>,
+    listeners: Mutex<Listeners>,
     next: AtomicU64,
+}
+
+#[derive(Default)]
+struct Listeners {
+    watchers: HashMap<u64, Arc<Watcher>>,
+    /// How many watch a resource, by server, instance and URI.
+    counts: HashMap<Arc<str>, HashMap<InstanceKey, HashMap<Box<str>, usize>>>,
 }
 
 /// A resource that a client watches.
@@ -60,7 +67,7 @@ struct Watcher {
     scope: Scope,
     caller: Arc<Caller>,
     lists: Interest,
-    watched: Vec<Watched>,
+    watched: Arc<[Watched]>,
     pending: Mutex<Pending>,
     wake: Notify,
 }
@@ -83,7 +90,7 @@ impl Bus {
         scope: &Scope,
         caller: &Arc<Caller>,
         granted: Interest,
-        watched: Vec<Watched>,
+        watched: Arc<[Watched]>,
     ) -> (Watch, u64, impl Future<Output = ()> + Send + use<>) {
         let (sender, changes) = mpsc::channel(WAITING_MAX);
         let watcher = Arc::new(Watcher {
@@ -95,13 +102,19 @@ impl Bus {
             wake: Notify::new(),
         });
         let id = self.next.fetch_add(1, Ordering::Relaxed);
-        self.lock().insert(id, watcher.clone());
+        let mut listeners = self.lock();
+        listeners.count(&watcher.watched);
+        listeners.watchers.insert(id, watcher.clone());
+        drop(listeners);
         (Watch { granted, changes, settled: None }, id, async move { watcher.deliver(sender).await })
     }
 
     /// Forgets a watch.
     pub(crate) fn forget(&self, id: u64) {
-        self.lock().remove(&id);
+        let mut listeners = self.lock();
+        if let Some(gone) = listeners.watchers.remove(&id) {
+            listeners.discount(&gone.watched);
+        }
     }
 
     /// A list of a server has changed.
@@ -126,7 +139,7 @@ impl Bus {
         params: Option<&Raw>,
     ) {
         let meant = |w: &&Watched| &*w.server == server && w.key == *key && covers(&w.own, own);
-        for watcher in self.lock().values().filter(|w| w.hears_of(plan, server)) {
+        for watcher in self.lock().watchers.values().filter(|w| w.hears_of(plan, server)) {
             for watched in watcher.watched.iter().filter(meant) {
                 watcher.updated(watched, own, params);
             }
@@ -140,7 +153,7 @@ impl Bus {
                 && w.caller.hears_unasked()
                 && Client::of(&w.caller).as_ref() == Some(client)
         };
-        for watcher in self.lock().values().filter(meant) {
+        for watcher in self.lock().watchers.values().filter(meant) {
             watcher.told(watcher.in_its_names(server, note));
         }
     }
@@ -148,7 +161,7 @@ impl Bus {
     /// A server logs something outside of any call. What it logs may be the business of whoever called last, so it is for
     /// the sessions of one principal only: when several use the server, for nobody.
     pub(crate) fn logged(&self, plan: &CurrentPlan, server: &str, key: &InstanceKey, note: &Notification) {
-        let watchers = self.lock();
+        let watchers = &self.lock().watchers;
         let concerned = || {
             let of_instance = |w: &&Arc<Watcher>| match key {
                 InstanceKey::Shared => true,
@@ -167,19 +180,54 @@ impl Bus {
 
     /// What somebody watches at a server.
     pub(crate) fn watched_at(&self, server: &str) -> WatchedUris {
-        let mut all = WatchedUris::new();
-        for watched in self.lock().values().flat_map(|w| &w.watched).filter(|w| &*w.server == server) {
-            all.entry(watched.key.clone()).or_default().insert(watched.own.clone());
-        }
-        all
+        let listeners = self.lock();
+        let by_key = listeners.counts.get(server).into_iter().flatten();
+        by_key.map(|(key, uris)| (key.clone(), uris.keys().cloned().collect())).collect()
+    }
+
+    /// True when somebody watches the same resource in the same instance.
+    pub(crate) fn is_watched(&self, watched: &Watched) -> bool {
+        let listeners = self.lock();
+        let uris = listeners.counts.get(&watched.server).and_then(|by_key| by_key.get(&watched.key));
+        uris.is_some_and(|uris| uris.contains_key(&watched.own))
     }
 
     fn tell(&self, who: impl Fn(&Watcher) -> bool, change: &Change) {
-        self.lock().values().filter(|w| who(w)).for_each(|watcher| watcher.list_changed(change));
+        self.lock().watchers.values().filter(|w| who(w)).for_each(|watcher| watcher.list_changed(change));
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<u64, Arc<Watcher>>> {
-        self.watchers.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> std::sync::MutexGuard<'_, Listeners> {
+        self.listeners.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Listeners ===
+
+impl Listeners {
+    fn count(&mut self, watched: &[Watched]) {
+        for w in watched {
+            let by_key = self.counts.entry(w.server.clone()).or_default();
+            *by_key.entry(w.key.clone()).or_default().entry(w.own.clone()).or_default() += 1;
+        }
+    }
+
+    fn discount(&mut self, watched: &[Watched]) {
+        for w in watched {
+            let Some(by_key) = self.counts.get_mut(&w.server) else { continue };
+            let Some(uris) = by_key.get_mut(&w.key) else { continue };
+            if let Some(count) = uris.get_mut(&w.own) {
+                *count -= 1;
+                if *count == 0 {
+                    uris.remove(&w.own);
+                }
+            }
+            if uris.is_empty() {
+                by_key.remove(&w.key);
+            }
+            if by_key.is_empty() {
+                self.counts.remove(&w.server);
+            }
+        }
     }
 }
 

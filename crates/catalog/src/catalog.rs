@@ -92,7 +92,11 @@ impl Catalog {
     fn followed(&self, exchange: Exchange, server: &Arc<str>, call: &Call) -> Exchange {
         let Some(client) = Client::of(&call.caller) else { return exchange };
         if let Some(answer) = exchange.peek_ready() {
-            self.pool.followups.answered(server, &client, answer);
+            // a legacy server makes a task of a call only when it was asked for one
+            let task = call.params.as_ref().is_some_and(|params| params.get().contains("\"task\""));
+            if task || answer.outcome.is_err() {
+                self.pool.followups.answered(server, &client, answer);
+            }
             return exchange;
         }
         let (pool, server) = (self.pool.clone(), server.clone());

@@ -142,7 +142,7 @@ impl Pool {
         for server in
             self.plan().servers.values().filter(|s| !old.servers.values().any(|o| Arc::ptr_eq(o, s)))
         {
-            self.watched_changed(server);
+            self.inherit_watched(server);
         }
         self.touch();
         if !(same_servers && same_views) {

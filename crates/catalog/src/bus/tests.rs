@@ -20,7 +20,7 @@ fn everything() -> Interest {
 async fn changes_that_come_together_are_heard_once() {
     let bus = Bus::default();
     let plan = CurrentPlan::default();
-    let (mut watch, _, deliver) = bus.watch(&Scope::All, &nobody(), everything(), Vec::new());
+    let (mut watch, _, deliver) = bus.watch(&Scope::All, &nobody(), everything(), Arc::default());
     let task = tokio::spawn(deliver);
     for server in ["a", "b", "c"] {
         bus.changed(&plan, server, &Change::Tools);
@@ -57,21 +57,23 @@ async fn a_slow_client_loses_nothing() {
 async fn a_watch_of_one_server_does_not_hear_of_others() {
     let bus = Bus::default();
     let plan = CurrentPlan::default();
-    let (mut watch, id, deliver) = bus.watch(&Scope::Server("a".into()), &nobody(), everything(), Vec::new());
+    let (mut watch, id, deliver) =
+        bus.watch(&Scope::Server("a".into()), &nobody(), everything(), Arc::default());
     tokio::spawn(deliver);
     bus.changed(&plan, "b", &Change::Tools);
     bus.changed(&plan, "a", &Change::Resources);
     assert!(matches!(watch.changes.recv().await, Some(Change::Resources)));
     bus.forget(id);
+    assert!(bus.lock().counts.is_empty());
     bus.changed(&plan, "a", &Change::Tools);
-    assert!(bus.lock().is_empty());
+    assert!(bus.lock().watchers.is_empty());
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_update_reaches_the_client_under_the_name_it_used() {
     let bus = Bus::default();
     let plan = CurrentPlan::default();
-    let watched = vec![watched("cella+a:f:/d", "f:/d", SHARED)];
+    let watched = Arc::new([watched("cella+a:f:/d", "f:/d", SHARED)]);
     let (mut watch, _, deliver) = bus.watch(&Scope::All, &nobody(), Interest::default(), watched);
     tokio::spawn(deliver);
     let params = raw_json(r#"{"uri":"f:/d/x","v":1.0}"#).unwrap();
@@ -80,4 +82,25 @@ async fn an_update_reaches_the_client_under_the_name_it_used() {
     let Some(Change::Updated { uri, params }) = watch.changes.recv().await else { panic!("closed") };
     assert_eq!(&*uri, "cella+a:f:/d/x");
     assert_eq!(params.unwrap().get(), r#"{"uri":"cella+a:f:/d/x","v":1.0}"#);
+}
+
+#[test]
+fn a_resource_is_watched_until_the_last_one_has_forgotten_it() {
+    let bus = Bus::default();
+    let client = |name: &str| InstanceKey::Client { principal: name.into(), session: None };
+    let of = |uris: &[&str], key: &InstanceKey| -> Arc<[Watched]> {
+        uris.iter().map(|uri| watched(uri, uri, key.clone())).collect()
+    };
+    let watch = |watched| bus.watch(&Scope::All, &nobody(), Interest::default(), watched).1;
+    let first = watch(of(&["f:/1", "f:/2"], &SHARED));
+    let second = watch(of(&["f:/1"], &SHARED));
+    let third = watch(of(&["f:/1"], &client("ann")));
+    bus.forget(first);
+    bus.forget(first);
+    assert!(bus.is_watched(&watched("f:/1", "f:/1", SHARED)));
+    assert!(!bus.is_watched(&watched("f:/2", "f:/2", SHARED)));
+    bus.forget(second);
+    assert_eq!(bus.watched_at("a").keys().collect::<Vec<_>>(), [&client("ann")]);
+    bus.forget(third);
+    assert!(bus.lock().counts.is_empty());
 }

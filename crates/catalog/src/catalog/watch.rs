@@ -11,7 +11,7 @@ use super::{Catalog, owners};
 use crate::{
     InstanceKey,
     bus::{URIS_MAX, Watched},
-    pool::{CurrentPlan, Pool, Server},
+    pool::{CurrentPlan, Server},
 };
 
 /// How long a client that subscribes waits until its servers know of it. Past it the client is told that it is subscribed
@@ -30,9 +30,10 @@ impl Catalog {
             resources: interest.resources && self.tells_of(scope, ListKind::Resources),
             uris: watched.iter().map(|w| w.uri.to_string()).collect(),
         };
+        let watched: Arc<[Watched]> = watched.into();
         let concerned: BTreeSet<Arc<str>> = watched.iter().map(|w| w.server.clone()).collect();
-        let (mut watch, id, deliver) = self.pool.bus.watch(scope, caller, granted, watched);
-        tell(&self.pool, &concerned);
+        let (mut watch, id, deliver) = self.pool.bus.watch(scope, caller, granted, watched.clone());
+        self.pool.watched_changed(&watched);
         let settled = (!concerned.is_empty()).then(oneshot::channel::<()>);
         let pool = self.pool.clone();
         let told = settled.map(|(told, settled)| {
@@ -49,7 +50,7 @@ impl Catalog {
             };
             pool.until_closing(async { tokio::join!(deliver, telling).0 }).await;
             pool.bus.forget(id);
-            tell(&pool, &concerned);
+            pool.watched_changed(&watched);
         });
         watch
     }
@@ -90,13 +91,6 @@ impl Catalog {
     /// Cella compares lists itself, so it can tell of any list that there is.
     fn tells_of(&self, scope: &Scope, kind: ListKind) -> bool {
         self.facts(scope).is_some_and(|facts| offers(&facts.capabilities, kind.capability()))
-    }
-}
-
-/// Tells servers that what is watched of them may have changed.
-fn tell(pool: &Arc<Pool>, servers: &BTreeSet<Arc<str>>) {
-    for server in servers.iter().filter_map(|name| pool.server(name)) {
-        pool.watched_changed(&server);
     }
 }
 

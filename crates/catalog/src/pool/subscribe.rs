@@ -9,30 +9,46 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use cella_transport::Fault;
 
 use super::{Pool, Server, server::Telling};
-use crate::InstanceKey;
+use crate::{InstanceKey, bus::Watched};
 
 /// How soon a server that could not be told is tried again, while somebody watches.
 const RETRY: Duration = Duration::from_secs(5);
 
 impl Pool {
-    /// Somebody watches more of a server's resources, or less: tells the server, starting it when there is more.
-    pub(crate) fn watched_changed(self: &Arc<Self>, server: &Arc<Server>) {
-        let (more, less) = {
+    /// These resources are watched by one more, or by one less: tells the servers for which that makes a difference,
+    /// starting those of which more is watched.
+    pub(crate) fn watched_changed(self: &Arc<Self>, watched: &[Watched]) {
+        let servers: BTreeSet<&Arc<str>> = watched.iter().map(|w| &w.server).collect();
+        for server in servers.into_iter().filter_map(|name| self.server(name)) {
+            let (mut more, mut less) = (false, false);
             let mut state = server.lock();
-            // under the lock: of two changes the later one counts
-            let wanted = self.bus.watched_at(server.name());
-            let none = BTreeSet::new();
-            let more =
-                wanted.iter().any(|(key, uris)| !uris.is_subset(state.watched.get(key).unwrap_or(&none)));
-            let less =
-                state.watched.iter().any(|(key, uris)| !uris.is_subset(wanted.get(key).unwrap_or(&none)));
-            state.watched = wanted;
-            (more, less)
-        };
-        // a server that does not run has forgotten already
-        if more || (less && server.is_running()) {
-            self.tell(server);
+            // under the lock: of two changes of one resource the later one counts
+            for w in watched.iter().filter(|w| w.server == server.plan.name) {
+                let uris = state.watched.entry(w.key.clone()).or_default();
+                if self.bus.is_watched(w) {
+                    more |= uris.insert(w.own.clone());
+                } else {
+                    less |= uris.remove(&w.own);
+                }
+                if uris.is_empty() {
+                    state.watched.remove(&w.key);
+                }
+            }
+            drop(state);
+            // a server that does not run has forgotten already
+            if more || (less && server.is_running()) {
+                self.tell(&server);
+            }
         }
+    }
+
+    /// A server is new under its name: who watches there watches it.
+    pub(super) fn inherit_watched(self: &Arc<Self>, server: &Arc<Server>) {
+        {
+            let mut state = server.lock();
+            state.watched = self.bus.watched_at(server.name());
+        }
+        self.tell_watched(server);
     }
 
     /// Makes sure that a server knows what is watched; nothing to do when nothing is.
