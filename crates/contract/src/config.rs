@@ -75,7 +75,8 @@ pub struct StdioProgram {
 /// A server reached over HTTP.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Remote {
-    /// Its address.
+    /// Its address: `http://…`, `https://…`, or `unix:/path/to/socket`, with `:/path` behind it when the endpoint is not
+    /// `/mcp`.
     pub url: String,
     /// Headers of every request. Values as written; see [`crate::Text`].
     pub headers: Vec<(String, String)>,

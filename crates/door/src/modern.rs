@@ -89,7 +89,7 @@ pub(super) async fn post<S: Service>(
     };
     let accept = asked.accept;
     if request.method.as_ref() == "subscriptions/listen" {
-        return listen::over_http(shared, &asked.scope, &request, &caller, facts);
+        return listen::over_http(shared, &asked.scope, &request, &caller, facts).await;
     }
     let origin =
         Origin { scope: asked.scope, body, caller, facts, param_headers: param_headers(&asked.head.headers) };

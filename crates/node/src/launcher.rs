@@ -2,6 +2,7 @@
 
 mod env;
 mod instance;
+mod masks;
 mod program;
 
 use std::{path::PathBuf, sync::Arc};
@@ -21,7 +22,7 @@ use crate::{
     record::Recorder,
 };
 
-use self::instance::CellInstance;
+use self::{instance::CellInstance, masks::Masks};
 
 /// Lines of a server's standard error kept for the status.
 const STDERR_LINES: usize = 50;
@@ -81,7 +82,9 @@ impl Launcher {
         let wire = Wire::Stdio { stdin: Box::new(running.stdin), stdout: Box::new(running.stdout) };
         let options = link_options(served, &ready.roots);
         let hint = ready.program.hidden_paths.first().map(|path| show(path));
-        let guard = CellInstance::new(running.cell, tail, self.recorder.clone(), served.config.name.clone());
+        let masks = Masks::over(&ready.env);
+        let guard =
+            CellInstance::new(running.cell, tail, masks, self.recorder.clone(), served.config.name.clone());
         let mut launched = Launched::over(wire, options, Box::new(guard));
         if let Some(hint) = hint {
             // A server that cannot see what it was pointed at fails in its own words; ours say what to do.

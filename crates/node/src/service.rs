@@ -39,6 +39,10 @@ impl Service for NodeService {
         self.dispatch.catalog.header_params(scope, tool)
     }
 
+    async fn make_watchable(&self, scope: &Scope, uris: &[String]) {
+        self.dispatch.catalog.make_watchable(scope, uris).await;
+    }
+
     fn watch(&self, scope: &Scope, caller: &Arc<Caller>, interest: Interest) -> Watch {
         self.dispatch.catalog.watch(scope, caller, &interest)
     }

@@ -5,7 +5,7 @@ use std::{future::Future, net::SocketAddr, sync::Arc};
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
-use cella_mcp::{HeaderParams, Raw, ServerFacts};
+use cella_mcp::{HeaderParams, Notification, Raw, ServerFacts};
 
 use crate::{Call, Caller, Exchange, Scope};
 
@@ -29,6 +29,12 @@ pub trait Service: Send + Sync + 'static {
 
     /// The `x-mcp-header` parameters of a tool, to check `Mcp-Param-*` headers against the body.
     fn header_params(&self, scope: &Scope, tool: &str) -> Option<Arc<HeaderParams>>;
+
+    /// Finds out, where it is not known yet, who could tell of updates of these resources. A door waits for it before it
+    /// calls [`Service::watch`], which grants what is known to be there.
+    fn make_watchable(&self, _scope: &Scope, _uris: &[String]) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
 
     /// Starts delivering changes.
     fn watch(&self, scope: &Scope, caller: &Arc<Caller>, interest: Interest) -> Watch;
@@ -100,6 +106,9 @@ pub enum Change {
         /// The notification's params as the server sent them.
         params: Option<Raw>,
     },
+    /// Something that the server has to say to this client after its call: that a task goes on, that a question was
+    /// answered elsewhere, a log message. For sessions of the legacy era.
+    Told(Notification),
 }
 
 /// A running subscription; dropping it ends it.

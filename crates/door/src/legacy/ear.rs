@@ -17,7 +17,7 @@ use std::{
 
 use tokio::sync::{Notify, oneshot};
 
-use cella_mcp::{ListKind, Message, Notification, RpcError, codes, raw_json, raw_string};
+use cella_mcp::{ListKind, LogLevel, Message, Notification, RpcError, codes, raw_json, raw_string};
 
 use super::{
     super::{Phase, Shared, codes as ce, feed::Feed, limits::WATCHED_MAX, reply::code_data},
@@ -150,6 +150,9 @@ pub(super) async fn fulfil<S: Service>(
     uri: &str,
     wanted: bool,
 ) -> Result<(), RpcError> {
+    if wanted {
+        shared.service.make_watchable(&session.scope, &[uri.to_owned()]).await;
+    }
     let settled = {
         let mut interest = locked(&session.ear.interest);
         let (granted, settled) = renew(shared, session, &interest);
@@ -253,6 +256,7 @@ async fn carry<S: Service>(shared: &Shared<S>, session: &Session, feed: &Feed, w
         tokio::select! {
             biased;
             change = next => match change {
+                Some(Change::Told(note)) if !is_loud_enough(session, &note) => {}
                 Some(change) => {
                     if feed.send(&message(change)).await.is_err() {
                         return;
@@ -280,6 +284,16 @@ fn everything(granted: Interest) -> Vec<Change> {
     changes
 }
 
+/// False for a log message below the level of the session.
+fn is_loud_enough(session: &Session, note: &Notification) -> bool {
+    if &*note.method != "notifications/message" {
+        return true;
+    }
+    let wanted = session.caller().and_then(|c| c.log_level.as_deref()?.parse::<LogLevel>().ok());
+    let level = LogLevel::of_message(note.params.as_deref());
+    wanted.is_some_and(|wanted| level.is_none_or(|level| level >= wanted))
+}
+
 fn message(change: Change) -> Message {
     let list = |kind: ListKind| Notification { method: kind.changed().into(), params: None };
     Message::Notification(match change {
@@ -290,5 +304,6 @@ fn message(change: Change) -> Message {
             method: "notifications/resources/updated".into(),
             params: params.or_else(|| raw_json(format!("{{\"uri\":{}}}", raw_string(&uri).get())).ok()),
         },
+        Change::Told(note) => note,
     })
 }

@@ -33,7 +33,7 @@ struct Listen {
 }
 
 /// The stream that answers a listen request.
-pub(super) fn over_http<S: Service>(
+pub(super) async fn over_http<S: Service>(
     shared: &Arc<Shared<S>>,
     scope: &Scope,
     request: &Request,
@@ -41,7 +41,7 @@ pub(super) fn over_http<S: Service>(
     facts: Arc<ServerFacts>,
 ) -> Response<Body> {
     let json = Accept { json: true, stream: false };
-    let listen = match open(shared, scope, request, caller, facts) {
+    let listen = match open(shared, scope, request, caller, facts).await {
         Ok(listen) => listen,
         Err(reply) => return reply.response(json),
     };
@@ -69,13 +69,13 @@ pub(super) async fn over_pipe<S: Service>(
     facts: Arc<ServerFacts>,
     feed: &Feed,
 ) {
-    let _closed = match open(shared, scope, request, caller, facts) {
+    let _closed = match open(shared, scope, request, caller, facts).await {
         Ok(listen) => Listen { cancels: true, ..listen }.run(shared, feed).await.is_err(),
         Err(reply) => feed.send(&reply.message).await.is_err(),
     };
 }
 
-fn open<S: Service>(
+async fn open<S: Service>(
     shared: &Shared<S>,
     scope: &Scope,
     request: &Request,
@@ -91,6 +91,7 @@ fn open<S: Service>(
         rejection.error.data = code_data(ce::CANNOT_WATCH);
         return Err(rejected(Some(request.id.clone()), rejection));
     }
+    shared.service.make_watchable(scope, &uris).await;
     let watch = shared.service.watch(scope, caller, Interest { tools, prompts, resources, uris });
     Ok(Listen { id: request.id.clone(), watch, facts, cancels: false })
 }
@@ -141,6 +142,8 @@ impl Listen {
                 let own = || raw_json(format!("{{\"uri\":{}}}", raw_string(&uri).get())).ok();
                 ("notifications/resources/updated", params.or_else(own))
             }
+            // not asked for by any filter, and not given to modern callers
+            Change::Told(note) => return note,
         };
         let params = Some(modern::with_subscription_id(params.as_deref(), &self.id));
         Notification { method: method.into(), params }

@@ -18,7 +18,7 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Ready {
     pub(super) program: Program,
-    env: Vec<(String, String)>,
+    pub(super) env: Vec<(String, String)>,
     mounts: Vec<Mount>,
     masks: Vec<PathBuf>,
     /// Directories the contract shows, for a server that asks for roots.
