@@ -42,6 +42,9 @@ impl Pool {
         };
         let end = match connected {
             Ok(Connected { upstream, events }) => {
+                if server.takes_turns() {
+                    upstream.take_turns();
+                }
                 server.connected(slot, Phase::Ready(upstream.clone()), upstream.facts());
                 self.touch();
                 tracing::info!(server = server.name(), key = ?slot.key, "connected");
@@ -129,6 +132,13 @@ impl Pool {
             Some(LinkEvent::ResourcesChanged) => self.refetch(server, &Change::Resources),
             Some(LinkEvent::ResourceUpdated { uri, params }) => {
                 self.bus.updated(&self.plan(), server.name(), &uri, params.as_ref());
+            }
+            Some(LinkEvent::TakesTurns { method }) => {
+                if server.set_takes_turns() {
+                    tracing::info!(server = server.name(), %method, "asks within calls; clients take turns");
+                    self.save(server);
+                    self.touch();
+                }
             }
             Some(LinkEvent::Ambiguous { method }) => {
                 tracing::warn!(server = server.name(), %method, "asked without saying for which client");

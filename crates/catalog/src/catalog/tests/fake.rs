@@ -55,6 +55,8 @@ pub(super) struct FakeServer {
     pub(super) fetches: AtomicUsize,
     pub(super) seen: Mutex<Vec<(InstanceKey, Call)>>,
     pub(super) subscribed: Mutex<Vec<Vec<String>>>,
+    /// Instances that were told that the server asks within calls.
+    pub(super) taking_turns: AtomicUsize,
     events: Mutex<Vec<mpsc::Sender<LinkEvent>>>,
 }
 
@@ -72,6 +74,7 @@ impl Default for FakeServer {
             fetches: AtomicUsize::new(0),
             seen: Mutex::default(),
             subscribed: Mutex::default(),
+            taking_turns: AtomicUsize::new(0),
             events: Mutex::default(),
         }
     }
@@ -185,6 +188,10 @@ impl Upstream for FakeInstance {
 
     fn revision(&self) -> Revision {
         Revision::ALL[4]
+    }
+
+    fn take_turns(&self) {
+        self.server.taking_turns.fetch_add(1, Ordering::SeqCst);
     }
 
     fn learn(&self, _tools: &ServerList) {}

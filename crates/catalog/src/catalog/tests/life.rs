@@ -8,7 +8,7 @@ use cella_mcp::ListKind;
 use cella_transport::Scope;
 use tokio::time::{Instant, advance, sleep, timeout};
 
-use super::fake::{FakeServer, Flaw, World, code, options, plan, plans};
+use super::fake::{FakeServer, FakeStore, Flaw, World, code, options, plan, plans};
 use crate::{Options, Stage, Status};
 
 const SHORT: Duration = Duration::from_millis(300);
@@ -232,6 +232,31 @@ async fn each_client_has_an_instance_of_its_own_when_the_contract_says_so_and_ne
         }
     );
     assert_eq!(code(busy.2), "CE2114");
+    world.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn that_a_server_asks_within_calls_outlives_its_process_and_the_node() {
+    let store = Arc::new(FakeStore::default());
+    let kept = || Options { store: Some(store.clone()), ..options() };
+    let server = FakeServer::with_tools(&["t"]);
+    let told = || server.taking_turns.load(std::sync::atomic::Ordering::SeqCst);
+    let world = World::with(&[("a", server.clone())], plans([plan("a")]), kept());
+    world.call("a__t").await.unwrap();
+    server.say(|| LinkEvent::TakesTurns { method: "elicitation/create".into() }).await;
+    sleep(SHORT).await;
+    let status = world.status("a");
+    assert_eq!((status.status, status.isolation, told()), (Status::Connected, "shared", 0));
+    assert!(status.notes[0].contains("take turns"));
+    server.kill().await;
+    sleep(Duration::from_secs(5)).await;
+    world.call("a__t").await.unwrap();
+    assert_eq!((server.launches(), told()), (2, 1));
+    world.finish().await;
+
+    let world = World::with(&[("a", server.clone())], plans([plan("a")]), kept());
+    world.call("a__t").await.unwrap();
+    assert_eq!((server.launches(), told()), (3, 2));
     world.finish().await;
 }
 
