@@ -195,7 +195,7 @@ impl Pool {
     fn idle_limit(&self, server: &Server, slot: &Slot) -> Option<Duration> {
         match (server.plan.idle_stop, &slot.key) {
             (limit, InstanceKey::Shared) => limit,
-            (limit, InstanceKey::Client { .. } | InstanceKey::Run(_)) => {
+            (limit, InstanceKey::Client { .. } | InstanceKey::Run { .. }) => {
                 Some(limit.map_or(CLIENT_IDLE_STOP, |l| l.min(CLIENT_IDLE_STOP)))
             }
         }
