@@ -168,7 +168,7 @@ impl Bus {
                 InstanceKey::Client { principal, session } => {
                     w.caller.principal == *principal && w.caller.session == *session
                 }
-                InstanceKey::Run(_) => false,
+                InstanceKey::Run { .. } => false,
             };
             watchers.values().filter(|w| w.hears_of(plan, server)).filter(of_instance)
         };

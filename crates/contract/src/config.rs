@@ -101,7 +101,8 @@ pub enum Isolation {
     Shared,
     /// One process per client.
     Client,
-    /// One process per run.
+    /// One process per run: what the client names so (`io.cella/run` in `_meta`), else its session. A request with neither
+    /// is refused.
     Run,
 }
 

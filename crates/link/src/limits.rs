@@ -36,3 +36,17 @@ pub(super) const EVENT_ID_BYTES_MAX: usize = 1024;
 pub(super) const SESSION_ID_BYTES_MAX: usize = 1024;
 /// Resources watched per link. Stops clients from filling the table through us; past it a watch is refused (CE3034).
 pub(super) const WATCHED_MAX: usize = 4096;
+/// Calls that wait for their turn, per link. Stops a server that asks, and clients that do not answer, from collecting
+/// callers; past it a call is refused (CE3037).
+pub(super) const TURNS_WAITING_MAX: usize = 256;
+/// Questions that are held, per link, until it is clear whose they are. Stops a server from storing questions with us;
+/// past it the server gets an error.
+pub(super) const HELD_MAX: usize = 256;
+/// How long a question is held. Servers give their questions a minute; past it the server gets an error.
+pub(super) const QUESTION_HELD: std::time::Duration = std::time::Duration::from_secs(45);
+/// Cancelled calls that are remembered for the questions they may still ask. Stops a flood of cancellations from filling
+/// memory; past it the oldest are forgotten.
+pub(super) const CANCELLED_MAX: usize = 256;
+/// Tools that are remembered to answer without asking, per link. Stops callers that make up names from filling memory;
+/// past it all are tried again.
+pub(super) const TRIED_MAX: usize = 4096;

@@ -183,6 +183,14 @@ impl Link {
         carrier.request("logging/setLevel", params, interests, within).await.map(drop)
     }
 
+    /// The server is known to ask within calls, from an earlier connection: where a question names no call, calls of
+    /// different clients take turns from the start.
+    pub fn take_turns(&self) {
+        if let Carrier::Channel(channel) = &self.inner.carrier {
+            channel.take_turns();
+        }
+    }
+
     /// Asks the server for a sign of life and returns how long it took.
     ///
     /// # Errors

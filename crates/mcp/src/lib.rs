@@ -47,8 +47,8 @@ pub use list::{ListItem, ListKind, ListPage, NotAList, build_list, cursor, with_
 pub use log::{LogLevel, UnknownLevel};
 pub use message::{Message, Notification, Raw, Request, Response, RpcError};
 pub use meta::{
-    META, TraceContext, is_traceparent, progress_of, progress_token, trace_context, with_progress_of,
-    with_progress_token, with_traceparent, without_progress_token,
+    BadRun, META, RUN_BYTES_MAX, TraceContext, is_traceparent, progress_of, progress_token, run_of,
+    trace_context, with_progress_of, with_progress_token, with_traceparent, without_progress_token,
 };
 pub use object::{Array, NotJson, Object, member, raw_json, raw_string};
 pub use results::{is_error, result_type};

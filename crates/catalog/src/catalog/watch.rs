@@ -82,7 +82,8 @@ impl Catalog {
                 Scope::All | Scope::View(_) => owners::of_uri(plan, scope, &self.links, uri).ok()?,
             };
             let found = plan.servers.get(&server).filter(|s| tells_of_updates(s))?;
-            let key = InstanceKey::of(found.isolation(), caller, None);
+            // updates of an instance per run have nobody to go to: a watch names no run
+            let key = InstanceKey::of(found.isolation(), caller, None)?;
             Some(Watched { uri: uri.as_str().into(), server, own, key })
         });
         owned.collect()

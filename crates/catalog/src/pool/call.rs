@@ -26,11 +26,13 @@ impl Pool {
         run: Option<&Arc<str>>,
         call: &Call,
     ) -> Exchange {
+        let Some(key) = InstanceKey::of(server.isolation(), &call.caller, run) else {
+            return Exchange::fault(faults::no_run(server.name()));
+        };
         let place = match server.place().await {
             Ok(place) => place,
             Err(fault) => return Exchange::fault(fault),
         };
-        let key = InstanceKey::of(server.isolation(), &call.caller, run);
         let mut again = true;
         loop {
             let entered = match self.enter(server, &key).await {

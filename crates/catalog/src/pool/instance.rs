@@ -42,6 +42,9 @@ impl Pool {
         };
         let end = match connected {
             Ok(Connected { upstream, events }) => {
+                if server.takes_turns() {
+                    upstream.take_turns();
+                }
                 server.connected(slot, Phase::Ready(upstream.clone()), upstream.facts());
                 self.touch();
                 tracing::info!(server = server.name(), key = ?slot.key, "connected");
@@ -128,6 +131,13 @@ impl Pool {
             Some(LinkEvent::ResourceUpdated { uri, params }) => {
                 self.bus.updated(&self.plan(), server.name(), &slot.key, &uri, params.as_ref());
             }
+            Some(LinkEvent::TakesTurns { method }) => {
+                if server.set_takes_turns() {
+                    tracing::info!(server = server.name(), %method, "asks within calls; clients take turns");
+                    self.save(server);
+                    self.touch();
+                }
+            }
             Some(LinkEvent::Ambiguous { method }) => {
                 tracing::warn!(server = server.name(), %method, "asked without saying for which client");
                 server.isolate();
@@ -195,7 +205,7 @@ impl Pool {
     fn idle_limit(&self, server: &Server, slot: &Slot) -> Option<Duration> {
         match (server.plan.idle_stop, &slot.key) {
             (limit, InstanceKey::Shared) => limit,
-            (limit, InstanceKey::Client { .. } | InstanceKey::Run(_)) => {
+            (limit, InstanceKey::Client { .. } | InstanceKey::Run { .. }) => {
                 Some(limit.map_or(CLIENT_IDLE_STOP, |l| l.min(CLIENT_IDLE_STOP)))
             }
         }

@@ -29,6 +29,9 @@ use crate::{
     store::Stored,
 };
 
+/// Said in the status of a server whose clients take turns.
+const TURNS_NOTE: &str = "it asks its clients without saying for which call, so calls of different clients take turns; \
+    with isolation = \"client\" each client has a process of its own";
 /// Said in the status of a server that mixed up its clients.
 const AMBIGUOUS_NOTE: &str =
     "it asked a question without saying for which client; each client has an instance of its own now";
@@ -71,6 +74,8 @@ pub(super) struct State {
     stderr: Vec<String>,
     quarantine: Option<String>,
     notes: BTreeSet<&'static str>,
+    /// It asks within calls: where a question names no call, calls of different clients take turns.
+    takes_turns: bool,
     retired: bool,
 }
 
@@ -142,7 +147,8 @@ impl Server {
             last_error: None,
             stderr: Vec::new(),
             quarantine: None,
-            notes: BTreeSet::new(),
+            notes: if stored.takes_turns { BTreeSet::from([TURNS_NOTE]) } else { BTreeSet::new() },
+            takes_turns: stored.takes_turns,
             retired: false,
         };
         Self {
@@ -233,7 +239,7 @@ impl Server {
     pub(super) fn connected(&self, slot: &Slot, phase: Phase, facts: Arc<ServerFacts>) {
         let mut state = self.lock();
         state.stage = state.stage.max(Stage::Started);
-        let status = if state.notes.is_empty() { Status::Connected } else { Status::Degraded };
+        let status = if state.notes.contains(AMBIGUOUS_NOTE) { Status::Degraded } else { Status::Connected };
         state.set_status(status);
         state.unsaved = true;
         state.facts = Some(facts);
@@ -291,6 +297,19 @@ impl Server {
         let mut state = self.lock();
         state.last_error = Some(Problem::of(fault));
         state.set_status(Status::AuthRequired);
+    }
+
+    /// It was seen to ask within calls. True when that is news.
+    pub(super) fn set_takes_turns(&self) -> bool {
+        let mut state = self.lock();
+        state.notes.insert(TURNS_NOTE);
+        state.unsaved = true;
+        !std::mem::replace(&mut state.takes_turns, true)
+    }
+
+    /// It was once seen to ask within calls.
+    pub(super) fn takes_turns(&self) -> bool {
+        self.lock().takes_turns
     }
 
     /// Each client gets an instance of its own from now on.
@@ -430,7 +449,7 @@ impl Server {
         let mut state = self.lock();
         state.unsaved = false;
         let lists = state.lists.iter().filter_map(ListState::list).cloned().collect();
-        Stored { facts: state.facts.clone(), lists }
+        Stored { facts: state.facts.clone(), lists, takes_turns: state.takes_turns }
     }
 }
 

@@ -59,6 +59,8 @@ pub(super) struct FakeServer {
     /// Whose instance was asked for a list.
     pub(super) listed: Mutex<Vec<InstanceKey>>,
     pub(super) subscribed: Mutex<Vec<Vec<String>>>,
+    /// Instances that were told that the server asks within calls.
+    pub(super) taking_turns: AtomicUsize,
     events: Mutex<Vec<(InstanceKey, mpsc::Sender<LinkEvent>)>>,
 }
 
@@ -77,6 +79,7 @@ impl Default for FakeServer {
             seen: Mutex::default(),
             listed: Mutex::default(),
             subscribed: Mutex::default(),
+            taking_turns: AtomicUsize::new(0),
             events: Mutex::default(),
         }
     }
@@ -204,6 +207,10 @@ impl Upstream for FakeInstance {
 
     fn revision(&self) -> Revision {
         Revision::ALL[4]
+    }
+
+    fn take_turns(&self) {
+        self.server.taking_turns.fetch_add(1, Ordering::SeqCst);
     }
 
     fn learn(&self, _tools: &ServerList) {}
