@@ -52,8 +52,10 @@ struct Inside {
     objects: Arc<Objects>,
     dir: PathBuf,
     /// The writer and the lock it holds; gone once the ledger is closed.
-    writer: Mutex<Option<(JoinHandle<Result<(), CloseError>>, Lock)>>,
+    writer: Mutex<Option<(WriterThread, Lock)>>,
 }
+
+type WriterThread = JoinHandle<Result<(), CloseError>>;
 
 // === impl Ledger ===
 

@@ -14,6 +14,7 @@ pub(crate) struct SmallDisk {
 
 impl SmallDisk {
     /// `None`, with the reason printed, where mounting is not allowed.
+    #[expect(clippy::print_stdout, reason = "a test that cannot run says so")]
     pub(crate) fn mount(bytes: u32) -> Option<Self> {
         let dir = tempfile::tempdir().unwrap();
         let size = format!("size={bytes}");
