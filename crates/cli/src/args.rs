@@ -9,8 +9,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 #[command(
     name = "cella",
     version,
+    disable_help_subcommand = true,
     about = "One URL for all your MCP servers: each confined by the kernel, each call checked and on record.",
-    after_help = "Examples:\n  cella demo                         see everything work, in a fresh directory\n  cella import                       take over the servers your clients use today\n  cella up                           start the node\n  cella client setup                 point your clients at it\n  cella call time get_current_time '{\"timezone\":\"Europe/Berlin\"}'\n\nErrors carry a code; `cella help CE2104` explains one. Exit codes: 0 ok, 1 failed, 2 usage, 3 partly degraded,\n4 credentials needed, 5 refused by policy, 69 not running, 75 timed out, 78 configuration."
+    after_help = "Examples:\n  cella demo                         see everything work, in a fresh directory\n  cella import                       take over the servers your clients use today\n  cella up                           start the node\n  cella client setup                 point your clients at it\n  cella call time get_current_time '{\"timezone\":\"Europe/Berlin\"}'\n\nErrors carry a code; `cella explain CE2104` explains one.\nExit codes: 0 ok, 1 failed, 2 usage, 3 partly degraded, 4 credentials needed,\n5 refused by policy, 69 not running, 75 timed out, 78 configuration."
 )]
 pub(crate) struct Cli {
     #[command(flatten)]
@@ -20,7 +21,7 @@ pub(crate) struct Cli {
 }
 
 /// Options every verb takes.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(crate) struct Global {
     /// The configuration file [default: ./cella.toml, else the user's own]
     #[arg(long, short, global = true, env = "CELLA_CONFIG", value_name = "FILE")]
@@ -40,8 +41,9 @@ pub(crate) struct Global {
 }
 
 /// When to use colour.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Color {
+    #[default]
     Auto,
     Always,
     Never,
@@ -95,7 +97,11 @@ pub(crate) enum Verb {
     /// Print a shell completion script
     Completion(Completion),
     /// Explain an error code
+    #[command(after_help = "Examples:\n  cella explain CE2104\n  cella explain CE2104 --json")]
     Explain(Explain),
+    /// Show the help of a verb, or explain an error code
+    #[command(after_help = "Examples:\n  cella help log query\n  cella help CE2104")]
+    Help(Help),
     /// Serve a built-in MCP server on stdin and stdout (what the node runs in a cell)
     #[command(hide = true)]
     Serve(Serve),
@@ -384,6 +390,13 @@ pub(crate) struct Completion {
 pub(crate) struct Explain {
     /// For example CE2104
     pub(crate) code: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Help {
+    /// A verb, for example `log query`, or a code, for example CE2104
+    #[arg(value_name = "VERB|CODE")]
+    pub(crate) about: Vec<String>,
 }
 
 #[derive(Debug, Args)]

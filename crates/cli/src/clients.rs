@@ -7,6 +7,6 @@ mod document;
 mod known;
 mod server;
 
-pub(crate) use document::{read, remove, write};
+pub(crate) use document::{EditError, read, remove, write};
 pub(crate) use known::{Client, Format, KNOWN, find};
 pub(crate) use server::{Entry, Found};

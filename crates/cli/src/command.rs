@@ -8,6 +8,7 @@ mod config;
 mod demo;
 mod doctor;
 mod explain;
+mod help;
 mod import;
 mod log;
 mod ls;
@@ -19,6 +20,7 @@ mod up;
 
 use crate::{
     args::{Cli, Verb},
+    codes,
     exit::{Code, Outcome, Stop},
     print::Printer,
 };
@@ -30,6 +32,7 @@ pub(crate) fn run(cli: Cli, printer: Printer) -> Outcome {
         // Without a runtime: quick, or with a runtime of their own.
         Verb::Completion(args) => completion::run(&args),
         Verb::Explain(args) => explain::run(&args, printer),
+        Verb::Help(args) => help::run(&args, printer),
         Verb::Serve(args) => serve(&args),
         Verb::Config(args) => config::run(&args, &global, printer),
         Verb::Ls => ls::run(&global, printer),
@@ -51,13 +54,22 @@ pub(crate) fn run(cli: Cli, printer: Printer) -> Outcome {
 fn serve(args: &crate::args::Serve) -> Outcome {
     match cella_builtin::serve(&args.name, &args.args) {
         Ok(()) => Ok(Code::Ok),
-        Err(e @ cella_builtin::ServeError::Unknown(_)) => Err(Stop::new(Code::Usage, e)),
-        Err(e) => Err(Stop::new(Code::Failed, e)),
+        Err(e) => {
+            let exit = match e {
+                cella_builtin::ServeError::Unknown(_) => Code::Usage,
+                _ => Code::Failed,
+            };
+            let fix = format!("name one of: {}", cella_builtin::NAMES.join(", "));
+            Err(Stop::new(exit, codes::BUILT_IN, e).fix(fix))
+        }
     }
 }
 
 fn block_on(work: impl Future<Output = Outcome>) -> Outcome {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(Stop::system("the runtime"))?;
     let outcome = runtime.block_on(work);
     // Whatever is still running is not awaited: the verb has said that it is done.
     runtime.shutdown_timeout(std::time::Duration::from_millis(500));

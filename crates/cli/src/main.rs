@@ -2,6 +2,7 @@
 
 mod args;
 mod clients;
+mod codes;
 mod command;
 mod edit;
 mod exit;
@@ -22,7 +23,10 @@ fn main() -> ExitCode {
     // The cell launcher is this same binary, so that a node needs no second file; it must run before anything else
     // starts a thread.
     cella_cell::launcher_main();
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return exit::usage(&error),
+    };
     let printer = Printer::new(&cli.global);
     log(&cli);
     match command::run(cli, printer) {

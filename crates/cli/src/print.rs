@@ -78,14 +78,12 @@ impl Printer {
             write_all(&mut std::io::stderr().lock(), &stop.message);
             return;
         }
-        let code = stop.code.as_ref().map(|c| format!("[{c}]")).unwrap_or_default();
-        let mut text = format!("{}: {}", self.paint("1;31", &format!("error{code}")), stop.message);
+        let head = self.paint("1;31", &format!("error[{}]", stop.code));
+        let mut text = format!("{head}: {}", stop.message);
         if let Some(fix) = &stop.fix {
             text.push_str(&format!("\n   = fix: {fix}"));
         }
-        if let Some(code) = &stop.code {
-            text.push_str(&format!("\n   = more: cella explain {code}"));
-        }
+        text.push_str(&format!("\n   = more: cella explain {}", stop.code));
         write_all(&mut std::io::stderr().lock(), &text);
     }
 

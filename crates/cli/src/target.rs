@@ -6,7 +6,8 @@ use cella_node::Places;
 
 use crate::{
     args::{Global, Target},
-    exit::{self, Code, Stop},
+    codes,
+    exit::{Code, Stop},
 };
 
 /// How to reach a running node.
@@ -53,8 +54,8 @@ pub(crate) fn running(global: &Global, target: &Target) -> Result<Option<Reach>,
 pub(crate) fn must_run(global: &Global, target: &Target) -> Result<Reach, Stop> {
     running(global, target)?.ok_or_else(|| {
         let config = config_path(global);
-        Stop::new(Code::Unavailable, format!("no node is running with {}", config.display()))
-            .code(exit::NOT_RUNNING)
+        let message = format!("no node is running with {}", config.display());
+        Stop::new(Code::Unavailable, codes::NOT_RUNNING, message)
             .fix(format!("start it: cella up --config {}, or name one with --url", config.display()))
     })
 }
@@ -70,8 +71,7 @@ fn token(target: &Target, places: &Places) -> Result<String, Stop> {
 /// The token in a file.
 pub(crate) fn read_token(file: &Path) -> Result<String, Stop> {
     let text = std::fs::read_to_string(file).map_err(|e| {
-        Stop::new(Code::Auth, format!("no access token: {}: {e}", file.display()))
-            .code(exit::NO_TOKEN)
+        Stop::new(Code::Auth, codes::NO_TOKEN, format!("no access token: {}: {e}", file.display()))
             .fix("name the file with --token-file, or set CELLA_TOKEN")
     })?;
     Ok(text.trim().to_owned())

@@ -36,6 +36,12 @@ pub enum StartError {
     /// The ledger cannot be read.
     #[error("the ledger cannot be read: {0}")]
     History(#[from] cella_ledger::ReadError),
+    /// No node has run with this configuration yet.
+    #[error("there is no ledger in {path} yet", path = path.display())]
+    NoLedger {
+        /// Where it would be.
+        path: PathBuf,
+    },
     /// The address is not one.
     #[error("`{address}` is not an address")]
     Address {
@@ -87,6 +93,7 @@ impl StartError {
             Self::Listen { .. } => "CE4108",
             Self::View { .. } => "CE4110",
             Self::Question(_) => "CE4109",
+            Self::NoLedger { .. } => "CE4111",
         }
     }
 
@@ -96,10 +103,8 @@ impl StartError {
         Some(match self {
             Self::Config(_) => return None,
             Self::Read { path, source } if source.kind() == io::ErrorKind::NotFound => {
-                format!(
-                    "make it: cella add NAME …, or name another file than {} with --config",
-                    path.display()
-                )
+                let path = path.display();
+                format!("make it: cella add or cella import; or name another file than {path} with --config")
             }
             Self::Read { path, .. } => format!("make {} readable", path.display()),
             Self::Write { path, .. } => format!("make {} writable", path.display()),
@@ -114,6 +119,9 @@ impl StartError {
             Self::Listen { .. } => "choose another address with --listen".into(),
             Self::View { name, .. } => format!("correct [views.{name}] in the configuration"),
             Self::Question(_) => "see: cella log --help".into(),
+            Self::NoLedger { .. } => {
+                "it begins with the first start: cella up; or name the configuration with --config".into()
+            }
         })
     }
 

@@ -34,7 +34,11 @@ impl History {
     /// # Errors
     /// There is no ledger, or it cannot be read.
     pub fn open(places: &Places) -> Result<Self, StartError> {
-        Ok(Self { reader: Reader::open(&ledger_dir(places))? })
+        let path = ledger_dir(places);
+        if !path.is_dir() {
+            return Err(StartError::NoLedger { path });
+        }
+        Ok(Self { reader: Reader::open(&path)? })
     }
 
     /// Answers `tail?n=20`, `events/7`, `query?kind=call.refused&n=100`, `verify`, `why/CALL`.

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::{
     args::{Call, Global},
+    codes,
     exit::{Code, Outcome, Stop},
     mcp_client::McpClient,
     print::Printer,
@@ -45,7 +46,7 @@ async fn call(
     printer: Printer,
 ) -> Outcome {
     let answer = tokio::time::timeout(limit, client.call(tool, arguments)).await.map_err(|_| {
-        Stop::new(Code::TimedOut, format!("no answer within {} s", limit.as_secs()))
+        Stop::new(Code::TimedOut, codes::TIMED_OUT, format!("no answer within {} s", limit.as_secs()))
             .fix("give it more: --timeout SECONDS")
     })??;
     let failed = answer["isError"] == true;
@@ -66,13 +67,14 @@ async fn call(
 fn arguments(text: &str) -> Result<Value, Stop> {
     let text = if text == "-" {
         let mut read = String::new();
-        std::io::stdin().read_to_string(&mut read)?;
+        std::io::stdin().read_to_string(&mut read).map_err(Stop::system("standard input"))?;
         read
     } else {
         text.to_owned()
     };
     let usage = |what: String| {
-        Stop::new(Code::Usage, what).fix("write them as a JSON object: '{\"path\": \"/tmp\"}'")
+        Stop::new(Code::Usage, codes::ARGUMENTS, what)
+            .fix("write them as a JSON object: '{\"path\": \"/tmp\"}'")
     };
     let value: Value =
         serde_json::from_str(&text).map_err(|e| usage(format!("the arguments are not JSON: {e}")))?;

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::{
     args::{Global, Import},
     clients::{self, Client, Found, KNOWN},
-    edit,
+    codes, edit,
     exit::{Code, Outcome, Stop},
     print::Printer,
     prompt, target,
@@ -36,14 +36,15 @@ struct Plan {
 
 pub(crate) async fn run(args: Import, global: &Global, printer: Printer) -> Outcome {
     let (candidates, unreadable) = candidates(&args)?;
-    let path = std::path::absolute(target::config_path(global))?;
+    let path = std::path::absolute(target::config_path(global)).map_err(Stop::system("the configuration"))?;
     let before = super::add::read_or_empty(&path)?;
-    let (config, _) = Config::parse(&path.display().to_string(), &before)
-        .map_err(|found| Stop::rendered(Code::Config, found.to_string()))?;
+    let (config, _) =
+        Config::parse(&path.display().to_string(), &before).map_err(|found| Stop::diagnostics(&found))?;
     let plan = plan(candidates, &config, path.parent().unwrap_or(Path::new(".")));
     let mut after = before.clone();
     for server in &plan.add {
-        after = add_server(&after, server).map_err(|e| Stop::new(Code::Config, e))?;
+        after = add_server(&after, server)
+            .map_err(|e| super::add::not_edited(&path, &e, "rename one of the two servers first"))?;
     }
     report(&plan, &unreadable, printer);
     if plan.add.is_empty() {
@@ -56,9 +57,9 @@ pub(crate) async fn run(args: Import, global: &Global, printer: Printer) -> Outc
     let mut failed = 0;
     if go {
         for (file, secret) in &plan.secrets {
-            write_secret(file, secret)?;
+            write_secret(file, secret).map_err(Stop::system(file.display()))?;
         }
-        edit::exchange(&path, &after)?;
+        edit::exchange(&path, after.as_bytes()).map_err(Stop::system(path.display()))?;
         super::add::tell_node(global, printer);
         for server in plan.add.iter().filter(|_| !args.no_install) {
             if let Err(stop) = super::add::install(server, global, printer).await {
@@ -82,13 +83,10 @@ fn candidates(args: &Import) -> Result<(Vec<Candidate>, Unreadable), Stop> {
     } else {
         for name in &args.from {
             if clients::find(name).is_none() {
-                let known: Vec<&str> = KNOWN.iter().map(|c| c.id).collect();
-                return Err(
-                    Stop::new(Code::Usage, format!("no client is called `{name}`")).fix(known.join(", "))
-                );
+                return Err(super::client::unknown(name));
             }
         }
-        let here = std::env::current_dir()?;
+        let here = std::env::current_dir().map_err(Stop::system("the current directory"))?;
         for client in KNOWN.iter().filter(|c| args.from.is_empty() || args.from.iter().any(|n| n == c.id)) {
             files.push((client, client.file(&home, &target::var)));
             files.extend(client.project_files(&here).into_iter().map(|f| (client, f)));
@@ -123,14 +121,13 @@ fn candidates(args: &Import) -> Result<(Vec<Candidate>, Unreadable), Stop> {
 /// The client whose spelling a file has, by name or by the key that is in it.
 fn by_content(file: &Path, named: Option<&String>) -> Result<&'static Client, Stop> {
     if let Some(name) = named {
-        return clients::find(name)
-            .ok_or_else(|| Stop::new(Code::Usage, format!("no client is called `{name}`")));
+        return clients::find(name).ok_or_else(|| super::client::unknown(name));
     }
-    let text =
-        fs::read_to_string(file).map_err(|e| Stop::new(Code::Failed, format!("{}: {e}", file.display())))?;
+    let text = fs::read_to_string(file).map_err(Stop::system(file.display()))?;
     let fits = |client: &&Client| clients::read(client, &text).is_ok_and(|found| !found.is_empty());
     KNOWN.iter().find(fits).ok_or_else(|| {
-        Stop::new(Code::Failed, format!("{} names no MCP servers in a spelling Cella knows", file.display()))
+        let message = format!("{} names no MCP servers in a spelling Cella knows", file.display());
+        Stop::new(Code::Failed, codes::NOTHING_TO_IMPORT, message)
             .fix("say whose file it is: cella import --file FILE CLIENT")
     })
 }
@@ -244,7 +241,7 @@ fn write_secret(file: &Path, secret: &str) -> std::io::Result<()> {
         fs::create_dir_all(dir)?;
         fs::set_permissions(dir, fs::Permissions::from_mode(0o700))?;
     }
-    edit::exchange(file, secret)?;
+    edit::exchange(file, secret.as_bytes())?;
     fs::set_permissions(file, fs::Permissions::from_mode(0o600))
 }
 

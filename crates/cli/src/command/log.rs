@@ -8,7 +8,8 @@ use serde_json::Value;
 
 use crate::{
     args::{Global, LogQuery, LogVerb, Target},
-    exit::{self, Code, Outcome, Stop},
+    codes,
+    exit::{Code, Outcome, Stop},
     print::Printer,
     target::{self, Reach},
 };
@@ -161,12 +162,16 @@ async fn follow(lines: u64, at: &Target, global: &Global, printer: Printer) -> O
             printer.line(if printer.is_json() { event.to_string() } else { line(&event) });
         }
     }
-    Err(Stop::new(Code::Unavailable, "the node has stopped").code(exit::NOT_RUNNING))
+    Err(Stop::new(Code::Unavailable, codes::NOT_RUNNING, "the node has stopped").fix("start it: cella up"))
 }
 
 async fn export(output: Option<PathBuf>, payloads: bool, at: &Target, global: &Global) -> Outcome {
+    let name = output.as_ref().map_or_else(|| "standard output".to_owned(), |p| p.display().to_string());
     let mut out: Box<dyn Write> = match &output {
-        Some(path) => Box::new(std::io::BufWriter::new(std::fs::File::create(path)?)),
+        Some(path) => {
+            let file = std::fs::File::create(path).map_err(Stop::system(&name))?;
+            Box::new(std::io::BufWriter::new(file))
+        }
         None => Box::new(std::io::stdout().lock()),
     };
     match source(at, global)? {
@@ -175,14 +180,18 @@ async fn export(output: Option<PathBuf>, payloads: bool, at: &Target, global: &G
             let path = format!("/api/v1/log/export?payloads={}", u8::from(payloads));
             let mut body = reach.request("GET", &path, Bytes::new()).await?.into_body();
             while let Some(frame) = body.frame().await {
-                let frame =
-                    frame.map_err(|e| Stop::new(Code::Unavailable, format!("the export broke off: {e}")))?;
-                out.write_all(frame.data_ref().map_or(&[], |d| &d[..]))?;
+                let frame = frame.map_err(|e| broke_off(&e))?;
+                out.write_all(frame.data_ref().map_or(&[], |d| &d[..])).map_err(Stop::system(&name))?;
             }
         }
     }
-    out.flush()?;
+    out.flush().map_err(Stop::system(&name))?;
     Ok(Code::Ok)
+}
+
+fn broke_off(e: &dyn std::fmt::Display) -> Stop {
+    Stop::new(Code::Unavailable, codes::BROKE_OFF, format!("the answer broke off: {e}"))
+        .fix("see whether the node still runs: cella status")
 }
 
 fn question(query: &LogQuery) -> String {

@@ -6,7 +6,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     args::{Global, Up},
-    exit::{Code, Outcome},
+    exit::{Code, Outcome, Stop},
     print::Printer,
     target,
 };
@@ -22,7 +22,7 @@ pub(crate) async fn run(args: Up, global: &Global, printer: Printer) -> Outcome 
         printer.warn(warning);
     }
     announce(&running, printer);
-    let ended = until_told(&running).await?;
+    let ended = until_told(&running).await.map_err(Stop::system("signals"))?;
     let drained = running.drain().await;
     if !drained {
         printer.warn("some calls were still running and were cut off");

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::{
     args::{Global, Target},
     clients::{self, Client},
-    edit,
+    codes, edit,
     exit::{Code, Outcome, Stop},
     print::Printer,
     prompt, target,
@@ -33,7 +33,8 @@ struct Edit {
 pub(super) async fn run(wish: &Wish, global: &Global, printer: Printer) -> Outcome {
     let chosen = super::chosen(&wish.clients)?;
     if chosen.is_empty() {
-        return Err(Stop::new(Code::Failed, "no known client was found in this home directory")
+        let message = "no known client was found in this home directory";
+        return Err(Stop::new(Code::Failed, codes::NO_CLIENT, message)
             .fix("name one: cella client setup claude-code"));
     }
     let (mut edits, mut failed) = (Vec::new(), Vec::new());
@@ -59,8 +60,7 @@ pub(super) async fn run(wish: &Wish, global: &Global, printer: Printer) -> Outco
                     printer.done(format!("{}: {}", edit.client.title, edit.file.display()));
                     written.push(change);
                 }
-                Err(e) => failed
-                    .push((edit.client, Stop::new(Code::Failed, format!("{}: {e}", edit.file.display())))),
+                Err(e) => failed.push((edit.client, Stop::system(edit.file.display())(e))),
             }
         }
         printer.note("Undo: cella client restore");
@@ -85,10 +85,9 @@ async fn plan(client: &'static Client, wish: &Wish, global: &Global) -> Result<E
     let before = match std::fs::read_to_string(&file) {
         Ok(text) => text,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => String::new(),
-        Err(e) => return Err(Stop::new(Code::Failed, format!("{}: {e}", file.display()))),
+        Err(e) => return Err(Stop::system(file.display())(e)),
     };
     let entry = super::entry(client, wish.http, &wish.target, global).await?;
-    let after = clients::write(client, &before, &entry)
-        .map_err(|e| Stop::new(Code::Failed, format!("{}: {e}", file.display())).code("CE6004"))?;
+    let after = clients::write(client, &before, &entry).map_err(|e| super::not_edited(&file, &e))?;
     Ok(Edit { client, file, before, after })
 }
