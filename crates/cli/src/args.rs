@@ -205,6 +205,9 @@ pub(crate) struct Log {
 #[derive(Debug, Subcommand)]
 pub(crate) enum LogVerb {
     /// The newest events
+    #[command(
+        after_help = "Examples:\n  cella log tail\n  cella log tail -n 100 --json\n  cella log tail --follow"
+    )]
     Tail {
         /// How many
         #[arg(short = 'n', long, default_value_t = 20)]
@@ -216,6 +219,7 @@ pub(crate) enum LogVerb {
         target: Target,
     },
     /// One event with its payloads
+    #[command(after_help = "Example:\n  cella log show 42")]
     Show {
         /// Number of the event
         seq: u64,
@@ -223,13 +227,22 @@ pub(crate) enum LogVerb {
         target: Target,
     },
     /// Events that match
+    #[command(
+        after_help = "Examples:\n  cella log query --kind call.refused\n  cella log query --server files --tool write_file --limit 10 --json"
+    )]
     Query(LogQuery),
     /// Check the whole chain
+    #[command(
+        after_help = "Examples:\n  cella log verify\n  cella log verify --json\n\nExit codes: 0 nothing was changed, 1 the ledger was changed or damaged."
+    )]
     Verify {
         #[command(flatten)]
         target: Target,
     },
-    /// Write events as NDJSON
+    /// Write all events as NDJSON: one JSON document a line
+    #[command(
+        after_help = "Examples:\n  cella log export -o events.ndjson\n  cella log export --payloads | jq .event.kind"
+    )]
     Export {
         /// Where to [default: stdout]
         #[arg(short, long, value_name = "FILE")]
@@ -241,13 +254,19 @@ pub(crate) enum LogVerb {
         target: Target,
     },
     /// Why a call went as it did
+    #[command(
+        after_help = "Examples:\n  cella log why 42          by the number of one of its events\n  cella log why 7f3a...     by the call's id"
+    )]
     Why {
         /// The call's id, or the number of one of its events
         call: String,
         #[command(flatten)]
         target: Target,
     },
-    /// Drop the projections and build them again from the ledger
+    /// Drop the projections (cost, audit, replay, analytics) and build them again from the ledger
+    #[command(
+        after_help = "Examples:\n  cella log rebuild\n  cella log rebuild --json      rows and digest of every table\n\nWorks with a running node and without one. Nothing is lost: the tables are made of the events alone."
+    )]
     Rebuild {
         #[command(flatten)]
         target: Target,

@@ -54,6 +54,14 @@ impl Printer {
         }
     }
 
+    /// How far something is: one line of the terminal that the next one replaces, and nothing where nobody watches.
+    pub(crate) fn passing(self, text: &str) {
+        let mut err = std::io::stderr().lock();
+        if !self.quiet && !self.json && err.is_terminal() {
+            let _closed = write!(err, "\r{text}\u{1b}[K\r").and_then(|()| err.flush());
+        }
+    }
+
     /// A step that worked.
     pub(crate) fn done(self, text: impl AsRef<str>) {
         self.note(format!("{} {}", self.paint("32", "✓"), text.as_ref()));

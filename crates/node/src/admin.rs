@@ -42,7 +42,7 @@ impl Admin {
             "/api/v1/status" if read => json_body(StatusCode::OK, &self.status()),
             "/api/v1/node" if read => json_body(StatusCode::OK, &self.about.to_json()),
             _ => match path.strip_prefix("/api/v1/log/") {
-                Some(question) => self.log(question, request.uri().query()).await,
+                Some(question) => self.log(&method, question, request.uri().query()).await,
                 None => error(
                     StatusCode::NOT_FOUND,
                     "CE4130",

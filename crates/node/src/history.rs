@@ -1,10 +1,11 @@
 //! Questions about the ledger, answered as JSON: for the admin door and for `cella log` without a node.
 
+mod rebuild;
 mod why;
 
 use std::{io::Write, path::PathBuf};
 
-use cella_event::{CallId, Kind, Label, Micros, Seq, Verifier};
+use cella_event::{CallId, Kind, Label, Micros, Seq};
 use cella_ledger::{Entry, Filter, Reader, StoredPayload};
 use serde_json::{Value, json};
 
@@ -20,13 +21,15 @@ const PAYLOAD_SHOWN_BYTES: usize = 256 * 1024;
 #[derive(Clone, Debug)]
 pub struct History {
     reader: Reader,
+    /// Where the ledger and its projections are.
+    dir: PathBuf,
 }
 
 // === impl History ===
 
 impl History {
-    pub(crate) fn new(reader: Reader) -> Self {
-        Self { reader }
+    pub(crate) fn new(dir: PathBuf, reader: Reader) -> Self {
+        Self { reader, dir }
     }
 
     /// Opens the ledger of the node with these places, running or not.
@@ -34,11 +37,11 @@ impl History {
     /// # Errors
     /// There is no ledger, or it cannot be read.
     pub fn open(places: &Places) -> Result<Self, StartError> {
-        let path = ledger_dir(places);
-        if !path.is_dir() {
-            return Err(StartError::NoLedger { path });
+        let dir = ledger_dir(places);
+        if !dir.is_dir() {
+            return Err(StartError::NoLedger { path: dir });
         }
-        Ok(Self { reader: Reader::open(&path)? })
+        Ok(Self { reader: Reader::open(&dir)?, dir })
     }
 
     /// Answers `tail?n=20`, `events/7`, `query?kind=call.refused&n=100`, `verify`, `why/CALL`.
@@ -130,42 +133,24 @@ impl History {
         Ok(json!({ "schema": "cella/v1", "events": events, "more": found.more }))
     }
 
-    /// Checks the whole chain and every payload that is kept.
+    /// Checks the whole chain, every payload that is kept, and that nothing is missing of what was acknowledged.
     fn verify(&self) -> Result<Value, StartError> {
-        let head = self.reader.head()?;
-        let (mut verifier, mut faults, mut payloads) = (Verifier::genesis(), Vec::new(), 0_u64);
-        for entry in self.reader.range(Seq(1), head.seq) {
-            let seq = verifier.head().seq.next();
-            let entry = match entry {
-                Ok(entry) => entry,
-                Err(error) => {
-                    faults.push(json!({ "seq": seq.0, "what": error.to_string() }));
-                    break;
-                }
-            };
-            if let Err(refusal) = verifier.check(&entry.canonical) {
-                faults.push(json!({ "seq": seq.0, "what": refusal.to_string() }));
-                break;
-            }
-            for payload in &entry.event.payloads {
-                payloads += 1;
-                if let Err(error) = self.reader.payload(entry.event.seq, payload.name.as_str()) {
-                    faults.push(json!({ "seq": seq.0, "what": error.to_string() }));
-                }
-            }
-        }
-        let whole = faults.is_empty() && verifier.head() == head;
-        if faults.is_empty() && !whole {
-            faults.push(json!({ "seq": verifier.head().seq.0, "what": "the chain ends before the head that the ledger names" }));
-        }
+        // Opened anew, because only a reader of the directory knows the mark of what was acknowledged.
+        let report = Reader::open(&self.dir)?.verify(|_| true);
+        let altered = |fault: &cella_ledger::Fault| fault.altered().map(|seq| seq.0);
+        let faults: Vec<Value> =
+            report.faults.iter().map(|f| json!({ "seq": altered(f), "what": f.to_string() })).collect();
         Ok(json!({
             "schema": "cella/v1",
-            "ok": whole,
-            "events": verifier.head().seq.0,
-            "payloads": payloads,
-            "head": verifier.head().hash.to_string(),
-            "clock_stepped_back": verifier.steps_back(),
+            "ok": report.is_sound(),
+            "events": report.events,
+            "payloads": report.payloads_checked,
+            "payloads_never_kept": report.payloads_never_kept,
+            "payloads_deleted": report.payloads_deleted,
+            "head": report.head.map(|head| head.hash.to_string()),
+            "clock_stepped_back": report.time_steps_back,
             "faults": faults,
+            "faults_found": report.faults_found,
         }))
     }
 

@@ -179,7 +179,7 @@ impl Parts<'_> {
         let admin = Admin {
             catalog: catalog.clone(),
             ledger: ledger.clone(),
-            history: History::new(ledger.reader()),
+            history: History::new(ledger.dir().to_path_buf(), ledger.reader()),
             metrics: self.metrics.clone(),
             about: about.clone(),
             draining: draining.clone(),

@@ -1,5 +1,7 @@
 //! `cella log`: reading the ledger, of a running node or straight from its file.
 
+mod rebuild;
+
 use std::{io::Write, path::PathBuf};
 
 use bytes::Bytes;
@@ -43,15 +45,7 @@ pub(crate) async fn run(what: LogVerb, global: &Global, printer: Printer) -> Out
             let answer = ask(&target, global, &format!("why/{}", escape(&call))).await?;
             why(&answer, printer)
         }
-        LogVerb::Rebuild { target } => {
-            let answer = ask(&target, global, "rebuild").await?;
-            if printer.is_json() {
-                printer.json(&answer);
-            } else {
-                printer.done(format!("projections built again from {} events", answer["events"]));
-            }
-            Ok(Code::Ok)
-        }
+        LogVerb::Rebuild { target } => rebuild::run(&target, global, printer).await,
     }
 }
 
@@ -142,7 +136,7 @@ async fn verify(at: &Target, global: &Global, printer: Printer) -> Outcome {
         );
     } else {
         for fault in report["faults"].as_array().into_iter().flatten() {
-            printer.line(format!("event {}: {}", fault["seq"], fault["what"].as_str().unwrap_or_default()));
+            printer.line(fault["what"].as_str().unwrap_or_default());
         }
         printer.line("NOT ok: the ledger was changed or damaged");
     }

@@ -4,10 +4,12 @@ use std::io;
 
 use bytes::Bytes;
 use cella_event::Seq;
-use futures_util::stream;
-use http::{Response, StatusCode};
+use futures_util::{Stream, stream};
+use http::{Method, Response, StatusCode};
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
 
 use super::{Admin, Body, error, json_body};
 use crate::history;
@@ -16,10 +18,15 @@ use crate::history;
 const PART_BYTES: usize = 64 * 1024;
 
 impl Admin {
-    pub(super) async fn log(&self, question: &str, query: Option<&str>) -> Response<Body> {
+    pub(super) async fn log(&self, method: &Method, question: &str, query: Option<&str>) -> Response<Body> {
+        // What a client has seen the answer of is on record, but perhaps not on disk yet, where questions look.
+        if let Err(error) = self.ledger.flush().await {
+            tracing::debug!(%error, "a question is answered from what is on disk");
+        }
         match question {
             "follow" => self.follow(query),
             "export" => self.export(query),
+            "rebuild" if method == Method::POST => self.rebuild(),
             _ => {
                 let whole = query.map_or_else(|| question.to_owned(), |q| format!("{question}?{q}"));
                 match self.history.answer(&whole).await {
@@ -46,10 +53,27 @@ impl Admin {
         streamed(StreamBody::new(lines).boxed_unsync())
     }
 
+    /// Progress as it is made and the answer at last, one JSON document a line. It goes on when nobody listens any more:
+    /// half a table is of no use.
+    fn rebuild(&self) -> Response<Body> {
+        let (history, (send, receive)) = (self.history.clone(), mpsc::channel::<Bytes>(4));
+        tokio::task::spawn_blocking(move || {
+            let say = |value: &Value| send.blocking_send(format!("{value}\n").into()).is_ok();
+            let answer = history.rebuild(&mut |folded, of| {
+                let _nobody_listens = say(&json!({ "folded": folded, "of": of }));
+            });
+            let answer = answer.unwrap_or_else(
+                |e| json!({ "error": { "code": e.code(), "message": e.to_string(), "fix": e.fix() } }),
+            );
+            let _nobody_listens = say(&answer);
+        });
+        streamed(StreamBody::new(parts(receive)).boxed_unsync())
+    }
+
     /// The whole ledger, one JSON document a line.
     fn export(&self, query: Option<&str>) -> Response<Body> {
         let payloads = history::number(query, "payloads") == Some(1);
-        let (history, (send, receive)) = (self.history.clone(), tokio::sync::mpsc::channel::<Bytes>(4));
+        let (history, (send, receive)) = (self.history.clone(), mpsc::channel::<Bytes>(4));
         tokio::task::spawn_blocking(move || {
             let mut out = Parts { send, held: Vec::new() };
             let whole = history.export(payloads, &mut out).map_err(|e| e.to_string());
@@ -57,16 +81,19 @@ impl Admin {
                 tracing::warn!(%error, "an export broke off");
             }
         });
-        let parts = stream::unfold(receive, |mut receive| async move {
-            let part = receive.recv().await?;
-            Some((Ok::<_, io::Error>(Frame::data(part)), receive))
-        });
-        streamed(StreamBody::new(parts).boxed_unsync())
+        streamed(StreamBody::new(parts(receive)).boxed_unsync())
     }
 }
 
+fn parts(receive: mpsc::Receiver<Bytes>) -> impl Stream<Item = io::Result<Frame<Bytes>>> + Send {
+    stream::unfold(receive, |mut receive| async move {
+        let part = receive.recv().await?;
+        Some((Ok(Frame::data(part)), receive))
+    })
+}
+
 struct Parts {
-    send: tokio::sync::mpsc::Sender<Bytes>,
+    send: mpsc::Sender<Bytes>,
     held: Vec<u8>,
 }
 
