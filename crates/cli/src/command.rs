@@ -37,7 +37,7 @@ pub(crate) fn run(cli: Cli, printer: Printer) -> Outcome {
         Verb::Config(args) => config::run(&args, &global, printer),
         Verb::Ls => ls::run(&global, printer),
         Verb::Rm(args) => rm::run(&args, &global, printer),
-        Verb::Up(args) => block_on(up::run(args, &global, printer)),
+        Verb::Up(args) => up::run(args, &global, printer),
         Verb::Demo(args) => block_on(demo::run(args, printer)),
         Verb::Add(args) => block_on(add::run(args, &global, printer)),
         Verb::Status(target) => block_on(status::run(target, &global, printer)),

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use cella_node::Places;
+use cella_node::{Places, Whereabouts};
 
 use crate::{
     args::{Global, Target},
@@ -46,8 +46,9 @@ pub(crate) fn running(global: &Global, target: &Target) -> Result<Option<Reach>,
         let base = url.trim_end_matches('/').trim_end_matches("/mcp").to_owned();
         return Ok(Some(Reach::Http { base, token }));
     }
-    let answers = std::os::unix::net::UnixStream::connect(&places.socket).is_ok();
-    Ok(answers.then_some(Reach::Socket(places.socket)))
+    let socket = Whereabouts::of(&places).socket;
+    let answers = std::os::unix::net::UnixStream::connect(&socket).is_ok();
+    Ok(answers.then_some(Reach::Socket(socket)))
 }
 
 /// The running node, or the error that there is none.
@@ -64,7 +65,7 @@ fn token(target: &Target, places: &Places) -> Result<String, Stop> {
     if let Some(token) = var("CELLA_TOKEN") {
         return Ok(token.to_string_lossy().trim().to_owned());
     }
-    let file = target.token_file.clone().unwrap_or_else(|| places.token());
+    let file = target.token_file.clone().unwrap_or_else(|| Whereabouts::of(places).token_file);
     read_token(&file)
 }
 

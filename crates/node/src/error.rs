@@ -64,6 +64,14 @@ pub enum StartError {
         /// What the operating system said.
         source: io::Error,
     },
+    /// A socket from the supervisor that no door can use.
+    #[error("the socket `{name}` that the supervisor handed over cannot be used: {why}")]
+    Inherited {
+        /// Its name, or its number from 0.
+        name: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// A view that cannot be used as written.
     #[error("the view `{name}`: {error}")]
     View {
@@ -91,6 +99,7 @@ impl StartError {
             Self::Address { .. } => "CE4106",
             Self::Open { .. } => "CE4107",
             Self::Listen { .. } => "CE4108",
+            Self::Inherited { .. } => "CE4112",
             Self::View { .. } => "CE4110",
             Self::Question(_) => "CE4109",
             Self::NoLedger { .. } => "CE4111",
@@ -108,6 +117,9 @@ impl StartError {
             }
             Self::Read { path, .. } => format!("make {} readable", path.display()),
             Self::Write { path, .. } => format!("make {} writable", path.display()),
+            Self::Ledger(cella_ledger::OpenError::Held { .. }) => {
+                "a node runs with this configuration already: see cella status, or stop it first".into()
+            }
             Self::Ledger(_) | Self::Append(_) | Self::History(_) => "run: cella log verify".into(),
             Self::Address { .. } => "write it as 127.0.0.1:7878".into(),
             Self::Open { .. } => {
@@ -117,6 +129,9 @@ impl StartError {
                 "another node listens there; stop it, or choose another address with --listen".into()
             }
             Self::Listen { .. } => "choose another address with --listen".into(),
+            Self::Inherited { .. } => {
+                "correct ListenStream= and FileDescriptorName= (http or local) in the socket unit".into()
+            }
             Self::View { name, .. } => format!("correct [views.{name}] in the configuration"),
             Self::Question(_) => "see: cella log --help".into(),
             Self::NoLedger { .. } => {

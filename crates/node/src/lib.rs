@@ -11,6 +11,7 @@ mod dispatch;
 mod error;
 mod history;
 mod identity;
+mod inherit;
 pub mod install;
 mod launcher;
 mod listen;
@@ -24,8 +25,10 @@ mod record;
 mod secret_file;
 mod service;
 
+pub use announce::Whereabouts;
 pub use error::StartError;
 pub use history::History;
+pub use inherit::Inherited;
 pub use load::{Loaded, Served, load};
 pub use node::{LISTEN_DEFAULT, Options, Running, start};
 pub use places::Places;

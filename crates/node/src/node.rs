@@ -25,9 +25,10 @@ use crate::{
     dispatch::{DRAIN, Dispatch},
     history::{History, ledger_dir},
     identity::Doorkeeper,
+    inherit::Inherited,
     install::Store,
     launcher::Launcher,
-    listen,
+    listen::{self, Sockets},
     lists::ListFiles,
     load::{self, Loaded},
     metrics::Metrics,
@@ -41,7 +42,7 @@ use crate::{
 pub const LISTEN_DEFAULT: &str = "127.0.0.1:7878";
 
 /// How a node is started. What is `None` comes from the configuration, else from the defaults.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Options {
     /// Where its things are.
     pub places: Places,
@@ -51,6 +52,8 @@ pub struct Options {
     pub token_file: Option<PathBuf>,
     /// False: only the unix socket, for a node that lives for one command.
     pub http: bool,
+    /// Sockets that a supervisor opened; they take the place of those that would be opened here.
+    pub inherited: Inherited,
 }
 
 /// A node that accepts calls.
@@ -65,13 +68,14 @@ pub struct Running {
     draining: Arc<AtomicBool>,
     fatal: Arc<Notify>,
     announcement_file: PathBuf,
+    own_socket: bool,
 }
 
 impl Options {
     /// Defaults for these places.
     #[must_use]
     pub fn new(places: Places) -> Self {
-        Self { places, listen: None, token_file: None, http: true }
+        Self { places, listen: None, token_file: None, http: true, inherited: Inherited::default() }
     }
 }
 
@@ -101,15 +105,13 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
 
     let listen_on =
         options.listen.clone().or(node.listen.clone()).unwrap_or_else(|| LISTEN_DEFAULT.to_owned());
-    let address = if options.http { listen::address(&listen_on)? } else { None };
-    let tcp = address.map(listen::tcp).transpose()?;
-    let url = tcp.as_ref().and_then(|l| l.local_addr().ok()).map(|a| format!("http://{a}/mcp"));
     let socket = node.socket.as_ref().map_or_else(|| places.socket.clone(), |s| base.join(s));
-    let unix = listen::unix(&socket)?;
+    let http = options.http.then_some(listen_on.as_str());
+    let sockets = listen::sockets(options.inherited, http, socket)?;
 
     let about = Arc::new(Announcement {
-        url,
-        socket,
+        url: sockets.url.clone(),
+        socket: sockets.socket.clone(),
         token_file,
         config: places.config.clone(),
         ledger: dir,
@@ -138,8 +140,9 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
         draining,
         fatal: Arc::default(),
         announcement_file: places.announcement(),
+        own_socket: sockets.own_socket,
     };
-    running.open(tcp, unix).await
+    running.open(sockets).await
 }
 
 struct Parts<'a> {
@@ -199,22 +202,18 @@ impl Parts<'_> {
 // === impl Running ===
 
 impl Running {
-    async fn open(
-        mut self,
-        tcp: Option<std::net::TcpListener>,
-        unix: std::os::unix::net::UnixListener,
-    ) -> Result<Self, StartError> {
+    async fn open(mut self, sockets: Sockets) -> Result<Self, StartError> {
         let failed = |source| StartError::Listen { address: "the doors".into(), source };
-        if let Some(tcp) = tcp {
-            listen::widen(&tcp);
+        for tcp in sockets.tcp {
             let listener = tokio::net::TcpListener::from_std(tcp).map_err(failed)?;
             let doors = self.doors.clone();
             self.serving.spawn(async move { doors.serve_tcp(listener).await });
         }
-        listen::widen(&unix);
-        let listener = tokio::net::UnixListener::from_std(unix).map_err(failed)?;
-        let doors = self.doors.clone();
-        self.serving.spawn(async move { doors.serve_unix(listener).await });
+        for unix in sockets.unix {
+            let listener = tokio::net::UnixListener::from_std(unix).map_err(failed)?;
+            let doors = self.doors.clone();
+            self.serving.spawn(async move { doors.serve_unix(listener).await });
+        }
 
         let body = Map::new()
             .with("version", env!("CARGO_PKG_VERSION"))
@@ -225,7 +224,7 @@ impl Running {
         if let Err(error) = announce::publish(&self.announcement_file, &self.about) {
             tracing::warn!(%error, "the announcement could not be written");
         }
-        announce::tell_supervisor("READY=1");
+        announce::tell_supervisor(&format!("READY=1\nSTATUS=serving at {}", self.url()));
         Ok(self)
     }
 
@@ -301,7 +300,7 @@ impl Running {
 
     /// Reads the configuration again. One that is wrong is not used, and everything stays as it was.
     pub async fn reload(&self) {
-        announce::tell_supervisor("RELOADING=1");
+        announce::tell_supervisor(&announce::reloading());
         match load::load(&self.config).and_then(|loaded| plan::plan(&loaded).map(|plan| (loaded, plan))) {
             Ok((loaded, plan)) => {
                 for warning in &loaded.warnings {
@@ -311,10 +310,14 @@ impl Running {
                 self.service.dispatch.catalog.apply(plan);
                 self.note_config().await;
                 tracing::info!("configuration read again");
+                announce::tell_supervisor(&format!("READY=1\nSTATUS=serving at {}", self.url()));
             }
-            Err(error) => tracing::error!("the configuration is not used, the one before stays:\n{error}"),
+            Err(error) => {
+                tracing::error!("the configuration is not used, the one before stays:\n{error}");
+                let code = error.code();
+                announce::tell_supervisor(&format!("READY=1\nSTATUS=the configuration is not used: {code}"));
+            }
         }
-        announce::tell_supervisor("READY=1");
     }
 
     /// Lets calls in progress finish, then ends everything. False when some had to be cut off.
@@ -330,7 +333,9 @@ impl Running {
             .recorder
             .note(Draft::new(Kind::NodeStopped).body(Map::new().with("clean", stopped)))
             .await;
-        let _best_effort = std::fs::remove_file(&self.about.socket);
+        if self.own_socket {
+            let _best_effort = std::fs::remove_file(&self.about.socket);
+        }
         let _best_effort = std::fs::remove_file(&self.announcement_file);
         let ledger = self.service.dispatch.recorder.ledger().clone();
         drop(self);

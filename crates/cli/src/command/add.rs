@@ -53,9 +53,11 @@ pub(crate) async fn install(server: &NewServer, global: &Global, printer: Printe
 
 /// A running node reads its configuration again.
 pub(crate) fn tell_node(global: &Global, printer: Printer) {
-    let text = std::fs::read_to_string(target::places(global).announcement()).unwrap_or_default();
+    let places = target::places(global);
+    let text = std::fs::read_to_string(places.announcement()).unwrap_or_default();
     let about: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
-    let running = std::os::unix::net::UnixStream::connect(&target::places(global).socket).is_ok();
+    let running =
+        std::os::unix::net::UnixStream::connect(&cella_node::Whereabouts::of(&places).socket).is_ok();
     if let (true, Some(pid)) = (running, about["pid"].as_u64()) {
         let done = std::process::Command::new("kill").args(["-HUP", &pid.to_string()]).status();
         if done.is_ok_and(|s| s.success()) {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use cella_node::Inherited;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
@@ -11,11 +12,18 @@ use crate::{
     target,
 };
 
-pub(crate) async fn run(args: Up, global: &Global, printer: Printer) -> Outcome {
+pub(crate) fn run(args: Up, global: &Global, printer: Printer) -> Outcome {
+    // Before the runtime starts its threads, because it changes the environment.
+    let inherited = Inherited::take()?;
+    super::block_on(serve(args, inherited, global, printer))
+}
+
+async fn serve(args: Up, inherited: Inherited, global: &Global, printer: Printer) -> Outcome {
     let places = target::places(global);
     let mut options = cella_node::Options::new(places);
     options.listen = args.listen;
     options.token_file = args.token_file;
+    options.inherited = inherited;
     let running = cella_node::start(options).await?;
 
     for warning in running.warnings() {
@@ -53,7 +61,7 @@ async fn until_told(running: &cella_node::Running) -> Result<bool, std::io::Erro
             _ = term.recv() => return Ok(true),
             _ = int.recv() => return Ok(true),
             _ = hup.recv() => running.reload().await,
-            _ = watchdog.tick() => running.alive(),
+            _ = watchdog.tick(), if running.watchdog().is_some() => running.alive(),
             () = running.failed() => return Ok(false),
         }
     }

@@ -5,3 +5,4 @@
 mod errors;
 mod home;
 mod ledger;
+mod supervised;

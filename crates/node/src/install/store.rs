@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use tokio::process::Command;
 
 use super::{Ecosystem, InstallError, Recipe};
+use crate::inherit::SUPERVISION;
 
 /// Time one installation may take. Stops an installer that waits for a registry for ever.
 const INSTALL_TIME_MAX: Duration = Duration::from_secs(600);
@@ -149,6 +150,9 @@ async fn run(
         package: recipe.packages.join(" "),
         said,
     };
+    for variable in SUPERVISION {
+        command.env_remove(variable);
+    }
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     let child = command.spawn().map_err(|e| match e.kind() {
         io::ErrorKind::NotFound => InstallError::NoInstaller { tool, fix },

@@ -7,6 +7,7 @@ use cella_contract::{Text, expand};
 use cella_transport::FaultKind;
 
 use super::error;
+use crate::inherit::SUPERVISION;
 
 /// Longest time a `cmd:` value may take. Stops a password prompt from holding a start for ever.
 const COMMAND_TIME_MAX: Duration = Duration::from_secs(20);
@@ -64,7 +65,11 @@ fn value_of(name: &str, value: &str, base: &Path) -> Result<String, LaunchError>
 
 fn printed(line: &[String]) -> Result<String, String> {
     let (program, args) = line.split_first().ok_or("no program")?;
-    let mut child = Command::new(program)
+    let mut command = Command::new(program);
+    for variable in SUPERVISION {
+        command.env_remove(variable);
+    }
+    let mut child = command
         .args(args)
         .stdin(std::process::Stdio::null())
         .stdout(std::process::Stdio::piped())
