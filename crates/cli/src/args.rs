@@ -3,6 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::{ArgValueCandidates, ArgValueCompleter};
+
+use crate::complete;
 
 /// One process between any agent and any MCP server.
 #[derive(Debug, Parser)]
@@ -94,7 +97,10 @@ pub(crate) enum Verb {
     Stdio(Stdio),
     /// Look at the configuration
     Config(Config),
-    /// Print a shell completion script
+    /// Print a shell completion script, which completes servers and tools too
+    #[command(
+        after_help = "Examples:\n  source <(cella completion bash)          in ~/.bashrc\n  source <(cella completion zsh)           in ~/.zshrc, after compinit\n  cella completion fish | source           in ~/.config/fish/config.fish"
+    )]
     Completion(Completion),
     /// Explain an error code
     #[command(after_help = "Examples:\n  cella explain CE2104\n  cella explain CE2104 --json")]
@@ -166,14 +172,17 @@ pub(crate) struct Add {
 #[derive(Debug, Args)]
 pub(crate) struct Rm {
     /// Name of the server
+    #[arg(add = ArgValueCandidates::new(complete::servers))]
     pub(crate) name: String,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Call {
     /// Name of the server
+    #[arg(add = ArgValueCandidates::new(complete::servers))]
     pub(crate) server: String,
     /// Name of the tool, as the server spells it
+    #[arg(add = ArgValueCompleter::new(complete::tools))]
     pub(crate) tool: String,
     /// Arguments as a JSON object; `-` reads them from stdin
     #[arg(default_value = "{}")]
@@ -188,9 +197,10 @@ pub(crate) struct Call {
 #[derive(Debug, Args)]
 pub(crate) struct Tools {
     /// Only this server's
+    #[arg(add = ArgValueCandidates::new(complete::servers))]
     pub(crate) server: Option<String>,
     /// Only this view's
-    #[arg(long, conflicts_with = "server")]
+    #[arg(long, conflicts_with = "server", add = ArgValueCandidates::new(complete::views))]
     pub(crate) view: Option<String>,
     #[command(flatten)]
     pub(crate) target: Target,
@@ -279,7 +289,7 @@ pub(crate) struct LogQuery {
     #[arg(long)]
     pub(crate) kind: Vec<String>,
     /// Name of a server
-    #[arg(long)]
+    #[arg(long, add = ArgValueCandidates::new(complete::servers))]
     pub(crate) server: Option<String>,
     /// Name of a tool
     #[arg(long)]
@@ -297,6 +307,7 @@ pub(crate) struct LogQuery {
 #[derive(Debug, Args)]
 pub(crate) struct Import {
     /// Only from these clients [default: all that are found]
+    #[arg(add = ArgValueCandidates::new(complete::clients))]
     pub(crate) from: Vec<String>,
     /// Read this file instead of looking for clients
     #[arg(long, value_name = "FILE")]
@@ -325,6 +336,7 @@ pub(crate) enum ClientVerb {
     /// Write this node into clients' configuration, after showing the difference; keeps a backup
     Setup {
         /// Only these [default: all that are found]
+        #[arg(add = ArgValueCandidates::new(complete::clients))]
         clients: Vec<String>,
         /// Show the difference and change nothing
         #[arg(long)]
@@ -341,6 +353,7 @@ pub(crate) enum ClientVerb {
     /// Put back what setup changed
     Restore {
         /// Only these [default: all that were changed]
+        #[arg(add = ArgValueCandidates::new(complete::clients))]
         clients: Vec<String>,
         /// Do not ask
         #[arg(long, short)]
@@ -349,6 +362,7 @@ pub(crate) enum ClientVerb {
     /// Print what a client's configuration needs
     Config {
         /// Name of the client
+        #[arg(add = ArgValueCandidates::new(complete::clients))]
         client: String,
         /// With the URL and the token
         #[arg(long)]
@@ -368,10 +382,10 @@ pub(crate) struct Doctor {
 #[derive(Debug, Args)]
 pub(crate) struct Stdio {
     /// Only this server, with its own names
-    #[arg(long)]
+    #[arg(long, add = ArgValueCandidates::new(complete::servers))]
     pub(crate) server: Option<String>,
     /// Only this view
-    #[arg(long, conflicts_with = "server")]
+    #[arg(long, conflicts_with = "server", add = ArgValueCandidates::new(complete::views))]
     pub(crate) view: Option<String>,
     #[command(flatten)]
     pub(crate) target: Target,
@@ -402,12 +416,14 @@ pub(crate) enum ConfigVerb {
 #[derive(Debug, Args)]
 pub(crate) struct Completion {
     /// bash, zsh, fish, elvish or powershell
-    pub(crate) shell: clap_complete::Shell,
+    #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new(), add = ArgValueCandidates::new(complete::shells))]
+    pub(crate) shell: String,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Explain {
     /// For example CE2104
+    #[arg(add = ArgValueCandidates::new(complete::codes))]
     pub(crate) code: String,
 }
 

@@ -18,6 +18,8 @@ mod stdio;
 mod tools;
 mod up;
 
+pub(crate) use explain::PAGES as ERROR_PAGES;
+
 use crate::{
     args::{Cli, Verb},
     codes,
@@ -30,7 +32,7 @@ pub(crate) fn run(cli: Cli, printer: Printer) -> Outcome {
     let Cli { global, verb } = cli;
     match verb {
         // Without a runtime: quick, or with a runtime of their own.
-        Verb::Completion(args) => completion::run(&args),
+        Verb::Completion(args) => completion::run(&args, printer),
         Verb::Explain(args) => explain::run(&args, printer),
         Verb::Help(args) => help::run(&args, printer),
         Verb::Serve(args) => serve(&args),

@@ -4,6 +4,7 @@ mod args;
 mod clients;
 mod codes;
 mod command;
+mod complete;
 mod edit;
 mod exit;
 mod mcp_client;
@@ -23,6 +24,7 @@ fn main() -> ExitCode {
     // The cell launcher is this same binary, so that a node needs no second file; it must run before anything else
     // starts a thread.
     cella_cell::launcher_main();
+    complete::answer_shell();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return exit::usage(&error),

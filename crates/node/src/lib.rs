@@ -29,6 +29,7 @@ pub use announce::Whereabouts;
 pub use error::StartError;
 pub use history::History;
 pub use inherit::Inherited;
+pub use lists::known_tools;
 pub use load::{Loaded, Served, load};
 pub use node::{LISTEN_DEFAULT, Options, Running, start};
 pub use places::Places;

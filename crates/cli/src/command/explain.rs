@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// Every page of `docs/errors`, by code; collected by the build script.
-static PAGES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/error_pages.rs"));
+pub(crate) static PAGES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/error_pages.rs"));
 
 pub(crate) fn run(args: &Explain, printer: Printer) -> Outcome {
     let wanted = args.code.to_uppercase();
