@@ -66,8 +66,12 @@ pub(crate) struct Target {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     /// Start the node and serve until told to stop
+    #[command(
+        after_help = "Examples:\n  cella up\n  cella up --listen 127.0.0.1:9000 --token-file ~/.cella-token\n  cella up --json                       one JSON document with URL, socket and token file\n\nPrints `ready` and the URL once calls are accepted. SIGHUP reads the configuration again; SIGTERM and Ctrl-C let\ncalls in progress finish. Under systemd: docs/guide/systemd.md."
+    )]
     Up(Up),
     /// Show everything at work in a fresh directory, then clean up
+    #[command(after_help = "Examples:\n  cella demo\n  cella demo --offline --keep")]
     Demo(Demo),
     /// Add a server
     #[command(
@@ -75,27 +79,53 @@ pub(crate) enum Verb {
     )]
     Add(Add),
     /// Remove a server
+    #[command(after_help = "Example:\n  cella rm time")]
     Rm(Rm),
     /// List the configured servers
+    #[command(after_help = "Examples:\n  cella ls\n  cella ls --json")]
     Ls,
     /// Show what every server is doing
+    #[command(
+        after_help = "Examples:\n  cella status\n  cella status --json\n  cella status --url http://127.0.0.1:7878 --token-file token\n\nExit codes: 0 all well, 3 some server is not, 69 no node is running."
+    )]
     Status(Target),
     /// Call one tool
     #[command(after_help = "Example:\n  cella call time get_current_time '{\"timezone\":\"Asia/Tokyo\"}'")]
     Call(Call),
     /// List the tools clients see
+    #[command(
+        after_help = "Examples:\n  cella tools\n  cella tools time\n  cella tools --view reading --json"
+    )]
     Tools(Tools),
     /// Read the ledger
+    #[command(
+        after_help = "Examples:\n  cella log tail --follow\n  cella log query --kind call.refused\n  cella log why 42\n  cella log verify"
+    )]
     Log(Log),
     /// Take over the MCP servers of other clients
+    #[command(
+        after_help = "Examples:\n  cella import --dry-run              what would change, and nothing changes\n  cella import cursor vscode\n  cella import --file ~/old/mcp.json --yes\n\nThe clients' own files stay as they are. Values that look like secrets move to files that only you can read."
+    )]
     Import(Import),
     /// Point clients at this node
+    #[command(
+        after_help = "Examples:\n  cella client ls\n  cella client setup --dry-run\n  cella client setup cursor\n  cella client restore"
+    )]
     Client(Client),
     /// Find out what works on this machine and what does not
+    #[command(
+        after_help = "Examples:\n  cella doctor\n  cella doctor --quick --json\n\nExit codes: 0 all good, 3 something is weak, 1 something is bad."
+    )]
     Doctor(Doctor),
     /// Serve one client on stdin and stdout, by way of the running node
+    #[command(
+        after_help = "Examples:\n  cella stdio\n  cella stdio --server time\n  claude mcp add cella -- cella stdio"
+    )]
     Stdio(Stdio),
     /// Look at the configuration
+    #[command(
+        after_help = "Examples:\n  cella config validate\n  cella config path\n  cella config schema > cella.schema.json"
+    )]
     Config(Config),
     /// Print a shell completion script, which completes servers and tools too
     #[command(
@@ -332,8 +362,12 @@ pub(crate) struct Client {
 #[derive(Debug, Subcommand)]
 pub(crate) enum ClientVerb {
     /// Which clients are on this machine, and do they use this node?
+    #[command(after_help = "Examples:\n  cella client ls\n  cella client ls --json")]
     Ls,
     /// Write this node into clients' configuration, after showing the difference; keeps a backup
+    #[command(
+        after_help = "Examples:\n  cella client setup --dry-run\n  cella client setup claude-code codex --yes\n  cella client setup cursor --http"
+    )]
     Setup {
         /// Only these [default: all that are found]
         #[arg(add = ArgValueCandidates::new(complete::clients))]
@@ -351,6 +385,7 @@ pub(crate) enum ClientVerb {
         target: Target,
     },
     /// Put back what setup changed
+    #[command(after_help = "Examples:\n  cella client restore\n  cella client restore cursor --yes")]
     Restore {
         /// Only these [default: all that were changed]
         #[arg(add = ArgValueCandidates::new(complete::clients))]
@@ -360,6 +395,9 @@ pub(crate) enum ClientVerb {
         yes: bool,
     },
     /// Print what a client's configuration needs
+    #[command(
+        after_help = "Examples:\n  cella client config claude-code\n  cella client config codex --http"
+    )]
     Config {
         /// Name of the client
         #[arg(add = ArgValueCandidates::new(complete::clients))]
@@ -400,12 +438,18 @@ pub(crate) struct Config {
 #[derive(Debug, Subcommand)]
 pub(crate) enum ConfigVerb {
     /// Check the configuration and every contract it names
+    #[command(
+        after_help = "Examples:\n  cella config validate\n  cella config validate --config ./cella.toml --json"
+    )]
     Validate,
     /// Where configuration, state and socket are
+    #[command(after_help = "Examples:\n  cella config path\n  cella config path --json")]
     Path,
     /// The configuration as Cella understands it, secrets hidden
+    #[command(after_help = "Example:\n  cella config show")]
     Show,
     /// The JSON Schema of cella.toml, or of contract files
+    #[command(after_help = "Examples:\n  cella config schema\n  cella config schema contract")]
     Schema {
         /// config or contract
         #[arg(default_value = "config", value_parser = ["config", "contract"])]

@@ -4,6 +4,7 @@
 
 mod completion;
 mod errors;
+mod help;
 mod home;
 mod ledger;
 mod supervised;
