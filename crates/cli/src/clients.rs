@@ -6,6 +6,7 @@
 mod document;
 mod known;
 mod server;
+mod values;
 
 pub(crate) use document::{EditError, read, remove, write};
 pub(crate) use known::{Client, Format, KNOWN, find};

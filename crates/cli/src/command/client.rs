@@ -46,7 +46,7 @@ fn ls(printer: Printer) -> Outcome {
         let file = client.file(&home(), &target::var);
         let present = client.is_present(&home(), &target::var);
         let text = std::fs::read_to_string(&file).unwrap_or_default();
-        let found = clients::read(client, &text);
+        let found = clients::read(client, &text, None);
         let (servers, ours) = match &found {
             Ok(found) => (
                 found.iter().filter(|f| !f.is_cella()).count().to_string(),
