@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::{
     args::{Global, Target},
-    clients::{self, Client},
+    clients::{self, Client, Entry},
     codes, edit,
     exit::{Code, Outcome, Stop},
     print::Printer,
@@ -28,6 +28,19 @@ struct Edit {
     file: PathBuf,
     before: String,
     after: String,
+    /// The token that is written, and not shown.
+    token: Option<String>,
+}
+
+impl Edit {
+    /// The difference as it may stand on a screen or in a log.
+    fn shown(&self) -> String {
+        let text = edit::difference(&self.file, &self.before, &self.after);
+        match &self.token {
+            Some(token) => text.replace(token, "[the token]"),
+            None => text,
+        }
+    }
 }
 
 pub(super) async fn run(wish: &Wish, global: &Global, printer: Printer) -> Outcome {
@@ -49,7 +62,7 @@ pub(super) async fn run(wish: &Wish, global: &Global, printer: Printer) -> Outco
         printer.done(format!("{} uses this node already", edit.client.title));
     }
     for edit in &wanted {
-        printer.note(edit::difference(&edit.file, &edit.before, &edit.after).trim_end());
+        printer.note(edit.shown().trim_end());
     }
     let go = !wanted.is_empty() && !wish.dry_run && (wish.yes || prompt::confirm("Write these changes?")?);
     let mut written = Vec::new();
@@ -71,7 +84,7 @@ pub(super) async fn run(wish: &Wish, global: &Global, printer: Printer) -> Outco
     if printer.is_json() {
         let plan: Vec<_> = wanted
             .iter()
-            .map(|e| json!({ "client": e.client.id, "file": e.file, "diff": edit::difference(&e.file, &e.before, &e.after) }))
+            .map(|e| json!({ "client": e.client.id, "file": e.file, "diff": e.shown() }))
             .collect();
         let failed: Vec<_> =
             failed.iter().map(|(c, s)| json!({ "client": c.id, "error": s.message })).collect();
@@ -89,5 +102,9 @@ async fn plan(client: &'static Client, wish: &Wish, global: &Global) -> Result<E
     };
     let entry = super::entry(client, wish.http, &wish.target, global).await?;
     let after = clients::write(client, &before, &entry).map_err(|e| super::not_edited(&file, &e))?;
-    Ok(Edit { client, file, before, after })
+    let token = match entry {
+        Entry::Http { token, .. } => Some(token),
+        Entry::Stdio { .. } => None,
+    };
+    Ok(Edit { client, file, before, after, token })
 }
