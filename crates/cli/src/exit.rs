@@ -53,6 +53,16 @@ impl From<Code> for ExitCode {
     }
 }
 
+/// The exit code for a fault of that kind, as a node names it.
+pub(crate) fn of_kind(kind: Option<&str>) -> Code {
+    match kind {
+        Some("refused") => Code::Refused,
+        Some("auth_required") => Code::Auth,
+        Some("timed_out") => Code::TimedOut,
+        _ => Code::Failed,
+    }
+}
+
 // === impl Stop ===
 
 impl Stop {

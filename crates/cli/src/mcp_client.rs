@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     codes,
-    exit::{Code, Stop},
+    exit::{self, Code, Stop},
     target::Reach,
 };
 
@@ -50,6 +50,27 @@ impl McpClient {
                 .fix("see which servers there are: cella ls; and how they are: cella status")
         })?;
         Ok(Self { link, events })
+    }
+
+    /// Connects to one server's endpoint. When that fails because there is no such server, the answer says which there
+    /// are.
+    pub(crate) async fn of_server(reach: &Reach, server: &str) -> Result<Self, Stop> {
+        let stop = match Self::open(reach, &format!("/mcp/servers/{server}")).await {
+            Ok(client) => return Ok(client),
+            Err(stop) => stop,
+        };
+        let Ok(status) = reach.get("/api/v1/status").await else { return Err(stop) };
+        let servers = status["servers"].as_array().into_iter().flatten();
+        let names: Vec<&str> = servers.filter_map(|s| s["name"].as_str()).collect();
+        if names.contains(&server) {
+            return Err(stop);
+        }
+        let fix = if names.is_empty() {
+            "the configuration has none: cella add, or cella import".to_owned()
+        } else {
+            format!("there are: {}", names.join(", "))
+        };
+        Err(Stop::new(Code::Usage, codes::SERVER_NAME, format!("there is no server `{server}`")).fix(fix))
     }
 
     /// The link, and what it tells.
@@ -127,12 +148,7 @@ fn read(outcome: Result<Raw, Failure>) -> Result<Value, Stop> {
         Err(Failure::Peer(error)) => {
             let data: Value =
                 error.data.as_ref().and_then(|d| serde_json::from_str(d.get()).ok()).unwrap_or_default();
-            let exit = match data["kind"].as_str() {
-                Some("refused") => Code::Refused,
-                Some("auth_required") => Code::Auth,
-                Some("timed_out") => Code::TimedOut,
-                _ => Code::Failed,
-            };
+            let exit = exit::of_kind(data["kind"].as_str());
             // An error of the server itself passes through and has no code of Cella's.
             let mut stop = Stop::new(exit, data["code"].as_str().unwrap_or(codes::PEER), error.message);
             stop.fix = Some(

@@ -9,7 +9,7 @@ use std::sync::{
 
 use bytes::Bytes;
 use cella_catalog::Catalog;
-use cella_ledger::Ledger;
+use cella_ledger::{Health, Ledger};
 use http::{Method, Request, Response, StatusCode, header::CONTENT_TYPE};
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 use serde_json::{Value, json};
@@ -85,11 +85,22 @@ impl Admin {
             "ledger": {
                 "head": self.ledger.head().seq.0,
                 "healthy": health.is_well(),
-                "state": format!("{health:?}"),
+                "state": state(&health),
                 "directory": self.ledger.dir(),
             },
             "servers": servers,
         })
+    }
+}
+
+/// The ledger's health in words.
+fn state(health: &Health) -> String {
+    match health {
+        Health::Well => "well".to_owned(),
+        Health::Failing { reason, waiting } => {
+            format!("cannot be written, {waiting} events wait in memory: {reason}")
+        }
+        _ => "closed".to_owned(),
     }
 }
 

@@ -24,6 +24,9 @@ pub(crate) async fn run(args: Add, global: &Global, printer: Printer) -> Outcome
     if let Err(found) = cella_contract::Config::parse(&name, &after) {
         return Err(Stop::diagnostics(&found));
     }
+    if let Some(program) = server.command.as_deref().filter(|c| !can_be_found(c)) {
+        printer.warn(format!("`{program}` is not on this shell's PATH; write its whole path, or install it"));
+    }
     if !args.no_install {
         install(&server, global, printer).await?;
     }
@@ -36,6 +39,19 @@ pub(crate) async fn run(args: Add, global: &Global, printer: Printer) -> Outcome
         printer.note(format!("  try it: cella tools {}", server.name));
     }
     Ok(Code::Ok)
+}
+
+/// True for what a node will find, or what is looked up only when it starts.
+fn can_be_found(command: &str) -> bool {
+    if command.starts_with("builtin:") || command.contains('$') {
+        return true;
+    }
+    if command.contains('/') {
+        return Path::new(command).is_file();
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let there = std::env::split_paths(&path).any(|dir| dir.join(command).is_file());
+    there || matches!(command, "npx" | "uvx")
 }
 
 /// Installs what the server's command names, if it is a package.

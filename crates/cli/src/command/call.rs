@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::{
     args::{Call, Global},
     codes,
-    exit::{Code, Outcome, Stop},
+    exit::{self, Code, Outcome, Stop},
     mcp_client::McpClient,
     print::Printer,
     target,
@@ -15,10 +15,9 @@ use crate::{
 
 pub(crate) async fn run(args: Call, global: &Global, printer: Printer) -> Outcome {
     let arguments = arguments(&args.arguments)?;
-    let scope = format!("/mcp/servers/{}", args.server);
     let limit = Duration::from_secs(args.timeout);
     if let Some(reach) = target::running(global, &args.target)? {
-        let client = McpClient::open(&reach, &scope).await?;
+        let client = McpClient::of_server(&reach, &args.server).await?;
         return call(&client, &args.tool, &arguments, limit, printer).await;
     }
     let places = target::places(global);
@@ -30,7 +29,7 @@ pub(crate) async fn run(args: Call, global: &Global, printer: Printer) -> Outcom
     options.http = false;
     let running = cella_node::start(options).await?;
     let reach = target::Reach::Socket(running.socket().to_path_buf());
-    let outcome = match McpClient::open(&reach, &scope).await {
+    let outcome = match McpClient::of_server(&reach, &args.server).await {
         Ok(client) => call(&client, &args.tool, &arguments, limit, printer).await,
         Err(stop) => Err(stop),
     };
@@ -50,6 +49,11 @@ async fn call(
             .fix("give it more: --timeout SECONDS")
     })??;
     let failed = answer["isError"] == true;
+    let fault = &answer["_meta"]["dev.cella/fault"];
+    let exit = exit::of_kind(fault["kind"].as_str().filter(|_| failed));
+    if failed && fault["code"].is_string() && !printer.is_json() {
+        return Err(not_made(&answer, fault, exit));
+    }
     if printer.is_json() {
         printer.json(&answer);
     } else {
@@ -57,11 +61,19 @@ async fn call(
             printer.line(shown(part));
         }
     }
-    Ok(match (failed, answer["_meta"]["dev.cella/fault"]["kind"].as_str()) {
-        (false, _) => Code::Ok,
-        (true, Some("refused")) => Code::Refused,
-        (true, _) => Code::Failed,
-    })
+    Ok(if failed { exit } else { Code::Ok })
+}
+
+/// A call that Cella did not make or could not finish; what the tool itself reports is data and not an error of ours.
+fn not_made(answer: &Value, fault: &Value, exit: Code) -> Stop {
+    let text = answer["content"][0]["text"].as_str().unwrap_or("the call was not made");
+    let code = fault["code"].as_str().unwrap_or(codes::PEER);
+    let message = text.lines().next().unwrap_or(text).replace(&format!(" [{code}]"), "");
+    let stop = Stop::new(exit, code, message);
+    match fault["fix"].as_str() {
+        Some(fix) => stop.fix(fix),
+        None => stop.fix("see how the server is: cella status"),
+    }
 }
 
 fn arguments(text: &str) -> Result<Value, Stop> {

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops where its assumption fails")]
 
+mod calls;
 mod clients;
 mod completion;
 mod errors;
