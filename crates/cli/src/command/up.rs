@@ -2,28 +2,36 @@
 
 use std::time::Duration;
 
+use cella_node::Inherited;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     args::{Global, Up},
-    exit::{Code, Outcome},
+    exit::{Code, Outcome, Stop},
     print::Printer,
     target,
 };
 
-pub(crate) async fn run(args: Up, global: &Global, printer: Printer) -> Outcome {
+pub(crate) fn run(args: Up, global: &Global, printer: Printer) -> Outcome {
+    // Before the runtime starts its threads, because it changes the environment.
+    let inherited = Inherited::take()?;
+    super::block_on(serve(args, inherited, global, printer))
+}
+
+async fn serve(args: Up, inherited: Inherited, global: &Global, printer: Printer) -> Outcome {
     let places = target::places(global);
     let mut options = cella_node::Options::new(places);
     options.listen = args.listen;
     options.token_file = args.token_file;
     options.accept_loss = args.accept_loss;
+    options.inherited = inherited;
     let running = cella_node::start(options).await?;
 
     for warning in running.warnings() {
         printer.warn(warning);
     }
     announce(&running, printer);
-    let failed = until_told(&running).await?;
+    let failed = until_told(&running).await.map_err(Stop::system("signals"))?;
     let drained = running.drain().await;
     if !drained {
         printer.warn("some calls were still running and were cut off");
@@ -57,7 +65,7 @@ async fn until_told(running: &cella_node::Running) -> Result<Option<cella_node::
             _ = term.recv() => return Ok(None),
             _ = int.recv() => return Ok(None),
             _ = hup.recv() => running.reload().await,
-            _ = watchdog.tick() => running.alive(),
+            _ = watchdog.tick(), if running.watchdog().is_some() => running.alive(),
             error = running.failed() => return Ok(Some(error)),
         }
     }

@@ -12,6 +12,7 @@ use cella_transport::FaultKind;
 use tokio::{io::AsyncReadExt, process::Command};
 
 use super::error;
+use crate::inherit::SUPERVISION;
 
 /// Longest time a `cmd:` value may take. Stops a password prompt from holding a start for ever.
 const COMMAND_TIME_MAX: Duration = Duration::from_secs(20);
@@ -87,7 +88,11 @@ async fn value_of(name: &str, value: &str, base: &Path) -> Result<String, Launch
 /// Dropping this kills the command.
 async fn printed(line: &[String]) -> Result<String, String> {
     let (program, args) = line.split_first().ok_or("no program")?;
-    let mut child = Command::new(program)
+    let mut command = Command::new(program);
+    for variable in SUPERVISION {
+        command.env_remove(variable);
+    }
+    let mut child = command
         .args(args)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
