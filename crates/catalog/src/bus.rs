@@ -43,9 +43,12 @@ pub(crate) struct Bus {
 #[derive(Default)]
 struct Listeners {
     watchers: HashMap<u64, Arc<Watcher>>,
-    /// How many watch a resource, by server, instance and URI.
-    counts: HashMap<Arc<str>, HashMap<InstanceKey, HashMap<Box<str>, usize>>>,
+    /// Who watches what, by server.
+    counts: HashMap<Arc<str>, Counts>,
 }
+
+/// How many watch a resource, by instance and URI.
+type Counts = HashMap<InstanceKey, HashMap<Box<str>, usize>>;
 
 /// A resource that a client watches.
 #[derive(Clone, Debug, PartialEq, Eq)]

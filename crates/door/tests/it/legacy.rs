@@ -275,6 +275,25 @@ async fn subscriptions_deliver_updates_until_they_are_undone() {
 }
 
 #[tokio::test]
+async fn what_a_server_says_beside_calls_reaches_the_stream_but_for_logs_below_the_level() {
+    let house = House::open().await;
+    let client = Client::initialize(house.address, NEW).await;
+    let level =
+        json!({"jsonrpc": "2.0", "id": 1, "method": "logging/setLevel", "params": {"level": "warning"}});
+    client.ask(level).await;
+    let mut events = client.listen(None).await;
+    let told = |method: &str, params: &str| {
+        let params = Some(super::scripted::raw(params));
+        Change::Told(cella_mcp::Notification { method: method.into(), params })
+    };
+    house.service.change(1, told("notifications/message", r#"{"level":"info","data":1}"#)).await;
+    house.service.change(1, told("notifications/message", r#"{"level":"error","data":2}"#)).await;
+    house.service.change(1, told("notifications/tasks/status", r#"{"taskId":"7"}"#)).await;
+    assert_eq!(events.message().await["params"]["data"], 2);
+    assert_eq!(events.message().await["params"]["taskId"], "7");
+}
+
+#[tokio::test]
 async fn a_level_filters_log_messages() {
     let house = House::open().await;
     let client = Client::initialize(house.address, "2025-06-18").await;
