@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{
     args::{Global, Up},
@@ -11,19 +11,28 @@ use crate::{
     target,
 };
 
+/// The signals a node listens to.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
 pub(crate) async fn run(args: Up, global: &Global, printer: Printer) -> Outcome {
     let places = target::places(global);
     let mut options = cella_node::Options::new(places);
     options.listen = args.listen;
     options.token_file = args.token_file;
     options.accept_loss = args.accept_loss;
+    // Before anything is opened: a signal that nobody waits for ends the process with the ledger unwritten.
+    let mut signals = Signals::new()?;
     let running = cella_node::start(options).await?;
 
     for warning in running.warnings() {
         printer.warn(warning);
     }
     announce(&running, printer);
-    let failed = until_told(&running).await?;
+    let failed = until_told(&running, &mut signals).await;
     let drained = running.drain().await;
     if !drained {
         printer.warn("some calls were still running and were cut off");
@@ -31,6 +40,16 @@ pub(crate) async fn run(args: Up, global: &Global, printer: Printer) -> Outcome 
     match failed {
         None => Ok(Code::Ok),
         Some(error) => Err(error.into()),
+    }
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
     }
 }
 
@@ -47,18 +66,15 @@ fn announce(running: &cella_node::Running, printer: Printer) {
 }
 
 /// Runs until SIGTERM or SIGINT, or until the node cannot go on; SIGHUP reads the configuration again.
-async fn until_told(running: &cella_node::Running) -> Result<Option<cella_node::StartError>, std::io::Error> {
-    let mut term = signal(SignalKind::terminate())?;
-    let mut int = signal(SignalKind::interrupt())?;
-    let mut hup = signal(SignalKind::hangup())?;
+async fn until_told(running: &cella_node::Running, told: &mut Signals) -> Option<cella_node::StartError> {
     let mut watchdog = tokio::time::interval(running.watchdog().unwrap_or(Duration::from_secs(3600)));
     loop {
         tokio::select! {
-            _ = term.recv() => return Ok(None),
-            _ = int.recv() => return Ok(None),
-            _ = hup.recv() => running.reload().await,
+            _ = told.terminate.recv() => return None,
+            _ = told.interrupt.recv() => return None,
+            _ = told.hang_up.recv() => running.reload().await,
             _ = watchdog.tick() => running.alive(),
-            error = running.failed() => return Ok(Some(error)),
+            error = running.failed() => return Some(error),
         }
     }
 }
