@@ -1,5 +1,3 @@
-#![expect(clippy::unwrap_used, reason = "a test stops where its assumption fails")]
-
 use std::{os::unix::fs::MetadataExt as _, sync::Mutex};
 
 use super::*;

@@ -39,18 +39,18 @@ pub(super) async fn run(output: Option<PathBuf>, payloads: bool, at: &Target, gl
             let path = format!("/api/v1/log/export?payloads={}", u8::from(payloads));
             let mut body = reach.request("GET", &path, Bytes::new()).await?.into_body();
             while let Some(frame) = body.frame().await {
-                let frame = frame.map_err(|e| cut_off(out.reason().unwrap_or_else(|| e.to_string())))?;
+                let frame = frame.map_err(|e| cut_off(&out.reason().unwrap_or_else(|| e.to_string())))?;
                 out.write_all(frame.data_ref().map_or(&[], |d| &d[..]))?;
             }
         }
     }
     out.flush()?;
-    if out.is_whole() { Ok(Code::Ok) } else { Err(cut_off("it lacks its last line".into())) }
+    if out.is_whole() { Ok(Code::Ok) } else { Err(cut_off("it lacks its last line")) }
 }
 
-fn cut_off(why: String) -> Stop {
+fn cut_off(why: &str) -> Stop {
     Stop::new(Code::Failed, format!("the export was cut off: {why}"))
-        .code("CE5033")
+        .code("CE6030")
         .fix("see the node's log for the reason, then export again; `cella log verify` names what is damaged")
 }
 
