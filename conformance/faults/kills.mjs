@@ -43,7 +43,9 @@ export async function kills() {
       const call = client.request('tools/call', { name: 'fx_slow', arguments: { ms: 60_000 } }, { meta: { progressToken: 1 }, notify: () => started() });
       await running; await peer.kill();
       const from = Date.now(), { message } = await call;
-      ensure(message.error && CODE.test(words(message.error)), `the caller heard ${JSON.stringify(message)}`);
+      const error = message.error ?? await answer(Promise.resolve(message.result));
+      ensure(error instanceof Error || message.error, `the caller heard ${JSON.stringify(message)}`);
+      ensure(CODE.test(words(error)), `no code in ${words(error)}`);
       ensure(Date.now() - from <= NEWS_LIMIT_MS, `the news took ${Date.now() - from} ms`);
       await client.close();
     } finally { await peer.kill(); await end(on); }
