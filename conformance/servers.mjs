@@ -12,6 +12,8 @@ import { SERVERS } from './servers/table.mjs';
 
 /** A browser starts slowly on two cores. */
 const SLOW_LIMIT_MS = 120_000;
+/** What Cella declares to a server: some register tools only for a client that has these. */
+const CAPABILITIES = { roots: { listChanged: true }, sampling: { tools: {}, context: {} }, elicitation: { form: {}, url: {} } };
 /** What the protocol wants of a merged list's tool names. */
 const NAME = /^[A-Za-z0-9_.-]{1,64}$/;
 
@@ -42,7 +44,7 @@ function missing(entry) {
 async function direct(entry) {
   if (entry.transport === 'sse') return undefined; // the list over SSE is that of the same server over stdio
   const target = entry.server.url ?? entry.server;
-  for (const era of ['modern', 'legacy']) { try { return await connect(target, { era, capabilities: {} }); } catch (error) { if (era === 'legacy') throw error; } }
+  for (const era of ['modern', 'legacy']) { try { return await connect(target, { era, capabilities: CAPABILITIES }); } catch (error) { if (era === 'legacy') throw error; } }
 }
 
 /** Every tool's definition as it was written, by name. */

@@ -7,7 +7,7 @@ import { node } from '../lib/places.mjs';
 import { naming } from '../lib/processes.mjs';
 import { contains, ensure, equal, test } from '../lib/report.mjs';
 import { until } from '../lib/wait.mjs';
-import { CODE, answer, end, gone, server, settled, stage, words } from './stage.mjs';
+import { CODE, answer, end, gone, heard, server, settled, stage, words } from './stage.mjs';
 
 /** A caller learns of a dead server after this. */
 const NEWS_LIMIT_MS = 2000;
@@ -42,10 +42,8 @@ export async function kills() {
       let started; const running = new Promise((go) => { started = go; });
       const call = client.request('tools/call', { name: 'fx_slow', arguments: { ms: 60_000 } }, { meta: { progressToken: 1 }, notify: () => started() });
       await running; await peer.kill();
-      const from = Date.now(), { message } = await call;
-      const error = message.error ?? await answer(Promise.resolve(message.result));
-      ensure(error instanceof Error || message.error, `the caller heard ${JSON.stringify(message)}`);
-      ensure(CODE.test(words(error)), `no code in ${words(error)}`);
+      const from = Date.now(), { message } = await call, error = heard(message.result ?? {});
+      ensure(error instanceof Error && CODE.test(words(error)), `the caller heard ${JSON.stringify(message)}`);
       ensure(Date.now() - from <= NEWS_LIMIT_MS, `the news took ${Date.now() - from} ms`);
       await client.close();
     } finally { await peer.kill(); await end(on); }
@@ -77,7 +75,7 @@ export async function kills() {
         await until('the payments are made', () => paid(file).filter((id) => id.startsWith(`${round}-`)).length === 3);
         await cella.kill();
         await gone(mark);
-        for (const heard of await Promise.all(calls)) ensure(heard instanceof Error, `a killed node answered ${heard}`);
+        for (const got of await Promise.all(calls)) ensure(got instanceof Error, `a killed node answered ${got}`);
         await cella.start();
         const verified = cella.cli('log', 'verify');
         equal(verified.status, 0, `round ${round}: log verify (${verified.out} ${verified.err})`);

@@ -18,8 +18,9 @@ export const CODE = /CE\d{4}/;
 export const server = (mode, ...args) => ({ command: node, args: [join(here, 'faults', 'server.mjs'), mode, ...args], contract: args.length ? { write: [args[0].replace(/\/[^/]+$/, '')] } : {} });
 /** Everything that an error tells. */
 export const words = (error) => `${error.message} ${JSON.stringify(error.data ?? '')}`;
-/** The text of an answer, or an error: what the protocol calls one, and a result that says of itself that it is one. */
-export const answer = (promise) => promise.then((result) => (result.isError ? new Error(textOf(result)) : textOf(result)), (error) => error);
+/** A tool's text, or an Error: a failed call is a result that says so, for the model reads results. */
+export const heard = (result) => (result.isError ? Object.assign(new Error(textOf(result)), { data: result._meta }) : textOf(result));
+export const answer = (promise) => promise.then(heard, (error) => error);
 
 /** A node whose processes can be recognised by a mark in their command lines. */
 export async function stage(servers, options = {}) {

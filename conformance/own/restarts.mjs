@@ -35,6 +35,21 @@ export async function restarts() {
     });
   }
 
+  await test('each run has a process of its own, and a request of no run has none', async () => {
+    const mark = scratch('mark');
+    await withNode({ one: { ...referenceStdio(['--name', mark]), isolation: 'run' } }, async (_, open) => {
+      const client = await open('one'), session = await open('one', 'legacy');
+      const greet = (run) => client.tool('greet', { name: 'R' }, { meta: { 'io.cella/run': run } });
+      for (const run of ['a', 'b', 'a']) contains(textOf(await greet(run)), 'Hello, R', run);
+      const two = naming(mark).length;
+      contains(textOf(await session.tool('greet', { name: 'S' })), 'Hello, S', 'a session is a run');
+      equal(naming(mark).length - two, 1, 'processes more for the session');
+      const refused = await client.tool('greet', { name: 'N' }).catch((error) => error);
+      contains(JSON.stringify(refused.data ?? refused) + refused.message, 'CE2124', 'without a run');
+      await Promise.all([client.close(), session.close()]);
+    });
+  });
+
   await test('a killed stdio server is started again for the next call', async () => {
     const mark = scratch('mark');
     await withNode({ one: referenceStdio(['--name', mark]) }, async (_, open) => {

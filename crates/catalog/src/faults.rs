@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use cella_mcp::RUN_BYTES_MAX;
 use cella_transport::{Fault, FaultKind};
 
 /// Most names offered as "did you mean".
@@ -114,6 +115,20 @@ pub(crate) fn not_of_all(method: &str) -> Fault {
 pub(crate) fn silent(server: &str, after: Duration) -> Fault {
     let message = format!("{server} did not answer a sign-of-life request within {} s", after.as_secs_f32());
     fault(FaultKind::Crashed, "CE2122", message, Some("the next call starts it again".into()))
+}
+
+/// Nothing says to which run a call of a server with a process per run belongs.
+pub(crate) fn no_run(server: &str) -> Fault {
+    let message =
+        format!("{server} has a process per run, and the request says neither its run nor its session");
+    let fix = "name the run in the request's _meta as \"io.cella/run\", or set isolation = \"client\"";
+    fault(FaultKind::Refused, "CE2124", message, Some(fix.into()))
+}
+
+pub(crate) fn bad_run() -> Fault {
+    let message =
+        format!("\"io.cella/run\" in _meta is no name of 1 to {RUN_BYTES_MAX} visible ASCII characters");
+    fault(FaultKind::Refused, "CE2125", message, Some("use a plain identifier, for example a UUID".into()))
 }
 
 /// Longest name for which others are suggested, in bytes: comparing costs length times length.

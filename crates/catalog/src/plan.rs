@@ -66,7 +66,12 @@ pub enum InstanceKey {
         session: Option<Arc<str>>,
     },
     /// The one of a run.
-    Run(Arc<str>),
+    Run {
+        /// Whose run it is: names of runs are the client's own, and two may choose the same.
+        principal: Arc<str>,
+        /// What the client calls it.
+        run: Arc<str>,
+    },
 }
 
 impl ServerPlan {
@@ -106,14 +111,17 @@ impl ServerPlan {
 }
 
 impl InstanceKey {
-    /// The instance for a caller. Without a run, a caller of a per-run server gets one of its own.
+    /// The instance for a caller. A session is one run unless its requests name others; `None` when nothing tells the
+    /// caller's run, which must not be taken for anybody else's.
     #[must_use]
-    pub fn of(isolation: Isolation, caller: &Caller, run: Option<&Arc<str>>) -> Self {
-        match (isolation, run) {
-            (Isolation::Shared, _) => Self::Shared,
-            (Isolation::Run, Some(run)) => Self::Run(run.clone()),
-            (Isolation::Client | Isolation::Run, _) => {
-                Self::Client { principal: caller.principal.clone(), session: caller.session.clone() }
+    pub fn of(isolation: Isolation, caller: &Caller, run: Option<&Arc<str>>) -> Option<Self> {
+        let principal = caller.principal.clone();
+        match (isolation, run, &caller.session) {
+            (Isolation::Shared, ..) => Some(Self::Shared),
+            (Isolation::Run, Some(run), _) => Some(Self::Run { principal, run: run.clone() }),
+            (Isolation::Run, None, None) => None,
+            (Isolation::Client | Isolation::Run, _, session) => {
+                Some(Self::Client { principal, session: session.clone() })
             }
         }
     }

@@ -35,6 +35,8 @@ pub struct ListKey {
 pub(crate) struct Stored {
     pub(crate) facts: Option<Arc<ServerFacts>>,
     pub(crate) lists: Vec<Arc<ServerList>>,
+    /// It asks within calls.
+    pub(crate) takes_turns: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -45,6 +47,8 @@ struct Entry {
     info: Option<Box<RawValue>>,
     instructions: Option<String>,
     lists: Vec<EntryList>,
+    #[serde(default)]
+    takes_turns: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -74,6 +78,7 @@ impl Stored {
             info: facts.info.clone(),
             instructions: facts.instructions.clone(),
             lists: self.lists.iter().map(|list| EntryList::of(list)).collect(),
+            takes_turns: self.takes_turns,
         };
         serde_json::to_vec(&entry).ok().filter(|bytes| bytes.len() <= ENTRY_BYTES_MAX)
     }
@@ -91,7 +96,7 @@ impl Stored {
             instructions: entry.instructions,
         };
         let lists = entry.lists.into_iter().map(|list| list.read().map(Arc::new)).collect::<Option<_>>()?;
-        Some(Self { facts: Some(Arc::new(facts)), lists })
+        Some(Self { facts: Some(Arc::new(facts)), lists, takes_turns: entry.takes_turns })
     }
 }
 
@@ -139,11 +144,12 @@ mod tests {
             info: None,
             instructions: Some("say please".into()),
         };
-        let stored = Stored { facts: Some(Arc::new(facts)), lists: vec![Arc::new(list)] };
+        let stored = Stored { facts: Some(Arc::new(facts)), lists: vec![Arc::new(list)], takes_turns: true };
         let back = Stored::from_bytes(&stored.to_bytes().unwrap()).unwrap();
         assert!(back.lists[0].same_as(&stored.lists[0]));
         assert_eq!(back.lists[0].pages[0].result.get(), page);
         assert_eq!(back.lists[0].pages[0].era, era);
+        assert!(back.takes_turns);
         assert_eq!(back.facts.unwrap().instructions.as_deref(), Some("say please"));
     }
 

@@ -36,6 +36,10 @@ pub trait Upstream: Send + Sync + 'static {
     /// The revision that is spoken.
     fn revision(&self) -> Revision;
 
+    /// Told, before the first call, that the server was seen to ask within calls. Where a question names no call, calls
+    /// of different clients take turns then.
+    fn take_turns(&self);
+
     /// Told of the server's tools whenever they are fetched.
     fn learn(&self, tools: &ServerList);
 
@@ -116,6 +120,10 @@ impl Upstream for Linked {
 
     fn revision(&self) -> Revision {
         self.link.revision()
+    }
+
+    fn take_turns(&self) {
+        self.link.take_turns();
     }
 
     fn learn(&self, tools: &ServerList) {

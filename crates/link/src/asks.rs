@@ -50,7 +50,7 @@ pub(super) fn attribute<'a>(calls: impl Iterator<Item = (u64, &'a Arc<Caller>)>)
 }
 
 /// Two requests without a session may come from two clients of one principal: they are never the same party.
-fn same_party(one: &Caller, other: &Caller) -> bool {
+pub(super) fn same_party(one: &Caller, other: &Caller) -> bool {
     one.principal == other.principal && one.session.is_some() && one.session == other.session
 }
 
@@ -101,6 +101,18 @@ pub(super) fn ambiguous(method: &str) -> RpcError {
         code: codes::INVALID_REQUEST,
         message: format!(
             "{method}: calls of several clients are in progress, the one that is meant cannot be told"
+        ),
+        data: None,
+    }
+}
+
+/// The answer to a question of which it did not become clear whose it is.
+pub(super) fn unclear(method: &str) -> RpcError {
+    RpcError {
+        code: codes::INVALID_REQUEST,
+        message: format!(
+            "{method}: calls of several clients were in progress, and it did not become clear which one is meant; \
+             calls to this server take turns from now on"
         ),
         data: None,
     }

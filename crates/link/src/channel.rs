@@ -7,6 +7,11 @@ mod driver;
 mod flights;
 mod incoming;
 mod outbound;
+#[cfg(test)]
+mod tests;
+mod turns;
+mod usher;
+mod waiting;
 
 use std::{
     sync::{
@@ -16,7 +21,10 @@ use std::{
     time::Duration,
 };
 
-use cella_mcp::{Id, Notification, Raw, Request, Response, RpcError, legacy, modern::ListenFilter};
+use cella_mcp::{
+    Era, Id, Notification, Raw, Request, Response, RpcError, TargetKind, call_target, legacy,
+    modern::ListenFilter,
+};
 use tokio::{
     sync::{oneshot, watch},
     time::timeout_at,
@@ -30,6 +38,7 @@ pub(super) use self::{
 use self::{
     flights::{CallFlight, First, Flight, Flights, OwnFlight},
     outbound::Unsent,
+    waiting::Boarding,
 };
 use super::{
     LinkOptions, asks, clock::Clock, error, events::Events, outgoing, progress::Progress, tally::Tally,
@@ -81,14 +90,27 @@ impl Channel {
         let mut params = outgoing::adapt(call, terms, &self.options);
         let progress = Progress::renamed(&mut params, &Id::number(id));
         let line = request_line(id, &call.method, params);
-        let clock = Clock::start(self.options.deadlines);
+        let mut clock = Clock::start(self.options.deadlines);
         let (first, landed) = oneshot::channel();
-        let flight = CallFlight::waiting(Arc::clone(&call.caller), progress, clock, first);
-        let alone = match self.take_off(id, Flight::Call(Box::new(flight))) {
-            Ok(alone) => alone,
+        let flight = Box::new(CallFlight::waiting(Arc::clone(&call.caller), progress, clock, first));
+        let boarding = match terms.era() {
+            Era::Modern => self.lock().insert(id, Flight::Call(flight)).map(Boarding::Now),
+            Era::Legacy => self.board(id, flight, call),
+        };
+        let mut boarded = Boarded { channel: self, id, stage: Seat::Unsent };
+        let alone = match boarding {
+            Ok(Boarding::Now(alone)) => alone,
+            Ok(Boarding::Later(turn)) => match turn.await {
+                Ok(Ok(())) => {
+                    clock = Clock::start(self.options.deadlines);
+                    true
+                }
+                Ok(Err(fault)) => return Exchange::fault(fault),
+                Err(_) => return Exchange::fault(error::link_closed(false)),
+            },
             Err(fault) => return Exchange::fault(fault),
         };
-        let mut boarded = Boarded { channel: self, id, seated: true };
+        boarded.stage = Seat::Taken;
         let position = match self.out.request(&line, alone).await {
             Ok(position) => position,
             Err(unsent) => {
@@ -145,7 +167,7 @@ impl Channel {
         let line = request_line(id, method, params);
         let flight = OwnFlight { done, acknowledged, quiet };
         let alone = self.take_off(id, Flight::Own(flight)).map_err(Failure::Fault)?;
-        let mut boarded = Boarded { channel: self, id, seated: true };
+        let mut boarded = Boarded { channel: self, id, stage: Seat::Taken };
         if let Err(unsent) = self.out.request(&line, alone).await {
             boarded.leave();
             self.lock().remove(id);
@@ -206,7 +228,7 @@ impl Channel {
     }
 
     fn answer(&self, outcome: Result<Raw, RpcError>) -> Answer {
-        let era = self.terms.get().map_or(cella_mcp::Era::Legacy, Terms::era);
+        let era = self.terms.get().map_or(Era::Legacy, Terms::era);
         Answer { era, outcome: outcome.map_err(Failure::Peer) }
     }
 
@@ -215,15 +237,43 @@ impl Channel {
         self.lock().insert(id, flight)
     }
 
+    /// Enters a call of a server that may ask, at once or when its turn comes.
+    fn board(self: &Arc<Self>, id: u64, flight: Box<CallFlight>, call: &Call) -> Result<Boarding, Fault> {
+        let target = call_target(&call.method, call.params.as_deref());
+        let tool = target.filter(|target| matches!(target.kind, TargetKind::Tool | TargetKind::Prompt));
+        let mut flights = self.lock();
+        let boarding = flights.board(id, flight, tool.as_ref().map_or(&*call.method, |tool| &*tool.name));
+        self.usher(&mut flights);
+        boarding
+    }
+
+    /// The server is known to ask: from now on calls of different parties take turns.
+    pub(super) fn take_turns(&self) {
+        if self.terms().is_some_and(|terms| terms.era() == Era::Legacy) {
+            self.lock().waiting.takes_turns = true;
+        }
+    }
+
     /// Gives a call up and tells the server.
     fn cancel(&self, id: u64, reason: &str) {
-        let Some(flight) = self.lock().remove(id) else { return };
+        let Some(flight) = self.give_up(id) else { return };
         for ask in flight.asks() {
             self.reply(ask, Err(asks::gone()));
         }
         if !flight.is_quiet() {
             self.send_note(&legacy::cancelled(&Id::number(id), Some(reason)));
         }
+    }
+
+    /// Takes a call out that the server may go on with.
+    fn give_up(&self, id: u64) -> Option<Flight> {
+        let legacy = self.terms().is_some_and(|terms| terms.era() == Era::Legacy);
+        let mut flights = self.lock();
+        let call = flights.call_mut(id).filter(|call| legacy && call.can_ask());
+        if let Some(caller) = call.map(|call| Arc::clone(&call.caller)) {
+            flights.lingers(id, caller);
+        }
+        flights.remove(id)
     }
 
     /// Answers a request of the server. A server that does not read loses the answer with everything else.
@@ -250,19 +300,35 @@ impl Channel {
 struct Boarded<'a> {
     channel: &'a Channel,
     id: u64,
-    seated: bool,
+    stage: Seat,
+}
+
+/// How far a request has come.
+enum Seat {
+    /// Nothing of it was sent: the server need not hear of its end.
+    Unsent,
+    /// It may have been sent.
+    Taken,
+    /// Somebody else looks after it.
+    Left,
 }
 
 impl Boarded<'_> {
     const fn leave(&mut self) {
-        self.seated = false;
+        self.stage = Seat::Left;
     }
 }
 
 impl Drop for Boarded<'_> {
     fn drop(&mut self) {
-        if self.seated {
-            self.channel.cancel(self.id, "the caller went away");
+        match self.stage {
+            Seat::Unsent => {
+                let mut flights = self.channel.lock();
+                flights.leave_line(self.id);
+                flights.remove(self.id);
+            }
+            Seat::Taken => self.channel.cancel(self.id, "the caller went away"),
+            Seat::Left => {}
         }
     }
 }

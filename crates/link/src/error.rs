@@ -264,6 +264,35 @@ pub(super) fn no_subscriptions() -> Fault {
     }
 }
 
+/// It was never the call's turn. The server has not seen it.
+pub(super) fn no_turn(waited: Duration) -> Fault {
+    Fault {
+        kind: FaultKind::TimedOut,
+        code: "CE3036",
+        message: format!(
+            "the call waited {} s for its turn and was not sent: the server asks questions without saying for which call, \
+             so that calls of different clients take turns, and another client's call or question is still open",
+            waited.as_secs()
+        ),
+        fix: Some(APART.into()),
+        in_doubt: false,
+    }
+}
+
+/// More calls wait for their turn than are let to.
+pub(super) fn too_many_wait(max: usize) -> Fault {
+    Fault {
+        kind: FaultKind::Refused,
+        code: "CE3037",
+        message: format!("{max} calls wait for their turn at this server already"),
+        fix: Some(APART.into()),
+        in_doubt: false,
+    }
+}
+
+/// What helps against waiting for other clients.
+const APART: &str = "call again later, or set isolation = \"client\" for this server: each client then has a process of its own";
+
 /// A limit of ours on something the server offers.
 pub(super) fn past_limit(what: String) -> Fault {
     Fault { kind: FaultKind::Garbage, code: "CE3034", message: what, fix: None, in_doubt: false }

@@ -31,8 +31,14 @@ pub enum LinkEvent {
     Log(Notification),
     /// Any other notification that belongs to no call.
     Other(Notification),
-    /// The server asked for something while calls of several clients were in flight, and was refused: on this wire each
-    /// client needs a server of its own.
+    /// The server asked within a call, on a wire where a question names no call: from now on calls of different clients
+    /// take turns there.
+    TakesTurns {
+        /// What it asked for.
+        method: Box<str>,
+    },
+    /// The server asked on a stream of no call while calls of several clients were in flight, and was refused: on this
+    /// wire each client needs a session of its own.
     Ambiguous {
         /// What it asked for.
         method: Box<str>,
@@ -87,6 +93,12 @@ impl Lists {
             _ => None,
         }
     }
+}
+
+/// True for a notification about a task, which goes on beside all calls: whoever is calling now is not the one who is
+/// meant.
+pub(super) fn is_about_a_task(method: &str) -> bool {
+    method == "notifications/tasks/status"
 }
 
 impl Events {

@@ -9,8 +9,9 @@ pub(super) const ERROR_BODY_BYTES_MAX: usize = 64 * 1024;
 /// Characters of a server's own text that are quoted in a message of ours. Stops a server from flooding logs and the
 /// model's context; past it the text is cut.
 pub(super) const QUOTE_CHARS_MAX: usize = 200;
-/// Connections kept open without a call, per link. Stops an idle node from holding sockets; past it they are closed.
-pub(super) const IDLE_CONNECTIONS_MAX: usize = 16;
+/// Connections kept open without a call, per link. Stops an idle node from holding sockets; past it they are closed. Fewer
+/// than agents call at once would mean a new connection for every other call; unused ones close after seconds anyway.
+pub(super) const IDLE_CONNECTIONS_MAX: usize = 256;
 /// Calls in flight, per link. Stops a flood of callers from filling the tables; past it a call is refused (CE3032).
 pub(super) const CALLS_MAX: usize = 4096;
 /// Questions of a server that wait for an answer within one call. Stops a server from burying a user in questions; past
@@ -35,3 +36,17 @@ pub(super) const EVENT_ID_BYTES_MAX: usize = 1024;
 pub(super) const SESSION_ID_BYTES_MAX: usize = 1024;
 /// Resources watched per link. Stops clients from filling the table through us; past it a watch is refused (CE3034).
 pub(super) const WATCHED_MAX: usize = 4096;
+/// Calls that wait for their turn, per link. Stops a server that asks, and clients that do not answer, from collecting
+/// callers; past it a call is refused (CE3037).
+pub(super) const TURNS_WAITING_MAX: usize = 256;
+/// Questions that are held, per link, until it is clear whose they are. Stops a server from storing questions with us;
+/// past it the server gets an error.
+pub(super) const HELD_MAX: usize = 256;
+/// How long a question is held. Servers give their questions a minute; past it the server gets an error.
+pub(super) const QUESTION_HELD: std::time::Duration = std::time::Duration::from_secs(45);
+/// Cancelled calls that are remembered for the questions they may still ask. Stops a flood of cancellations from filling
+/// memory; past it the oldest are forgotten.
+pub(super) const CANCELLED_MAX: usize = 256;
+/// Tools that are remembered to answer without asking, per link. Stops callers that make up names from filling memory;
+/// past it all are tried again.
+pub(super) const TRIED_MAX: usize = 4096;

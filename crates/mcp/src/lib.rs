@@ -30,9 +30,11 @@ mod target;
 mod text;
 mod walk;
 
-pub use ask::{has_capability, required_capability};
-pub use cache::{CacheHints, CacheScope};
-pub use capability::{CARRIED_EXTENSIONS, merge_server_capabilities, offers, own_client_capabilities};
+pub use ask::{AskProfile, has_capability, required_capability};
+pub use cache::{CacheHints, CacheScope, TtlPlace};
+pub use capability::{
+    CARRIED_EXTENSIONS, carried_by_both, merge_server_capabilities, offers, own_client_capabilities,
+};
 pub use decode::{DecodeError, Flaw, Incoming, parse_batch};
 pub use encode::{compact, one_line};
 pub use facts::{ServerFacts, UnreadableFacts};
@@ -45,8 +47,8 @@ pub use list::{ListItem, ListKind, ListPage, NotAList, build_list, cursor, with_
 pub use log::{LogLevel, UnknownLevel};
 pub use message::{Message, Notification, Raw, Request, Response, RpcError};
 pub use meta::{
-    META, TraceContext, is_traceparent, progress_of, progress_token, trace_context, with_progress_of,
-    with_progress_token, with_traceparent, without_progress_token,
+    BadRun, META, RUN_BYTES_MAX, TraceContext, is_traceparent, progress_of, progress_token, run_of,
+    trace_context, with_progress_of, with_progress_token, with_traceparent, without_progress_token,
 };
 pub use object::{Array, NotJson, Object, member, raw_json, raw_string};
 pub use results::{is_error, result_type};

@@ -12,6 +12,13 @@ pub(crate) const PROGRESS_TOKEN: &str = "progressToken";
 const TRACEPARENT: &str = "traceparent";
 const TRACESTATE: &str = "tracestate";
 const BAGGAGE: &str = "baggage";
+const RUN: &str = "io.cella/run";
+/// Bytes of a run's name. Stops a client from storing data with us under names; past it the request is refused.
+pub const RUN_BYTES_MAX: usize = 128;
+
+/// A request names its run in a way that cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BadRun;
 
 /// Trace context as a request carries it (SEP-414, W3C Trace Context and Baggage).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,6 +69,24 @@ pub fn with_progress_of(params: Option<&RawValue>, token: &RawValue) -> Raw {
     let mut object = Object::parse_or_empty(params);
     object.set(PROGRESS_TOKEN, token);
     object.to_raw()
+}
+
+/// The run that a request belongs to, `params._meta["io.cella/run"]`: a name that the client gave it, 1 to
+/// [`RUN_BYTES_MAX`] visible ASCII characters.
+///
+/// # Errors
+/// [`BadRun`] when there is such a key with anything else.
+pub fn run_of(params: Option<&RawValue>) -> Result<Option<Cow<'_, str>>, BadRun> {
+    let meta = params.and_then(|params| object::member_text(params.get(), META));
+    let Some(run) = meta.and_then(|meta| object::member_text(meta, RUN)) else { return Ok(None) };
+    match text::unescape(run) {
+        Some(name)
+            if (1..=RUN_BYTES_MAX).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_graphic()) =>
+        {
+            Ok(Some(name))
+        }
+        _ => Err(BadRun),
+    }
 }
 
 /// The trace context of a request. `None` without a well-formed `traceparent`; the rest means nothing then (W3C Trace

@@ -49,6 +49,12 @@ pub enum StartError {
         /// Its address.
         door: String,
     },
+    /// No node has run with this configuration yet.
+    #[error("there is no ledger in {path} yet", path = path.display())]
+    NoLedger {
+        /// Where it would be.
+        path: PathBuf,
+    },
     /// The address is not one.
     #[error("`{address}` is not an address")]
     Address {
@@ -70,6 +76,14 @@ pub enum StartError {
         address: String,
         /// What the operating system said.
         source: io::Error,
+    },
+    /// A socket from the supervisor that no door can use.
+    #[error("the socket `{name}` that the supervisor handed over cannot be used: {why}")]
+    Inherited {
+        /// Its name, or its number from 0.
+        name: String,
+        /// What is wrong with it.
+        why: String,
     },
     /// A view that cannot be used as written.
     #[error("the view `{name}`: {error}")]
@@ -101,8 +115,10 @@ impl StartError {
             Self::Address { .. } => "CE4106",
             Self::Open { .. } => "CE4107",
             Self::Listen { .. } => "CE4108",
+            Self::Inherited { .. } => "CE4114",
             Self::View { .. } => "CE4110",
             Self::Question(_) => "CE4109",
+            Self::NoLedger { .. } => "CE4113",
         }
     }
 
@@ -112,10 +128,8 @@ impl StartError {
         Some(match self {
             Self::Config(_) => return None,
             Self::Read { path, source } if source.kind() == io::ErrorKind::NotFound => {
-                format!(
-                    "make it: cella add NAME …, or name another file than {} with --config",
-                    path.display()
-                )
+                let path = path.display();
+                format!("make it: cella add or cella import; or name another file than {path} with --config")
             }
             Self::Read { path, .. } => format!("make {} readable", path.display()),
             Self::Write { path, .. } => format!("make {} writable", path.display()),
@@ -138,8 +152,14 @@ impl StartError {
                 "another node listens there; stop it, or choose another address with --listen".into()
             }
             Self::Listen { .. } => "choose another address with --listen".into(),
+            Self::Inherited { .. } => {
+                "correct ListenStream= and FileDescriptorName= (http or local) in the socket unit".into()
+            }
             Self::View { name, .. } => format!("correct [views.{name}] in the configuration"),
             Self::Question(_) => "see: cella log --help".into(),
+            Self::NoLedger { .. } => {
+                "it begins with the first start: cella up; or name the configuration with --config".into()
+            }
         })
     }
 

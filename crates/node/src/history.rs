@@ -1,5 +1,6 @@
 //! Questions about the ledger, answered as JSON: for the admin door and for `cella log` without a node.
 
+mod rebuild;
 mod verify;
 mod why;
 
@@ -22,13 +23,15 @@ const PAYLOAD_SHOWN_BYTES: usize = 256 * 1024;
 #[derive(Clone, Debug)]
 pub struct History {
     reader: Reader,
+    /// Where the ledger and its projections are.
+    dir: PathBuf,
 }
 
 // === impl History ===
 
 impl History {
-    pub(crate) fn new(reader: Reader) -> Self {
-        Self { reader }
+    pub(crate) fn new(dir: PathBuf, reader: Reader) -> Self {
+        Self { reader, dir }
     }
 
     /// Opens the ledger of the node with these places, running or not.
@@ -36,7 +39,11 @@ impl History {
     /// # Errors
     /// There is no ledger, or it cannot be read.
     pub fn open(places: &Places) -> Result<Self, StartError> {
-        Ok(Self { reader: Reader::open(&ledger_dir(places))? })
+        let dir = ledger_dir(places);
+        if !dir.is_dir() {
+            return Err(StartError::NoLedger { path: dir });
+        }
+        Ok(Self { reader: Reader::open(&dir)?, dir })
     }
 
     /// Answers `tail?n=20`, `events/7`, `query?kind=call.refused&n=100`, `verify`, `why/CALL`.

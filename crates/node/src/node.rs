@@ -32,12 +32,14 @@ use crate::{
     dispatch::{DRAIN, Dispatch},
     history::{History, ledger_dir},
     identity::Doorkeeper,
+    inherit::Inherited,
     install::Store,
     launcher::Launcher,
-    listen,
+    listen::{self, Sockets},
     lists::ListFiles,
     load::{self, Loaded},
     metrics::Metrics,
+    own::OwnPlaces,
     plan,
     record::Recorder,
     secret_file,
@@ -48,7 +50,7 @@ use crate::{
 pub const LISTEN_DEFAULT: &str = "127.0.0.1:7878";
 
 /// How a node is started. What is `None` comes from the configuration, else from the defaults.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Options {
     /// Where its things are.
     pub places: Places,
@@ -60,6 +62,8 @@ pub struct Options {
     pub http: bool,
     /// Go on although acknowledged events are damaged or missing at the end of the ledger. What was lost is on record.
     pub accept_loss: bool,
+    /// Sockets that a supervisor opened; they take the place of those that would be opened here.
+    pub inherited: Inherited,
 }
 
 /// A node that accepts calls.
@@ -78,13 +82,21 @@ pub struct Running {
     /// What the ledger lost before this start.
     lost: Vec<String>,
     announcement_file: PathBuf,
+    own_socket: bool,
 }
 
 impl Options {
     /// Defaults for these places.
     #[must_use]
     pub fn new(places: Places) -> Self {
-        Self { places, listen: None, token_file: None, http: true, accept_loss: false }
+        Self {
+            places,
+            listen: None,
+            token_file: None,
+            http: true,
+            accept_loss: false,
+            inherited: Inherited::default(),
+        }
     }
 }
 
@@ -115,15 +127,13 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
 
     let listen_on =
         options.listen.clone().or(node.listen.clone()).unwrap_or_else(|| LISTEN_DEFAULT.to_owned());
-    let address = if options.http { listen::address(&listen_on)? } else { None };
-    let tcp = address.map(listen::tcp).transpose()?;
-    let url = tcp.as_ref().and_then(|l| l.local_addr().ok()).map(|a| format!("http://{a}/mcp"));
     let socket = node.socket.as_ref().map_or_else(|| places.socket.clone(), |s| base.join(s));
-    let unix = listen::unix(&socket)?;
+    let http = options.http.then_some(listen_on.as_str());
+    let sockets = listen::sockets(options.inherited, http, socket)?;
 
     let about = Arc::new(Announcement {
-        url,
-        socket,
+        url: sockets.url.clone(),
+        socket: sockets.socket.clone(),
         token_file,
         config: places.config.clone(),
         ledger: dir,
@@ -154,8 +164,9 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
         started_with,
         lost,
         announcement_file: places.announcement(),
+        own_socket: sockets.own_socket,
     };
-    running.open(tcp, unix).await
+    running.open(sockets).await
 }
 
 struct Parts<'a> {
@@ -189,13 +200,14 @@ impl Parts<'_> {
             store: Store::new(self.places.store.clone()),
             recorder: self.recorder.clone(),
             own_program: std::env::current_exe().unwrap_or_else(|_| PathBuf::from("cella")),
+            own_places: Arc::new(OwnPlaces::of(self.places, about)),
         };
         let catalog = Catalog::new(plan, launcher, catalog_options);
         let draining = Arc::new(AtomicBool::new(false));
         let admin = Admin {
             catalog: catalog.clone(),
             ledger: ledger.clone(),
-            history: History::new(ledger.reader()),
+            history: History::new(ledger.dir().to_path_buf(), ledger.reader()),
             metrics: self.metrics.clone(),
             about: about.clone(),
             draining: draining.clone(),
@@ -215,14 +227,9 @@ impl Parts<'_> {
 // === impl Running ===
 
 impl Running {
-    async fn open(
-        mut self,
-        tcp: Option<std::net::TcpListener>,
-        unix: std::os::unix::net::UnixListener,
-    ) -> Result<Self, StartError> {
+    async fn open(mut self, sockets: Sockets) -> Result<Self, StartError> {
         let failed = |source| StartError::Listen { address: "the doors".into(), source };
-        if let Some(tcp) = tcp {
-            listen::widen(&tcp);
+        for tcp in sockets.tcp {
             let listener = tokio::net::TcpListener::from_std(tcp).map_err(failed)?;
             let (doors, open) = (self.doors.clone(), self.fatal.door(self.url()));
             self.serving.spawn(async move {
@@ -230,13 +237,15 @@ impl Running {
                 doors.serve_tcp(listener).await
             });
         }
-        listen::widen(&unix);
-        let listener = tokio::net::UnixListener::from_std(unix).map_err(failed)?;
-        let (doors, open) = (self.doors.clone(), self.fatal.door(self.about.socket.display().to_string()));
-        self.serving.spawn(async move {
-            let _open = open;
-            doors.serve_unix(listener).await
-        });
+        for unix in sockets.unix {
+            let listener = tokio::net::UnixListener::from_std(unix).map_err(failed)?;
+            let (doors, open) =
+                (self.doors.clone(), self.fatal.door(self.about.socket.display().to_string()));
+            self.serving.spawn(async move {
+                let _open = open;
+                doors.serve_unix(listener).await
+            });
+        }
 
         let body = Map::new()
             .with("version", env!("CARGO_PKG_VERSION"))
@@ -247,7 +256,7 @@ impl Running {
         if let Err(error) = announce::publish(&self.announcement_file, &self.about) {
             tracing::warn!(%error, "the announcement could not be written");
         }
-        announce::tell_supervisor("READY=1");
+        announce::tell_supervisor(&format!("READY=1\nSTATUS=serving at {}", self.url()));
         Ok(self)
     }
 
@@ -341,7 +350,9 @@ impl Running {
             .recorder
             .note(Draft::new(Kind::NodeStopped).body(Map::new().with("clean", stopped)))
             .await;
-        let _best_effort = std::fs::remove_file(&self.about.socket);
+        if self.own_socket {
+            let _best_effort = std::fs::remove_file(&self.about.socket);
+        }
         let _best_effort = std::fs::remove_file(&self.announcement_file);
         let ledger = self.service.dispatch.recorder.ledger().clone();
         drop(self);

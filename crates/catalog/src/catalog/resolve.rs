@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cella_mcp::{ListKind, Raw, RpcError, Target, TargetKind, call_target, codes, with_target};
+use cella_mcp::{ListKind, Raw, RpcError, Target, TargetKind, call_target, codes, run_of, with_target};
 use cella_transport::{Call, Failure, Fault, Scope};
 use serde_json::value::RawValue;
 
@@ -31,7 +31,7 @@ pub struct Route {
     pub params: Option<Raw>,
     /// What the request is aimed at, as the server names it.
     pub target: Option<RouteTarget>,
-    /// The run it belongs to; set by the node, for servers that are isolated per run.
+    /// The run it belongs to, if the request names one; for servers that are isolated per run.
     pub run: Option<Arc<str>>,
     /// True when task ids in the answer must be made unique among servers.
     pub(super) renamed: bool,
@@ -71,7 +71,8 @@ impl Route {
 
     fn as_it_is(server: Arc<str>, method: &str, params: Option<&RawValue>) -> Self {
         let target = call_target(method, params).map(|t| RouteTarget { kind: t.kind, name: t.name.into() });
-        Self { server, params: params.map(ToOwned::to_owned), target, run: None, renamed: false }
+        let run = run_of(params).ok().flatten().map(Arc::from);
+        Self { server, params: params.map(ToOwned::to_owned), target, run, renamed: false }
     }
 }
 
@@ -91,6 +92,7 @@ impl Catalog {
         params: Option<&RawValue>,
     ) -> Result<Resolved, Failure> {
         let plan = self.pool.plan();
+        run_of(params).map_err(|_| Failure::Fault(faults::bad_run()))?;
         match scope {
             Scope::Server(name) => match plan.servers.get(&**name) {
                 Some(server) => {
@@ -122,17 +124,18 @@ impl Catalog {
             found = self.find(plan, scope, &target, Trust::NameItself);
         }
         let (server, own) = found.map_err(Failure::Fault)?;
+        let run = run_of(params).ok().flatten().map(Arc::from);
         let params = if *own == *target.name {
             params.map(ToOwned::to_owned)
         } else {
             Some(with_target(method, params, &own))
         };
         let target = Some(RouteTarget { kind: target.kind, name: own });
-        Ok(Resolved::Server(Route { server, params, target, run: None, renamed: true }))
+        Ok(Resolved::Server(Route { server, params, target, run, renamed: true }))
     }
 
     /// Makes known what may decide about an unknown name: the list of the server that it begins with, or all of them.
-    async fn learn(&self, plan: &CurrentPlan, scope: &Scope, target: &Target<'_>) {
+    pub(super) async fn learn(&self, plan: &CurrentPlan, scope: &Scope, target: &Target<'_>) {
         let kinds = lists_for(target.kind);
         let by_name = matches!(target.kind, TargetKind::Tool | TargetKind::Prompt);
         let named = names::split_plain(&target.name).map(|(server, _)| server).filter(|_| by_name);

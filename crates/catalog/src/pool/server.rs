@@ -24,10 +24,14 @@ use super::{
 use crate::{
     InstanceKey, Missing, Options, Problem, ServerPlan, ServerStatus, Stage, Status,
     backoff::{CRASH_LOOP_AFTER, Failures, HEALTHY_AFTER},
+    bus::WatchedUris,
     faults,
     store::Stored,
 };
 
+/// Said in the status of a server whose clients take turns.
+const TURNS_NOTE: &str = "it asks its clients without saying for which call, so calls of different clients take turns; \
+    with isolation = \"client\" each client has a process of its own";
 /// Said in the status of a server that mixed up its clients.
 const AMBIGUOUS_NOTE: &str =
     "it asked a question without saying for which client; each client has an instance of its own now";
@@ -54,13 +58,15 @@ pub(super) struct State {
     pub(super) lists: Lists,
     pub(super) facts: Option<Arc<ServerFacts>>,
     pub(super) failures: Failures,
-    /// Uris that somebody watches, each with the number of those who do.
-    pub(super) watched: HashMap<Box<str>, usize>,
+    /// What somebody watches, as the bus knows it.
+    pub(super) watched: WatchedUris,
     /// The server is being told what is watched.
     pub(super) telling: Telling,
     /// Something was learnt that is not stored yet.
     pub(super) unsaved: bool,
     isolation: Isolation,
+    /// [`Server::keeps_clients_apart`]
+    apart: bool,
     stage: Stage,
     status: Status,
     since_ms: u64,
@@ -68,6 +74,8 @@ pub(super) struct State {
     stderr: Vec<String>,
     quarantine: Option<String>,
     notes: BTreeSet<&'static str>,
+    /// It asks within calls: where a question names no call, calls of different clients take turns.
+    takes_turns: bool,
     retired: bool,
 }
 
@@ -129,16 +137,18 @@ impl Server {
             facts: stored.facts,
             lists,
             failures: Failures::default(),
-            watched: HashMap::new(),
+            watched: WatchedUris::new(),
             telling: Telling::No,
             unsaved: false,
             isolation: plan.isolation,
+            apart: plan.isolation != Isolation::Shared,
             status: Status::NotTested,
             since_ms: now_ms(),
             last_error: None,
             stderr: Vec::new(),
             quarantine: None,
-            notes: BTreeSet::new(),
+            notes: if stored.takes_turns { BTreeSet::from([TURNS_NOTE]) } else { BTreeSet::new() },
+            takes_turns: stored.takes_turns,
             retired: false,
         };
         Self {
@@ -169,7 +179,7 @@ impl Server {
         self.changed.subscribe()
     }
 
-    pub(super) fn isolation(&self) -> Isolation {
+    pub(crate) fn isolation(&self) -> Isolation {
         self.lock().isolation
     }
 
@@ -205,7 +215,8 @@ impl Server {
         }
         let slot = Arc::new(Slot::new(key.clone(), now, patience));
         state.slots.insert(key.clone(), slot.clone());
-        if state.status != Status::Connected {
+        // a server that failed stays in error while it is tried again: nobody should have to look at the right moment
+        if state.status == Status::NotTested {
             state.set_status(Status::Connecting);
         }
         Decision::Start(slot)
@@ -215,14 +226,20 @@ impl Server {
     pub(super) fn any_entered(&self) -> Option<Entered> {
         let state = self.lock();
         let shared = state.slots.get(&InstanceKey::Shared).and_then(Slot::enter);
-        shared.or_else(|| state.slots.values().find_map(Slot::enter))
+        shared.or_else(|| state.listers().find_map(Slot::enter))
+    }
+
+    /// True when the contract gives each client an instance of its own: then only the shared one, which no client calls,
+    /// answers lists, because all clients are shown them.
+    pub(super) fn keeps_clients_apart(&self) -> bool {
+        self.plan.isolation != Isolation::Shared
     }
 
     /// An instance is through its handshake.
     pub(super) fn connected(&self, slot: &Slot, phase: Phase, facts: Arc<ServerFacts>) {
         let mut state = self.lock();
         state.stage = state.stage.max(Stage::Started);
-        let status = if state.notes.is_empty() { Status::Connected } else { Status::Degraded };
+        let status = if state.notes.contains(AMBIGUOUS_NOTE) { Status::Degraded } else { Status::Connected };
         state.set_status(status);
         state.unsaved = true;
         state.facts = Some(facts);
@@ -235,9 +252,7 @@ impl Server {
     /// True when the instance may be stopped for being idle; from then on nobody can enter it.
     pub(super) fn stop_if_idle(&self, slot: &Slot, since: Instant) -> bool {
         let state = self.lock();
-        let needed = slot.busy() > 0
-            || slot.used_at() > since
-            || (slot.key == InstanceKey::Shared && !state.watched.is_empty());
+        let needed = slot.busy() > 0 || slot.used_at() > since || state.watched.contains_key(&slot.key);
         if !needed {
             slot.stop();
         }
@@ -282,6 +297,19 @@ impl Server {
         let mut state = self.lock();
         state.last_error = Some(Problem::of(fault));
         state.set_status(Status::AuthRequired);
+    }
+
+    /// It was seen to ask within calls. True when that is news.
+    pub(super) fn set_takes_turns(&self) -> bool {
+        let mut state = self.lock();
+        state.notes.insert(TURNS_NOTE);
+        state.unsaved = true;
+        !std::mem::replace(&mut state.takes_turns, true)
+    }
+
+    /// It was once seen to ask within calls.
+    pub(super) fn takes_turns(&self) -> bool {
+        self.lock().takes_turns
     }
 
     /// Each client gets an instance of its own from now on.
@@ -349,6 +377,15 @@ impl Server {
         (list.known.clone(), list.is_live())
     }
 
+    /// How long its list is still fresh, if the server gave it a time. A list from the store has used it up: nobody knows
+    /// how old it is.
+    pub(crate) fn fresh_for(&self, kind: ListKind) -> Option<std::time::Duration> {
+        let state = self.lock();
+        let list = state.lists.of(kind);
+        let ttl = list.list()?.ttl?;
+        Some(list.fetched.map_or(std::time::Duration::ZERO, |at| ttl.saturating_sub(at.elapsed())))
+    }
+
     /// The server's part in a merged list that is about to be shown.
     pub(crate) fn show(&self, kind: ListKind) -> Shown {
         let mut state = self.lock();
@@ -412,7 +449,7 @@ impl Server {
         let mut state = self.lock();
         state.unsaved = false;
         let lists = state.lists.iter().filter_map(ListState::list).cloned().collect();
-        Stored { facts: state.facts.clone(), lists }
+        Stored { facts: state.facts.clone(), lists, takes_turns: state.takes_turns }
     }
 }
 
@@ -462,7 +499,7 @@ impl State {
     /// The instance nobody uses, for the longest time; it may be stopped to make room.
     fn least_needed(&self) -> Option<Arc<Slot>> {
         let unused = self.slots.values().filter(|slot| slot.busy() == 0 && !slot.is_starting());
-        unused.min_by_key(|slot| slot.used_at()).cloned()
+        unused.min_by_key(|slot| (self.watched.contains_key(&slot.key), slot.used_at())).cloned()
     }
 
     /// True when it failed and has not worked since: nobody should wait for it.
@@ -472,6 +509,16 @@ impl State {
 
     pub(super) fn is_retired(&self) -> bool {
         self.retired
+    }
+
+    /// Instances that may be asked for lists.
+    pub(super) fn listers(&self) -> impl Iterator<Item = &Arc<Slot>> {
+        self.slots.values().filter(|slot| !self.apart || slot.key == InstanceKey::Shared)
+    }
+
+    /// True when there is one.
+    pub(super) fn any_lister(&self) -> bool {
+        self.listers().any(|slot| slot.upstream().is_some())
     }
 
     pub(super) fn any_ready(&self) -> bool {

@@ -1,6 +1,7 @@
 //! `cella log`: reading the ledger, of a running node or straight from its file.
 
 mod export;
+mod rebuild;
 mod verify;
 
 use bytes::Bytes;
@@ -9,7 +10,8 @@ use serde_json::Value;
 
 use crate::{
     args::{Global, LogQuery, LogVerb, Target},
-    exit::{self, Code, Outcome, Stop},
+    codes,
+    exit::{Code, Outcome, Stop},
     print::Printer,
     target::{self, Reach},
 };
@@ -43,15 +45,7 @@ pub(crate) async fn run(what: LogVerb, global: &Global, printer: Printer) -> Out
             let answer = ask(&target, global, &format!("why/{}", escape(&call))).await?;
             why(&answer, printer)
         }
-        LogVerb::Rebuild { target } => {
-            let answer = ask(&target, global, "rebuild").await?;
-            if printer.is_json() {
-                printer.json(&answer);
-            } else {
-                printer.done(format!("projections built again from {} events", answer["events"]));
-            }
-            Ok(Code::Ok)
-        }
+        LogVerb::Rebuild { target } => rebuild::run(&target, global, printer).await,
     }
 }
 
@@ -137,7 +131,12 @@ async fn follow(lines: u64, at: &Target, global: &Global, printer: Printer) -> O
             printer.line(if printer.is_json() { event.to_string() } else { line(&event) });
         }
     }
-    Err(Stop::new(Code::Unavailable, "the node has stopped").code(exit::NOT_RUNNING))
+    Err(Stop::new(Code::Unavailable, codes::NOT_RUNNING, "the node has stopped").fix("start it: cella up"))
+}
+
+fn broke_off(e: &dyn std::fmt::Display) -> Stop {
+    Stop::new(Code::Unavailable, codes::BROKE_OFF, format!("the answer broke off: {e}"))
+        .fix("see whether the node still runs: cella status")
 }
 
 fn question(query: &LogQuery) -> String {

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use cella_node::Inherited;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{
     args::{Global, Up},
-    exit::{Code, Outcome},
+    exit::{Code, Outcome, Stop},
     print::Printer,
     target,
 };
@@ -18,14 +19,21 @@ struct Signals {
     hang_up: Signal,
 }
 
-pub(crate) async fn run(args: Up, global: &Global, printer: Printer) -> Outcome {
+pub(crate) fn run(args: Up, global: &Global, printer: Printer) -> Outcome {
+    // Before the runtime starts its threads, because it changes the environment.
+    let inherited = Inherited::take()?;
+    super::block_on(serve(args, inherited, global, printer))
+}
+
+async fn serve(args: Up, inherited: Inherited, global: &Global, printer: Printer) -> Outcome {
     let places = target::places(global);
     let mut options = cella_node::Options::new(places);
     options.listen = args.listen;
     options.token_file = args.token_file;
     options.accept_loss = args.accept_loss;
+    options.inherited = inherited;
     // Before anything is opened: a signal that nobody waits for ends the process with the ledger unwritten.
-    let mut signals = Signals::new()?;
+    let mut signals = Signals::new().map_err(Stop::system("signals"))?;
     let running = cella_node::start(options).await?;
 
     for warning in running.warnings() {
@@ -73,7 +81,7 @@ async fn until_told(running: &cella_node::Running, told: &mut Signals) -> Option
             _ = told.terminate.recv() => return None,
             _ = told.interrupt.recv() => return None,
             _ = told.hang_up.recv() => running.reload().await,
-            _ = watchdog.tick() => running.alive(),
+            _ = watchdog.tick(), if running.watchdog().is_some() => running.alive(),
             error = running.failed() => return Some(error),
         }
     }

@@ -72,6 +72,12 @@ impl Channel {
             if call.clock.due() > Instant::now() {
                 return;
             }
+            let landed = flights.take_landed(id);
+            if landed.is_some() {
+                drop(flights);
+                return self.end(landed);
+            }
+            let Some(call) = flights.call_mut(id) else { return };
             let fault = call.clock.fault();
             let State::Live(live) = &mut call.state else { return };
             live.sink.finish(Answer::own(Err(Failure::Fault(fault))));
@@ -79,20 +85,36 @@ impl Channel {
         self.cancel(id, "no answer in time");
     }
 
-    /// Takes the asker's answer to the server.
-    fn carry(&self, id: u64, key: AskKey, reply: Result<Raw, RpcError>) {
-        let ask = {
+    /// Takes the asker's answer to the server, or lets it wait until its call may run on.
+    fn carry(self: &Arc<Self>, id: u64, key: AskKey, reply: Result<Raw, RpcError>) {
+        let mut flights = self.lock();
+        let reply = flights.reply_in_turn(id, key, reply);
+        self.usher(&mut flights);
+        drop(flights);
+        if let Some(reply) = reply {
+            self.carry_now(id, key, reply);
+        }
+    }
+
+    /// Takes an answer to the server.
+    pub(super) fn carry_now(&self, id: u64, key: AskKey, reply: Result<Raw, RpcError>) {
+        let (ask, landed) = {
             let mut flights = self.lock();
             let Some(call) = flights.call_mut(id) else { return };
             let State::Live(live) = &mut call.state else { return };
             let ask = live.asks.remove(&key);
             if live.asks.is_empty() {
                 call.clock.answered();
+            } else {
+                call.may_ask_more();
             }
-            ask
+            let last = !call.is_asking();
+            flights.moved();
+            (ask, last.then(|| flights.take_landed(id)).flatten())
         };
         if let Some(ask) = ask {
             self.reply(ask, reply);
         }
+        self.end(landed);
     }
 }

@@ -3,16 +3,14 @@
 use std::{collections::HashMap, sync::Arc};
 
 use cella_mcp::{Id, Raw, RpcError, modern::ListenFilter};
-use tokio::sync::oneshot;
+use tokio::{
+    sync::{Notify, oneshot},
+    time::Instant,
+};
 
+use super::waiting::{Trial, Waiting};
 use crate::{
-    LinkError,
-    asks::{Attribution, attribute},
-    clock::Clock,
-    error,
-    limits::CALLS_MAX,
-    progress::Progress,
-    sink::StepSink,
+    LinkError, asks::same_party, clock::Clock, error, limits::CALLS_MAX, progress::Progress, sink::StepSink,
 };
 use cella_transport::{Answer, AskKey, Caller, Exchange, Failure, Fault, FaultKind};
 
@@ -21,6 +19,9 @@ use cella_transport::{Answer, AskKey, Caller, Exchange, Failure, Fault, FaultKin
 pub(super) struct Flights {
     by_id: HashMap<u64, Flight>,
     down: Option<Down>,
+    pub(super) waiting: Waiting,
+    /// Something changed for those who wait.
+    pub(super) news: Arc<Notify>,
 }
 
 /// Why a channel is over.
@@ -45,6 +46,13 @@ pub(super) struct CallFlight {
     pub(super) progress: Option<Progress>,
     pub(super) clock: Clock,
     pub(super) state: State,
+    /// The first call of its tool.
+    pub(super) trial: Option<Trial>,
+    /// With questions that wait for an answer: from when on it asks no more.
+    pub(super) rests_from: Option<Instant>,
+    /// The server has answered, but a question that was put on behalf of this call is of another one of the same party,
+    /// and is not answered yet: the asker still has to hear of it.
+    pub(super) landed: Option<Result<Raw, RpcError>>,
 }
 
 #[derive(Debug)]
@@ -98,7 +106,9 @@ impl Flights {
     }
 
     pub(super) fn remove(&mut self, id: u64) -> Option<Flight> {
-        self.by_id.remove(&id)
+        let flight = self.by_id.remove(&id);
+        self.moved();
+        flight
     }
 
     pub(super) fn get_mut(&mut self, id: u64) -> Option<&mut Flight> {
@@ -112,31 +122,68 @@ impl Flights {
         }
     }
 
+    /// The server has answered a request: what has ended with that.
+    pub(super) fn land(
+        &mut self,
+        id: u64,
+        outcome: Result<Raw, RpcError>,
+    ) -> Vec<(Flight, Result<Raw, RpcError>)> {
+        let sibling = self.has_sibling(id);
+        if let Some(call) = self.call_mut(id) {
+            if call.is_asking() && sibling {
+                call.landed = Some(outcome);
+                self.moved();
+                return Vec::new();
+            }
+            let trial = call.trial.take();
+            self.has_answered(trial);
+        }
+        let Some(flight) = self.remove(id) else {
+            self.ended_late(id);
+            return Vec::new();
+        };
+        let mut ended = vec![(flight, outcome)];
+        if self.calls().any(|(_, call)| call.landed.is_some()) {
+            let ids: Vec<u64> =
+                self.calls().filter(|(_, call)| call.landed.is_some()).map(|(id, _)| id).collect();
+            for id in ids.into_iter().filter(|id| !self.has_sibling(*id)).collect::<Vec<_>>() {
+                ended.extend(self.take_landed(id));
+            }
+        }
+        ended
+    }
+
+    /// Takes out a call that the server has answered already.
+    pub(super) fn take_landed(&mut self, id: u64) -> Option<(Flight, Result<Raw, RpcError>)> {
+        let outcome = self.call_mut(id)?.landed.take()?;
+        self.remove(id).map(|flight| (flight, outcome))
+    }
+
+    /// True when another call of the same party is in progress at the server.
+    fn has_sibling(&self, id: u64) -> bool {
+        let Some(Flight::Call(call)) = self.by_id.get(&id) else { return false };
+        let mut others = self.calls().filter(|(other, call)| *other != id && call.can_ask());
+        call.is_asking() && others.any(|(_, other)| same_party(&call.caller, &other.caller))
+    }
+
     /// The id of the only request in flight.
     pub(super) fn only(&self) -> Option<u64> {
         let mut ids = self.by_id.keys();
         ids.next().copied().filter(|_| ids.next().is_none())
     }
 
-    /// Whose call a message without a name belongs to.
-    pub(super) fn attribute(&self) -> Attribution {
-        attribute(self.by_id.iter().filter_map(|(id, flight)| match flight {
-            Flight::Call(call) => Some((*id, &call.caller)),
+    /// The calls of callers.
+    pub(super) fn calls(&self) -> impl Iterator<Item = (u64, &CallFlight)> {
+        self.by_id.iter().filter_map(|(id, flight)| match flight {
+            Flight::Call(call) => Some((*id, &**call)),
             Flight::Own(_) => None,
-        }))
-    }
-
-    /// Whose call a log message of a modern server belongs to: it logs only for calls that asked for it (2026-07-28,
-    /// server/utilities/logging).
-    pub(super) fn attribute_log(&self) -> Attribution {
-        attribute(self.by_id.iter().filter_map(|(id, flight)| match flight {
-            Flight::Call(call) if call.caller.log_level.is_some() => Some((*id, &call.caller)),
-            Flight::Call(_) | Flight::Own(_) => None,
-        }))
+        })
     }
 
     /// Forgets a question that the server has taken back.
     pub(super) fn retract(&mut self, ask: &Id) {
+        self.drop_held(ask);
+        self.moved();
         for flight in self.by_id.values_mut() {
             let Flight::Call(call) = flight else { continue };
             let State::Live(live) = &mut call.state else { continue };
@@ -157,6 +204,7 @@ impl Flights {
             return None;
         }
         self.down = Some(down.clone());
+        self.clear_waiting();
         Some(self.by_id.drain().map(|(_, flight)| flight).collect())
     }
 }
@@ -175,8 +223,12 @@ impl Flight {
         }
     }
 
-    pub(super) const fn is_quiet(&self) -> bool {
-        matches!(self, Self::Own(OwnFlight { quiet: true, .. }))
+    /// True when the server must not be told that nobody waits for the answer any more.
+    pub(super) fn is_quiet(&self) -> bool {
+        match self {
+            Self::Own(own) => own.quiet,
+            Self::Call(call) => call.landed.is_some(),
+        }
     }
 
     /// Ends with the server's outcome.
@@ -226,7 +278,15 @@ impl CallFlight {
         clock: Clock,
         first: oneshot::Sender<First>,
     ) -> Self {
-        Self { caller, progress, clock, state: State::Waiting(first) }
+        Self {
+            caller,
+            progress,
+            clock,
+            state: State::Waiting(first),
+            trial: None,
+            rests_from: None,
+            landed: None,
+        }
     }
 }
 

@@ -1,10 +1,10 @@
 //! What a server says on a channel, and whose it is.
 
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard};
 
 use cella_mcp::{
     DecodeError, Era, Flaw, Id, Incoming, LogLevel, Message, Notification, Raw, Request, Response, Revision,
-    legacy, modern, parse_batch, progress_of, raw_json,
+    RpcError, legacy, modern, parse_batch, progress_of, raw_json,
 };
 use tokio::io::AsyncRead;
 
@@ -12,12 +12,13 @@ use super::{
     Channel, Down,
     driver::live,
     flights::{CallFlight, Flight, Flights},
+    turns::Whose,
 };
 use crate::{
     LinkEvent,
-    asks::{self, Attribution, Verdict},
+    asks::{self, Verdict},
     error,
-    events::Lists,
+    events::{Lists, is_about_a_task},
     limits::{ASKS_MAX, NOISE_LINES_MAX},
     sink::NotTaken,
 };
@@ -114,18 +115,29 @@ impl Channel {
     }
 
     fn land(&self, response: Response) {
-        let flight = {
+        let ended = {
             let mut flights = self.lock();
             let id = match &response.id {
                 Some(id) => id.as_u64(),
                 // The server could not read a request, and does not know which.
                 None => flights.only(),
             };
-            id.and_then(|id| flights.remove(id))
+            let known = id.filter(|id| flights.get_mut(*id).is_some());
+            if known.is_none() {
+                self.tally.stray();
+            }
+            id.map(|id| flights.land(id, response.outcome)).unwrap_or_default()
         };
-        match flight {
-            Some(flight) => flight.land(response.outcome, |outcome| self.answer(outcome)),
-            None => self.tally.stray(),
+        self.end(ended);
+    }
+
+    /// Hands answers to those who wait for them.
+    pub(super) fn end(&self, ended: impl IntoIterator<Item = (Flight, Result<Raw, RpcError>)>) {
+        for (flight, outcome) in ended {
+            for ask in flight.asks() {
+                self.reply(ask, Err(asks::gone()));
+            }
+            flight.land(outcome, |outcome| self.answer(outcome));
         }
     }
 
@@ -144,6 +156,7 @@ impl Channel {
             }
             "notifications/cancelled" => self.retracted(params),
             modern::ACKNOWLEDGED => self.acknowledged(params),
+            other if is_about_a_task(other) => self.events.tell(LinkEvent::Other(note)),
             _ => self.unnamed(note),
         }
     }
@@ -156,7 +169,12 @@ impl Channel {
         };
         let (id, call) = call;
         call.clock.heard();
-        match call.progress.as_mut().and_then(|progress| progress.incoming(note)) {
+        if call.is_asking() {
+            call.may_ask_more();
+        }
+        let note = call.progress.as_mut().and_then(|progress| progress.incoming(note));
+        flights.moved();
+        match note {
             Some(note) => self.hand_over(flights, id, note),
             None => self.tally.stray(),
         }
@@ -167,8 +185,8 @@ impl Channel {
         let mut flights = self.lock();
         let log = &*note.method == "notifications/message";
         let modern = self.terms().is_some_and(|terms| terms.era() == Era::Modern);
-        let meant = if log && modern { flights.attribute_log() } else { flights.attribute() };
-        if let Attribution::Call(id) = meant
+        let meant = if log && modern { flights.whose_log() } else { flights.whose() };
+        if let Whose::Call(id) = meant
             && let Some(call) = flights.call_mut(id)
         {
             if !log || wants_log(&call.caller, &note) {
@@ -181,12 +199,7 @@ impl Channel {
     }
 
     /// Gives a notification to a call; when there is no room it is dropped, since a later one or the answer says more.
-    fn hand_over(
-        self: &Arc<Self>,
-        mut flights: std::sync::MutexGuard<'_, Flights>,
-        id: u64,
-        note: Notification,
-    ) {
+    fn hand_over(self: &Arc<Self>, mut flights: MutexGuard<'_, Flights>, id: u64, note: Notification) {
         let Some(call) = flights.call_mut(id) else { return };
         let Some(live) = live(self, id, call) else { return };
         if live.sink.offer(Step::Notify(note)) == Err(NotTaken::Full) {
@@ -218,38 +231,91 @@ impl Channel {
         }
     }
 
-    fn asked(self: &Arc<Self>, request: Request) {
+    /// The server asks for something. Also called for a question that was held until it is clear whose it is.
+    pub(super) fn asked(self: &Arc<Self>, request: Request) {
         if &*request.method == "ping" {
             return self.reply(request.id, Ok(empty()));
         }
-        let params = request.params.as_deref();
+        if self.terms().is_some_and(|terms| terms.era() == Era::Modern) {
+            return self.reply(request.id, Err(asks::unknown(&request.method)));
+        }
         let mut flights = self.lock();
-        let attribution = flights.attribute();
-        let modern = self.terms().is_some_and(|terms| terms.era() == Era::Modern);
-        let (call, verdict) = match attribution {
-            _ if modern => (None, Verdict::Refuse(asks::unknown(&request.method))),
-            Attribution::Call(id) => {
+        let whose = flights.whose();
+        self.learn(&mut flights, &request.method, whose);
+        let (call, verdict) = match whose {
+            Whose::Call(id) => {
                 let caller = flights.call_mut(id).map(|call| Arc::clone(&call.caller));
+                let params = request.params.as_deref();
                 let verdict = caller.map(|c| asks::judge(&request.method, params, &c, &self.options));
-                (
-                    Some(id),
-                    verdict.unwrap_or_else(|| asks::judge_unattributed(&request.method, &self.options)),
-                )
+                let judged = verdict.unwrap_or_else(|| self.judge_unattributed(&request));
+                (Some(id), judged)
             }
-            Attribution::Ambiguous
-                if &*request.method != cella_mcp::ask::ROOTS || self.options.roots.is_empty() =>
-            {
-                self.events.tell(LinkEvent::Ambiguous { method: request.method.clone() });
-                (None, Verdict::Refuse(asks::ambiguous(&request.method)))
-            }
-            // The declared directories are the same whoever is meant.
-            Attribution::Ambiguous | Attribution::Nobody => {
-                (None, asks::judge_unattributed(&request.method, &self.options))
-            }
+            Whose::Nobody => (None, self.judge_unattributed(&request)),
+            Whose::Unclear | Whose::Lost => match self.judge_all(&flights, &request) {
+                Some(verdict) => (None, verdict),
+                None if whose == Whose::Lost => (None, Verdict::Refuse(asks::unclear(&request.method))),
+                None => {
+                    let held = flights.hold(request);
+                    self.usher(&mut flights);
+                    drop(flights);
+                    if let Err(request) = held {
+                        self.reply(request.id, Err(asks::too_many()));
+                    }
+                    return;
+                }
+            },
         };
+        self.act_on(flights, request, call, verdict);
+    }
+
+    fn judge_unattributed(&self, request: &Request) -> Verdict {
+        asks::judge_unattributed(&request.method, &self.options)
+    }
+
+    /// What is the same whoever is meant; `None` when that matters.
+    fn judge_all(&self, flights: &Flights, request: &Request) -> Option<Verdict> {
+        if &*request.method == cella_mcp::ask::ROOTS && !self.options.roots.is_empty() {
+            return Some(self.judge_unattributed(request));
+        }
+        let params = request.params.as_deref();
+        let mut refusal = None;
+        for (_, call) in flights.calls().filter(|(_, call)| call.can_ask()) {
+            match asks::judge(&request.method, params, &call.caller, &self.options) {
+                Verdict::Refuse(error) => refusal = Some(Verdict::Refuse(error)),
+                _ => return None,
+            }
+        }
+        refusal
+    }
+
+    /// Learns that the server asks within calls. Directories that are declared are the same whoever is meant; and the
+    /// first question for them is of no call: servers ask it at their start.
+    fn learn(&self, flights: &mut Flights, method: &str, whose: Whose) {
+        let within = whose != Whose::Nobody;
+        let asks = match method {
+            cella_mcp::ask::ROOTS => {
+                let again = std::mem::replace(&mut flights.waiting.roots_asked, true);
+                within && again && self.options.roots.is_empty()
+            }
+            cella_mcp::ask::ELICIT | cella_mcp::ask::SAMPLE => within,
+            _ => false,
+        };
+        if asks && !std::mem::replace(&mut flights.waiting.takes_turns, true) {
+            self.events.tell(LinkEvent::TakesTurns { method: method.into() });
+        }
+    }
+
+    fn act_on(
+        self: &Arc<Self>,
+        mut flights: MutexGuard<'_, Flights>,
+        request: Request,
+        call: Option<u64>,
+        verdict: Verdict,
+    ) {
         let outcome = match (verdict, call) {
             (Verdict::Pass, Some(id)) => {
                 let put = flights.call_mut(id).map(|call| self.put_question(id, call, &request));
+                flights.moved();
                 match put.unwrap_or(Err(asks::gone())) {
                     Ok(()) => return,
                     Err(error) => Err(error),
@@ -257,8 +323,8 @@ impl Channel {
             }
             (Verdict::Answer(result), _) => Ok(result),
             (Verdict::EndCall(refusal, error), Some(id)) => {
-                let flight = flights.remove(id);
                 drop(flights);
+                let flight = self.give_up(id);
                 self.reply(request.id, Err(refusal));
                 self.send_note(&legacy::cancelled(&Id::number(id), Some("the client cannot answer")));
                 if let Some(flight) = flight {
@@ -278,7 +344,7 @@ impl Channel {
         id: u64,
         call: &mut CallFlight,
         request: &Request,
-    ) -> Result<(), cella_mcp::RpcError> {
+    ) -> Result<(), RpcError> {
         let live = live(self, id, call).ok_or_else(asks::gone)?;
         if live.asks.len() >= ASKS_MAX {
             return Err(asks::too_many());
@@ -289,13 +355,14 @@ impl Channel {
         live.sink.offer(Step::Ask(ask)).map_err(|_| asks::too_many())?;
         live.asks.insert(key, request.id.clone());
         call.clock.asked();
+        call.may_ask_more();
         Ok(())
     }
 }
 
 impl Flight {
     /// Ends with an error of our own making, in the caller's era.
-    fn land_own(self, error: cella_mcp::RpcError) {
+    fn land_own(self, error: RpcError) {
         self.land(Err(error), |outcome| cella_transport::Answer::own(outcome.map_err(Failure::Peer)));
     }
 }

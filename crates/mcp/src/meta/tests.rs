@@ -83,3 +83,17 @@ fn results_tell_their_type_and_their_failure() {
     assert!(!crate::is_error(&raw(r#"{"content":[{"isError":true}],"isError":false}"#)));
     assert!(!crate::is_error(&raw(r#"{"isError":"true"}"#)));
 }
+
+#[test]
+fn a_run_is_named_by_visible_characters_or_refused() {
+    let run = |meta: &str| {
+        run_of(Some(&raw_json(format!("{{\"_meta\":{meta}}}")).unwrap())).map(|r| r.map(Cow::into_owned))
+    };
+    assert_eq!(run_of(None), Ok(None));
+    assert_eq!(run("{\"other\":1}"), Ok(None));
+    assert_eq!(run("{\"io.cella/run\":\"r-1\"}"), Ok(Some("r-1".into())));
+    let long = format!("{{\"io.cella/run\":\"{}\"}}", "r".repeat(RUN_BYTES_MAX + 1));
+    for bad in ["{\"io.cella/run\":\"\"}", "{\"io.cella/run\":7}", "{\"io.cella/run\":\"a b\"}", &long] {
+        assert_eq!(run(bad), Err(BadRun), "{bad}");
+    }
+}

@@ -6,10 +6,10 @@ use bytes::Bytes;
 use cella_event::Seq;
 use cella_ledger::ReadError;
 use futures_util::stream;
-use http::{Response, StatusCode};
+use http::{Method, Response, StatusCode};
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Admin, Body, error, json_body};
 use crate::history::{self, Checked};
@@ -18,11 +18,16 @@ use crate::history::{self, Checked};
 const PART_BYTES: usize = 64 * 1024;
 
 impl Admin {
-    pub(super) async fn log(&self, question: &str, query: Option<&str>) -> Response<Body> {
+    pub(super) async fn log(&self, method: &Method, question: &str, query: Option<&str>) -> Response<Body> {
+        // What a client has seen the answer of is on record, but perhaps not on disk yet, where questions look.
+        if let Err(error) = self.ledger.flush().await {
+            tracing::debug!(%error, "a question is answered from what is on disk");
+        }
         match question {
             "follow" => self.follow(query),
             "export" => self.export(query),
             "verify" if history::number(query, "progress") == Some(1) => self.verify(),
+            "rebuild" if method == Method::POST => self.rebuild(),
             _ => {
                 let whole = query.map_or_else(|| question.to_owned(), |q| format!("{question}?{q}"));
                 match self.history.answer(&whole).await {
@@ -61,6 +66,23 @@ impl Admin {
         let payloads = history::number(query, "payloads") == Some(1);
         let history = self.history.clone();
         written(move |out| history.export(payloads, out).map_err(|e| io::Error::other(e.to_string())))
+    }
+
+    /// Progress as it is made and the answer at last, one JSON document a line. It goes on when nobody listens any more:
+    /// half a table is of no use.
+    fn rebuild(&self) -> Response<Body> {
+        let history = self.history.clone();
+        written(move |out| {
+            let mut say = |value: &Value| writeln!(out, "{value}").and_then(|()| out.flush());
+            let answer = history.rebuild(&mut |folded, of| {
+                let _nobody_listens = say(&json!({ "folded": folded, "of": of })).is_err();
+            });
+            let answer = answer.unwrap_or_else(
+                |e| json!({ "error": { "code": e.code(), "message": e.to_string(), "fix": e.fix() } }),
+            );
+            let _nobody_listens = say(&answer).is_err();
+            Ok(())
+        })
     }
 
     /// A check that says how far it is, one JSON document a line; the last line is the answer.

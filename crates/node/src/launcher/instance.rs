@@ -6,6 +6,7 @@ use cella_catalog::{BoxFuture, Instance};
 use cella_cell::{Exit, Handle, StderrTail};
 use cella_event::{Draft, Int, Kind, Label, Map};
 
+use super::masks::Masks;
 use crate::record::Recorder;
 
 /// Time a server has to end by itself after its input was closed and it was asked to.
@@ -16,6 +17,7 @@ const STOP_GRACE: Duration = Duration::from_secs(2);
 pub(super) struct CellInstance {
     cell: Handle,
     tail: StderrTail,
+    masks: Masks,
     recorder: Recorder,
     server: String,
 }
@@ -23,8 +25,14 @@ pub(super) struct CellInstance {
 // === impl CellInstance ===
 
 impl CellInstance {
-    pub(super) fn new(cell: Handle, tail: StderrTail, recorder: Recorder, server: String) -> Self {
-        Self { cell, tail, recorder, server }
+    pub(super) fn new(
+        cell: Handle,
+        tail: StderrTail,
+        masks: Masks,
+        recorder: Recorder,
+        server: String,
+    ) -> Self {
+        Self { cell, tail, masks, recorder, server }
     }
 }
 
@@ -42,7 +50,7 @@ impl Instance for CellInstance {
     }
 
     fn stderr_tail(&self) -> Vec<String> {
-        self.tail.lines()
+        self.tail.lines().iter().map(|line| self.masks.mask(line)).collect()
     }
 
     fn exit(&self) -> Option<String> {

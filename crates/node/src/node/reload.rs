@@ -10,7 +10,7 @@ use crate::{announce, load::load, plan::plan};
 impl Running {
     /// Reads the configuration again. One that is wrong is not used, and everything stays as it was.
     pub async fn reload(&self) {
-        announce::tell_supervisor("RELOADING=1");
+        announce::tell_supervisor(&announce::reloading());
         match load(&self.config).and_then(|loaded| plan(&loaded).map(|plan| (loaded, plan))) {
             Ok((loaded, plan)) => {
                 for warning in &loaded.warnings {
@@ -24,10 +24,14 @@ impl Running {
                 self.service.dispatch.catalog.apply(plan);
                 self.note_config().await;
                 tracing::info!("configuration read again");
+                announce::tell_supervisor(&format!("READY=1\nSTATUS=serving at {}", self.url()));
             }
-            Err(error) => tracing::error!("the configuration is not used, the one before stays:\n{error}"),
+            Err(error) => {
+                tracing::error!("the configuration is not used, the one before stays:\n{error}");
+                let code = error.code();
+                announce::tell_supervisor(&format!("READY=1\nSTATUS=the configuration is not used: {code}"));
+            }
         }
-        announce::tell_supervisor("READY=1");
     }
 }
 

@@ -136,15 +136,18 @@ impl Future for Writer {
         match &outcome {
             Poll::Ready(Err(_)) => state.broken = true,
             Poll::Ready(Ok(())) => state.closing = true,
-            Poll::Pending => {}
+            Poll::Pending => return outcome,
         }
+        state.let_go();
         outcome
     }
 }
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        lock(&self.state).broken = true;
+        let mut state = lock(&self.state);
+        state.broken = true;
+        state.let_go();
     }
 }
 
@@ -214,6 +217,11 @@ impl State {
                 return Poll::Pending;
             }
         }
+    }
+
+    /// Drops the stream: a pipe has no other way to tell its reader that nothing more will come.
+    fn let_go(&mut self) {
+        self.sink = Box::new(tokio::io::sink());
     }
 
     fn recycle(&mut self) {

@@ -119,6 +119,21 @@ async fn messages_leave_whole_and_in_order_through_a_sluggish_pipe() {
     assert_eq!(outbox.send(b"late\n"), Err(OutboxClosed::Closed));
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn the_reader_of_a_pipe_sees_its_end_although_senders_are_left() {
+    let (sender, mut reader) = tokio::net::unix::pipe::pipe().unwrap();
+    let (outbox, writer) = Outbox::new(Box::new(sender));
+    let writing = tokio::spawn(writer);
+    outbox.send(b"last\n").unwrap();
+    outbox.close();
+    let mut seen = Vec::new();
+    reader.read_to_end(&mut seen).await.unwrap();
+    assert_eq!(seen, b"last\n");
+    writing.await.unwrap().unwrap();
+    assert_eq!(outbox.send(b"late\n"), Err(OutboxClosed::Closed));
+}
+
 #[tokio::test]
 async fn direct_message_needs_no_writer_task() {
     let (mut near, far) = duplex(64);

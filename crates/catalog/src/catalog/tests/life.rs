@@ -8,7 +8,7 @@ use cella_mcp::ListKind;
 use cella_transport::Scope;
 use tokio::time::{Instant, advance, sleep, timeout};
 
-use super::fake::{FakeServer, Flaw, World, code, options, plan, plans};
+use super::fake::{FakeServer, FakeStore, Flaw, World, code, options, plan, plans};
 use crate::{Options, Stage, Status};
 
 const SHORT: Duration = Duration::from_millis(300);
@@ -232,6 +232,65 @@ async fn each_client_has_an_instance_of_its_own_when_the_contract_says_so_and_ne
         }
     );
     assert_eq!(code(busy.2), "CE2114");
+    world.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_run_has_an_instance_of_its_own_and_never_more_than_the_limit() {
+    let mut apart = plan("a");
+    (apart.isolation, apart.instances_max) = (Isolation::Run, 2);
+    let server = FakeServer::with_tools(&["t"]);
+    let world = World::with(&[("a", server.clone())], plans([apart]), options());
+    let call = async |who: &str, run: &str| {
+        let params = format!(r#"{{"name":"a__t","_meta":{{"io.cella/run":{run}}}}}"#);
+        let answer = world.ask_as(who, Scope::All, "tools/call", &params).await;
+        advance(Duration::from_millis(5)).await;
+        answer
+    };
+    for (who, run) in [("ann", r#""1""#), ("ann", r#""2""#), ("ann", r#""1""#), ("bob", r#""1""#)] {
+        call(who, run).await.unwrap();
+    }
+    let keys: Vec<_> = server.calls().into_iter().map(|(key, _)| key).collect();
+    assert!(keys[0] == keys[2] && keys[0] != keys[1] && keys[0] != keys[3]);
+    assert_eq!(server.most_running.load(std::sync::atomic::Ordering::SeqCst), 2);
+
+    // nobody shares a process because nothing was said
+    assert_eq!(code(world.call("a__t").await), "CE2124");
+    assert_eq!(code(call("ann", "7").await), "CE2125");
+    assert_eq!(server.calls().len(), 4);
+
+    server.set_fault(Flaw::HangsAtCalls);
+    let busy =
+        tokio::join!(timeout(SHORT, call("ann", r#""3""#)), timeout(SHORT, call("ann", r#""4""#)), async {
+            sleep(SHORT / 2).await;
+            call("ann", r#""5""#).await
+        });
+    assert_eq!(code(busy.2), "CE2114");
+    world.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn that_a_server_asks_within_calls_outlives_its_process_and_the_node() {
+    let store = Arc::new(FakeStore::default());
+    let kept = || Options { store: Some(store.clone()), ..options() };
+    let server = FakeServer::with_tools(&["t"]);
+    let told = || server.taking_turns.load(std::sync::atomic::Ordering::SeqCst);
+    let world = World::with(&[("a", server.clone())], plans([plan("a")]), kept());
+    world.call("a__t").await.unwrap();
+    server.say(|| LinkEvent::TakesTurns { method: "elicitation/create".into() }).await;
+    sleep(SHORT).await;
+    let status = world.status("a");
+    assert_eq!((status.status, status.isolation, told()), (Status::Connected, "shared", 0));
+    assert!(status.notes[0].contains("take turns"));
+    server.kill().await;
+    sleep(Duration::from_secs(5)).await;
+    world.call("a__t").await.unwrap();
+    assert_eq!((server.launches(), told()), (2, 1));
+    world.finish().await;
+
+    let world = World::with(&[("a", server.clone())], plans([plan("a")]), kept());
+    world.call("a__t").await.unwrap();
+    assert_eq!((server.launches(), told()), (3, 2));
     world.finish().await;
 }
 

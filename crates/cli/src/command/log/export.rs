@@ -11,6 +11,7 @@ use http_body_util::BodyExt;
 use super::{Source, source};
 use crate::{
     args::{Global, Target},
+    codes,
     exit::{Code, Outcome, Stop},
 };
 
@@ -28,8 +29,9 @@ struct Lines<W> {
 }
 
 pub(super) async fn run(output: Option<PathBuf>, payloads: bool, at: &Target, global: &Global) -> Outcome {
+    let name = output.as_ref().map_or_else(|| "standard output".to_owned(), |p| p.display().to_string());
     let out: Box<dyn Write> = match &output {
-        Some(path) => Box::new(io::BufWriter::new(std::fs::File::create(path)?)),
+        Some(path) => Box::new(io::BufWriter::new(std::fs::File::create(path).map_err(Stop::system(&name))?)),
         None => Box::new(io::stdout().lock()),
     };
     let mut out = Lines::new(out);
@@ -40,17 +42,16 @@ pub(super) async fn run(output: Option<PathBuf>, payloads: bool, at: &Target, gl
             let mut body = reach.request("GET", &path, Bytes::new()).await?.into_body();
             while let Some(frame) = body.frame().await {
                 let frame = frame.map_err(|e| cut_off(&out.reason().unwrap_or_else(|| e.to_string())))?;
-                out.write_all(frame.data_ref().map_or(&[], |d| &d[..]))?;
+                out.write_all(frame.data_ref().map_or(&[], |d| &d[..])).map_err(Stop::system(&name))?;
             }
         }
     }
-    out.flush()?;
+    out.flush().map_err(Stop::system(&name))?;
     if out.is_whole() { Ok(Code::Ok) } else { Err(cut_off("it lacks its last line")) }
 }
 
 fn cut_off(why: &str) -> Stop {
-    Stop::new(Code::Failed, format!("the export was cut off: {why}"))
-        .code("CE6030")
+    Stop::new(Code::Failed, codes::BROKE_OFF, format!("the export was cut off: {why}"))
         .fix("see the node's log for the reason, then export again; `cella log verify` names what is damaged")
 }
 

@@ -10,7 +10,8 @@ use serde_json::Value;
 use super::{Source, source};
 use crate::{
     args::{Global, Target},
-    exit::{self, Code, Outcome, Stop},
+    codes,
+    exit::{Code, Outcome, Stop},
     print::Printer,
     target::Reach,
 };
@@ -34,7 +35,7 @@ pub(super) async fn run(file: Option<PathBuf>, at: &Target, global: &Global, pri
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Stop> {
     let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|e| Stop::new(Code::Failed, format!("the check broke off: {e}")))
+    done.map_err(|e| Stop::new(Code::Failed, codes::BROKE_OFF, format!("the check broke off: {e}")))
 }
 
 /// The node checks its own ledger: it knows what it acknowledged. Its answer comes after lines that say how far it is.
@@ -42,7 +43,8 @@ async fn of_node(reach: &Reach, printer: Printer) -> Result<Value, Stop> {
     let answer = reach.request("GET", "/api/v1/log/verify?progress=1", Bytes::new()).await?;
     let (mut body, mut held) = (answer.into_body(), Vec::new());
     let broken = |what: &dyn std::fmt::Display| {
-        Stop::new(Code::Unavailable, format!("the check broke off: {what}")).code(exit::NOT_RUNNING)
+        Stop::new(Code::Unavailable, codes::BROKE_OFF, format!("the check broke off: {what}"))
+            .fix("see whether the node still runs: cella status")
     };
     let mut last = None;
     while let Some(frame) = body.frame().await {

@@ -18,7 +18,7 @@ async fn written(dir: &Path, events: u32) -> Ledger {
 async fn a_sound_ledger_is_proven_and_says_what_that_rests_on() {
     let dir = tempfile::tempdir().unwrap();
     let ledger = written(dir.path(), 5).await;
-    let answer = History::new(ledger.reader()).verify(|_| true);
+    let answer = History::new(dir.path().to_owned(), ledger.reader()).verify(|_| true);
     assert_eq!((&answer["ok"], &answer["events"], &answer["payloads"]), (&json!(true), &json!(6), &json!(5)));
     assert_eq!(answer["head"], json!(ledger.head().hash.to_string()));
     for word in ["proven", "recorded", "trusted"] {
@@ -38,7 +38,7 @@ async fn a_tail_that_was_cut_off_is_named_although_the_rest_is_whole() {
             std::fs::write(dir.path().join(file), bytes).unwrap();
         }
     }
-    let answer = History::new(Reader::open(dir.path()).unwrap()).verify(|_| true);
+    let answer = History::new(dir.path().to_owned(), Reader::open(dir.path()).unwrap()).verify(|_| true);
     assert_eq!((&answer["ok"], &answer["faults_found"]), (&json!(false), &json!(1)));
     assert_eq!(answer["faults"][0], json!({ "seq": 4, "what": "events 4 to 6 are missing" }));
 }
@@ -57,7 +57,7 @@ async fn an_export_of_the_node_is_a_file_that_verifies_until_it_is_cut_or_change
     let dir = tempfile::tempdir().unwrap();
     let ledger = written(dir.path(), 5).await;
     let mut text = Vec::new();
-    History::new(ledger.reader()).export(true, &mut text).unwrap();
+    History::new(dir.path().to_owned(), ledger.reader()).export(true, &mut text).unwrap();
     let path = dir.path().join("export.ndjson");
     std::fs::write(&path, &text).unwrap();
     let answer = History::verify_file(&path).unwrap();
