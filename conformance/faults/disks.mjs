@@ -1,6 +1,7 @@
-// A full disk: nothing is done that cannot be recorded, the node says so, and goes on when there is room again.
+// A full disk: nothing is done that cannot be recorded, the node says so, and goes on when there is room again. A lost
+// one: the node does not pretend to be new.
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, readFileSync, existsSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, readdirSync, existsSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Node } from '../lib/cella.mjs';
 import { connect } from '../lib/mcp.mjs';
@@ -50,4 +51,30 @@ export async function disks() {
     }
     ensure(existsSync(file), 'the payments');
   }, 120_000);
+
+  await test('a lost ledger: the node does not start until a human accepts the loss, and says what is lost', async () => {
+    const cella = new Node({}), ledger = () => join(cella.dir, 'state', 'cella', readdirSync(join(cella.dir, 'state', 'cella'))[0], 'ledger.db');
+    const started = () => cella.start().then(() => undefined, (error) => error.message);
+    await cella.start();
+    // at once: the signal of a supervisor that changes its mind must not be missed
+    equal((await cella.stop()).code, 0, 'exit status');
+    for (const file of readdirSync(ledger())) if (file.startsWith('ledger.db')) rmSync(join(ledger(), file));
+    const refused = await started();
+    contains(refused, 'CE5006', 'the refusal'); contains(refused, '--accept-loss', 'the remedy');
+    contains(await started(), 'CE5006', 'the second refusal');
+    writeFileSync(join(ledger(), 'ledger.accept-loss'), '');
+    try {
+      await cella.start();
+      await until('the loss is said', async () => cella.log.includes('are lost'));
+      ensure(!existsSync(join(ledger(), 'ledger.accept-loss')), 'the consent is still there');
+      contains(cella.cli('log', 'query', '--kind', 'ledger.recovered').out, 'accepted=true', 'the record');
+      equal(cella.cli('log', 'verify').status, 0, 'log verify');
+      const file = join(cella.dir, 'export.ndjson');
+      equal(cella.cli('log', 'export', '--payloads', '--output', file).status, 0, 'log export');
+      equal(cella.cli('log', 'verify', file).status, 0, 'log verify of the export');
+      writeFileSync(file, readFileSync(file, 'utf8').split('\n').slice(0, 2).join('\n') + '\n');
+      const cut = cella.cli('log', 'verify', file);
+      equal(cut.status, 1, 'log verify of a cut export'); contains(cut.out, 'CE5033', 'what is wrong with it');
+    } finally { await cella.stop(); }
+  });
 }

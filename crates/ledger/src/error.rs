@@ -91,7 +91,7 @@ pub enum OpenError {
         fault: BlockFault,
     },
     /// Events that had been acknowledged are missing at the end of the ledger.
-    #[error("CE5006: events {} to {} had been written and are missing", found.next(), expected.seq)]
+    #[error("CE5006: {}", lost(*found, expected))]
     Lost {
         /// The last event found.
         found: Seq,
@@ -252,6 +252,13 @@ codes! {
         PayloadMissing = "CE5024",
         Closed = "CE5025",
     }
+}
+
+fn lost(found: Seq, expected: &Head) -> String {
+    if expected.seq > found {
+        return format!("events {} to {} had been written and are missing", found.next(), expected.seq);
+    }
+    format!("event {} is another one than had been written: expected hash {}", expected.seq, expected.hash)
 }
 
 // === impl StoreError ===

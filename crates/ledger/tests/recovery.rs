@@ -194,3 +194,13 @@ async fn nothing_in_a_directory_that_others_can_enter_is_readable_for_them() {
     readable_by_others(dir.path(), &mut found);
     assert!(found.is_empty(), "{found:?}");
 }
+
+#[tokio::test]
+async fn another_ledger_of_the_same_length_is_not_taken_for_the_lost_one() {
+    let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    written(dir.path(), 3).await;
+    written(other.path(), 3).await;
+    fs::copy(other.path().join("ledger.mark"), dir.path().join("ledger.mark")).unwrap();
+    let refused = Ledger::open(&Options::new(dir.path())).unwrap_err();
+    assert!(refused.to_string().starts_with("CE5006: event 4 is another one"), "{refused}");
+}

@@ -1,7 +1,5 @@
 //! A fault of the writer itself is an error for everybody who waits or will wait, never a wait without end.
 
-#![expect(clippy::unwrap_used, reason = "a test stops where its assumption fails")]
-
 use std::{
     sync::{
         Arc,

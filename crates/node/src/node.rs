@@ -120,13 +120,7 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
     let key = secret_file::read_or_create(&places.key()).map_err(made(&places.key()))?;
 
     let dir = ledger_dir(places);
-    let opening =
-        cella_ledger::Options { accept_loss: options.accept_loss, ..cella_ledger::Options::new(dir.clone()) };
-    let (ledger, opened) = Ledger::open(&opening)?;
-    let lost = losses(&opened);
-    for loss in &lost {
-        tracing::error!("{loss}");
-    }
+    let (ledger, lost) = open_ledger(&dir, options.accept_loss).await?;
     let started_with = loaded.config.clone();
     let metrics = Metrics::default();
     let recorder = Recorder::new(ledger.clone(), loaded.config.ledger.capture.clone(), metrics.clone());
@@ -380,6 +374,20 @@ impl Running {
         let draft = Draft::new(Kind::ConfigLoaded).body(Map::new().with("contracts", servers));
         self.service.dispatch.recorder.note(draft).await;
     }
+}
+
+/// Opens the ledger, and says loudly what it lost. Nothing is answered before the loss is on record.
+async fn open_ledger(dir: &Path, accept_loss: bool) -> Result<(Ledger, Vec<String>), StartError> {
+    let opening = cella_ledger::Options { accept_loss, ..cella_ledger::Options::new(dir) };
+    let (ledger, opened) = Ledger::open(&opening)?;
+    let lost = losses(&opened);
+    for loss in &lost {
+        tracing::error!("{loss}");
+    }
+    if !lost.is_empty() {
+        ledger.flush().await?;
+    }
+    Ok((ledger, lost))
 }
 
 /// What a ledger lost at its end before it was opened, in sentences.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cella_node::Inherited;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{
     args::{Global, Up},
@@ -11,6 +11,13 @@ use crate::{
     print::Printer,
     target,
 };
+
+/// The signals a node listens to.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
 
 pub(crate) fn run(args: Up, global: &Global, printer: Printer) -> Outcome {
     // Before the runtime starts its threads, because it changes the environment.
@@ -25,13 +32,15 @@ async fn serve(args: Up, inherited: Inherited, global: &Global, printer: Printer
     options.token_file = args.token_file;
     options.accept_loss = args.accept_loss;
     options.inherited = inherited;
+    // Before anything is opened: a signal that nobody waits for ends the process with the ledger unwritten.
+    let mut signals = Signals::new().map_err(Stop::system("signals"))?;
     let running = cella_node::start(options).await?;
 
     for warning in running.warnings() {
         printer.warn(warning);
     }
     announce(&running, printer);
-    let failed = until_told(&running).await.map_err(Stop::system("signals"))?;
+    let failed = until_told(&running, &mut signals).await;
     let drained = running.drain().await;
     if !drained {
         printer.warn("some calls were still running and were cut off");
@@ -39,6 +48,16 @@ async fn serve(args: Up, inherited: Inherited, global: &Global, printer: Printer
     match failed {
         None => Ok(Code::Ok),
         Some(error) => Err(error.into()),
+    }
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
     }
 }
 
@@ -55,18 +74,15 @@ fn announce(running: &cella_node::Running, printer: Printer) {
 }
 
 /// Runs until SIGTERM or SIGINT, or until the node cannot go on; SIGHUP reads the configuration again.
-async fn until_told(running: &cella_node::Running) -> Result<Option<cella_node::StartError>, std::io::Error> {
-    let mut term = signal(SignalKind::terminate())?;
-    let mut int = signal(SignalKind::interrupt())?;
-    let mut hup = signal(SignalKind::hangup())?;
+async fn until_told(running: &cella_node::Running, told: &mut Signals) -> Option<cella_node::StartError> {
     let mut watchdog = tokio::time::interval(running.watchdog().unwrap_or(Duration::from_secs(3600)));
     loop {
         tokio::select! {
-            _ = term.recv() => return Ok(None),
-            _ = int.recv() => return Ok(None),
-            _ = hup.recv() => running.reload().await,
+            _ = told.terminate.recv() => return None,
+            _ = told.interrupt.recv() => return None,
+            _ = told.hang_up.recv() => running.reload().await,
             _ = watchdog.tick(), if running.watchdog().is_some() => running.alive(),
-            error = running.failed() => return Ok(Some(error)),
+            error = running.failed() => return Some(error),
         }
     }
 }

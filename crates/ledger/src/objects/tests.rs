@@ -1,5 +1,3 @@
-#![expect(clippy::unwrap_used, reason = "a test stops where its assumption fails")]
-
 use std::{os::unix::fs::MetadataExt as _, sync::Mutex};
 
 use super::*;
@@ -15,7 +13,7 @@ struct Syncs {
 }
 
 impl SickDisk {
-    fn sync(&self, what: &'static str, which: String) -> io::Result<()> {
+    fn sync(&self, what: &'static str, which: &str) -> io::Result<()> {
         let mut syncs = self.0.lock().unwrap();
         if let Some(at) = syncs.failing.iter().position(|w| *w == what) {
             syncs.failing.remove(at);
@@ -36,11 +34,11 @@ impl SickDisk {
 
 impl Disk for SickDisk {
     fn sync_file(&self, file: &File) -> io::Result<()> {
-        self.sync("file", file.metadata()?.ino().to_string())
+        self.sync("file", &file.metadata()?.ino().to_string())
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        self.sync("dir", dir.file_name().unwrap_or_default().to_string_lossy().into_owned())
+        self.sync("dir", &dir.file_name().unwrap_or_default().to_string_lossy())
     }
 }
 

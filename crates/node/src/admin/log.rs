@@ -155,8 +155,6 @@ fn streamed(body: Body) -> Response<Body> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test stops where its assumption fails")]
-
     use super::*;
 
     #[tokio::test]

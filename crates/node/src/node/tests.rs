@@ -1,5 +1,3 @@
-#![expect(clippy::unwrap_used, reason = "a test stops where its assumption fails")]
-
 use std::{fs, time::Duration};
 
 use cella_contract::Effect;
@@ -42,10 +40,10 @@ impl Home {
         start(Options { http: false, ..Options::new(self.places()) }).await
     }
 
-    fn events(&self, kind: Kind) -> Vec<cella_ledger::Entry> {
+    fn events(&self, kind: &Kind) -> Vec<cella_ledger::Entry> {
         let reader = Reader::open(&self.places().ledger()).unwrap();
         let all = reader.range(cella_event::Seq(1), reader.head().unwrap().seq);
-        all.map(Result::unwrap).filter(|entry| entry.event.kind == kind).collect()
+        all.map(Result::unwrap).filter(|entry| entry.event.kind == *kind).collect()
     }
 }
 
@@ -82,10 +80,10 @@ async fn a_large_outcome_at_the_moment_of_the_end_is_on_record() {
     intended.conclude(&Answer::own(Ok(result)));
     drop(recorder);
     running.drain().await;
-    assert_eq!(home.events(Kind::CallCompleted).len(), 1);
-    let last = home.events(Kind::NodeStopped).pop().unwrap();
+    assert_eq!(home.events(&Kind::CallCompleted).len(), 1);
+    let last = home.events(&Kind::NodeStopped).pop().unwrap();
     assert!(
-        home.events(Kind::CallCompleted)[0].event.seq < last.event.seq,
+        home.events(&Kind::CallCompleted)[0].event.seq < last.event.seq,
         "and before the node's last word"
     );
 }
@@ -105,7 +103,7 @@ async fn a_reload_changes_what_is_captured() {
     record().await;
     running.drain().await;
     let kept: Vec<_> = home
-        .events(Kind::CallIntended)
+        .events(&Kind::CallIntended)
         .iter()
         .map(|e| e.event.payload("params").unwrap().is_kept())
         .collect();
@@ -127,5 +125,5 @@ async fn a_node_with_a_lost_tail_starts_only_when_told_to_and_says_what_was_lost
     let said = running.warnings().join("\n");
     assert!(said.contains("events 1 to ") && said.contains("are lost"), "{said}");
     running.drain().await;
-    assert_eq!(home.events(Kind::LedgerRecovered).len(), 1);
+    assert_eq!(home.events(&Kind::LedgerRecovered).len(), 1);
 }

@@ -41,16 +41,16 @@ pub(super) async fn run(output: Option<PathBuf>, payloads: bool, at: &Target, gl
             let path = format!("/api/v1/log/export?payloads={}", u8::from(payloads));
             let mut body = reach.request("GET", &path, Bytes::new()).await?.into_body();
             while let Some(frame) = body.frame().await {
-                let frame = frame.map_err(|e| cut_off(out.reason().unwrap_or_else(|| e.to_string())))?;
+                let frame = frame.map_err(|e| cut_off(&out.reason().unwrap_or_else(|| e.to_string())))?;
                 out.write_all(frame.data_ref().map_or(&[], |d| &d[..])).map_err(Stop::system(&name))?;
             }
         }
     }
     out.flush().map_err(Stop::system(&name))?;
-    if out.is_whole() { Ok(Code::Ok) } else { Err(cut_off("it lacks its last line".into())) }
+    if out.is_whole() { Ok(Code::Ok) } else { Err(cut_off("it lacks its last line")) }
 }
 
-fn cut_off(why: String) -> Stop {
+fn cut_off(why: &str) -> Stop {
     Stop::new(Code::Failed, codes::BROKE_OFF, format!("the export was cut off: {why}"))
         .fix("see the node's log for the reason, then export again; `cella log verify` names what is damaged")
 }

@@ -1,5 +1,3 @@
-#![expect(clippy::unwrap_used, reason = "a test stops where its assumption fails")]
-
 use cella_event::{Draft, Key, Kind};
 use cella_ledger::{Durability, Ledger, Options, Payload, Reader};
 
