@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cella_node::Inherited;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{
     args::{Global, Up},
@@ -24,18 +24,37 @@ async fn serve(args: Up, inherited: Inherited, global: &Global, printer: Printer
     options.listen = args.listen;
     options.token_file = args.token_file;
     options.inherited = inherited;
+    // Listened for from the start: a signal right after `ready`, or before it, must drain and not kill.
+    let signals = Signals::new().map_err(Stop::system("signals"))?;
     let running = cella_node::start(options).await?;
 
     for warning in running.warnings() {
         printer.warn(warning);
     }
     announce(&running, printer);
-    let ended = until_told(&running).await.map_err(Stop::system("signals"))?;
+    let ended = until_told(&running, signals).await;
     let drained = running.drain().await;
     if !drained {
         printer.warn("some calls were still running and were cut off");
     }
     Ok(if ended { Code::Ok } else { Code::Failed })
+}
+
+/// What a supervisor and a terminal can say.
+struct Signals {
+    term: Signal,
+    int: Signal,
+    hup: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            term: signal(SignalKind::terminate())?,
+            int: signal(SignalKind::interrupt())?,
+            hup: signal(SignalKind::hangup())?,
+        })
+    }
 }
 
 /// The stable line scripts wait for: `ready` and the URL, once calls are accepted.
@@ -51,18 +70,16 @@ fn announce(running: &cella_node::Running, printer: Printer) {
 }
 
 /// Runs until SIGTERM or SIGINT (true) or a fatal fault (false); SIGHUP reads the configuration again.
-async fn until_told(running: &cella_node::Running) -> Result<bool, std::io::Error> {
-    let mut term = signal(SignalKind::terminate())?;
-    let mut int = signal(SignalKind::interrupt())?;
-    let mut hup = signal(SignalKind::hangup())?;
+async fn until_told(running: &cella_node::Running, signals: Signals) -> bool {
+    let Signals { mut term, mut int, mut hup } = signals;
     let mut watchdog = tokio::time::interval(running.watchdog().unwrap_or(Duration::from_secs(3600)));
     loop {
         tokio::select! {
-            _ = term.recv() => return Ok(true),
-            _ = int.recv() => return Ok(true),
+            _ = term.recv() => return true,
+            _ = int.recv() => return true,
             _ = hup.recv() => running.reload().await,
             _ = watchdog.tick(), if running.watchdog().is_some() => running.alive(),
-            () = running.failed() => return Ok(false),
+            () = running.failed() => return false,
         }
     }
 }
