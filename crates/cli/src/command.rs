@@ -57,11 +57,10 @@ fn serve(args: &crate::args::Serve) -> Outcome {
     match cella_builtin::serve(&args.name, &args.args) {
         Ok(()) => Ok(Code::Ok),
         Err(e) => {
-            let exit = match e {
-                cella_builtin::ServeError::Unknown(_) => Code::Usage,
-                _ => Code::Failed,
+            let (exit, fix) = match e {
+                cella_builtin::ServeError::Unknown(_) => (Code::Usage, "name one of these"),
+                _ => (Code::Failed, "let a node start it: cella add NAME --builtin SERVER"),
             };
-            let fix = format!("name one of: {}", cella_builtin::NAMES.join(", "));
             Err(Stop::new(exit, codes::BUILT_IN, e).fix(fix))
         }
     }

@@ -7,14 +7,15 @@ use cella_catalog::{Catalog, Resolved, Route};
 use cella_contract::{Hints, Permit, Refusal, Wanted, decide};
 use cella_event::{CallId, Label, Map};
 use cella_ledger::AppendError;
-use cella_mcp::{ListKind, Object, member, trace_context, with_traceparent};
+use cella_mcp::{ListKind, Object, member};
 use cella_transport::{Answer, Call, Exchange, Fault, FaultKind};
 
 use crate::{
     fresh,
     load::{Loaded, Served},
     metrics::Metrics,
-    record::{Recorder, Subject},
+    record::{Begun, Recorder, Subject},
+    trace::{Place, SpanEnd, Tracing},
 };
 
 /// What cannot be put on record is not done.
@@ -29,6 +30,7 @@ pub(crate) struct Dispatch {
     pub(crate) loaded: Arc<ArcSwap<Loaded>>,
     pub(crate) recorder: Recorder,
     pub(crate) metrics: Metrics,
+    pub(crate) tracing: Tracing,
 }
 
 impl Dispatch {
@@ -48,17 +50,21 @@ impl Dispatch {
     async fn perform(&self, mut route: Route, call: Call) -> Exchange {
         let served = self.loaded.load().servers.get(&route.server).cloned();
         let Some(served) = served else { return Exchange::fault(gone(&route.server)) };
-        let (trace, parent_span) = continue_trace(&mut route);
+        let place = self.tracing.place(&mut route);
         let subject = match subject(&route, &call) {
             Ok(subject) => subject,
             Err(fault) => return Exchange::fault(fault),
         };
+        let mut span = self.tracing.open(&place, &subject, &call);
         let permit = match self.decide(&served, &route) {
             Ok(permit) => permit,
-            Err(refusal) => return self.refuse(&subject, &served, refusal, &route).await,
+            Err(refusal) => {
+                span.end(SpanEnd::Fault(refusal.code));
+                return self.refuse(&subject, &served, refusal, &route).await;
+            }
         };
-        let facts = facts(&served, &call, trace, parent_span);
-        self.permitted(permit, subject, facts, route, call).await
+        let facts = facts(&served, &call, place);
+        self.permitted(permit, Begun { subject, facts, span }, route, call).await
     }
 
     fn decide(&self, served: &Served, route: &Route) -> Result<Permit, Refusal> {
@@ -68,15 +74,8 @@ impl Dispatch {
     }
 
     /// What can only be done with a permit.
-    async fn permitted(
-        &self,
-        permit: Permit,
-        subject: Subject,
-        facts: Map,
-        route: Route,
-        call: Call,
-    ) -> Exchange {
-        let intended = self.recorder.intend(subject, permit.effect(), facts, route.params.as_ref()).await;
+    async fn permitted(&self, permit: Permit, begun: Begun, route: Route, call: Call) -> Exchange {
+        let intended = self.recorder.intend(begun, permit.effect(), route.params.as_ref()).await;
         let intended = match intended {
             Ok(intended) => intended,
             Err(error) => return Exchange::fault(unrecorded(&error)),
@@ -133,35 +132,17 @@ fn subject(route: &Route, call: &Call) -> Result<Subject, Fault> {
     })
 }
 
-fn facts(served: &Served, call: &Call, trace: Option<String>, parent_span: Option<String>) -> Map {
+fn facts(served: &Served, call: &Call, place: Place) -> Map {
     let mut facts = Map::new()
         .with("contract", served.contract_digest.clone())
         .with("revision", call.caller.revision.as_str());
-    if let Some(trace) = trace {
+    if let Some(trace) = place.trace {
         facts = facts.with("trace", trace);
     }
-    if let Some(span) = parent_span {
+    if let Some(span) = place.parent {
         facts = facts.with("parent_span", span);
     }
     facts
-}
-
-/// Continues the caller's trace: the server sees a span of ours as its parent. Without a trace nothing is added.
-fn continue_trace(route: &mut Route) -> (Option<String>, Option<String>) {
-    let Some(context) = trace_context(route.params.as_deref()) else { return (None, None) };
-    let parent = context.traceparent.into_owned();
-    let mut parts = parent.split('-');
-    let (Some(version), Some(trace), Some(span), Some(flags)) =
-        (parts.next(), parts.next(), parts.next(), parts.next())
-    else {
-        return (None, None);
-    };
-    let (trace, span) = (trace.to_owned(), span.to_owned());
-    if let Ok(ours) = fresh::hex::<8>() {
-        let parent = format!("{version}-{trace}-{ours}-{flags}");
-        route.params = Some(with_traceparent(route.params.as_deref(), &parent));
-    }
-    (Some(trace), Some(span))
 }
 
 /// 128 random bits: unique in every ledger, and not to be guessed.

@@ -85,6 +85,12 @@ pub enum StartError {
         /// What is wrong with it.
         why: String,
     },
+    /// The environment asks for traces in a way that is not possible.
+    #[error("traces cannot be exported: {why}")]
+    Traces {
+        /// What is wrong.
+        why: String,
+    },
     /// A view that cannot be used as written.
     #[error("the view `{name}`: {error}")]
     View {
@@ -116,6 +122,7 @@ impl StartError {
             Self::Open { .. } => "CE4107",
             Self::Listen { .. } => "CE4108",
             Self::Inherited { .. } => "CE4114",
+            Self::Traces { .. } => "CE4115",
             Self::View { .. } => "CE4110",
             Self::Question(_) => "CE4109",
             Self::NoLedger { .. } => "CE4113",
@@ -155,6 +162,7 @@ impl StartError {
             Self::Inherited { .. } => {
                 "correct ListenStream= and FileDescriptorName= (http or local) in the socket unit".into()
             }
+            Self::Traces { .. } => "correct the OTEL_ variable, or set OTEL_SDK_DISABLED=true".into(),
             Self::View { name, .. } => format!("correct [views.{name}] in the configuration"),
             Self::Question(_) => "see: cella log --help".into(),
             Self::NoLedger { .. } => {

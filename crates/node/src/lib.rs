@@ -27,6 +27,7 @@ mod plan;
 mod record;
 mod secret_file;
 mod service;
+mod trace;
 
 pub use announce::Whereabouts;
 pub use error::StartError;

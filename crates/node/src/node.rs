@@ -44,6 +44,7 @@ use crate::{
     record::Recorder,
     secret_file,
     service::NodeService,
+    trace::Tracing,
 };
 
 /// The address of the HTTP door, where nothing else is said.
@@ -217,6 +218,7 @@ impl Parts<'_> {
             loaded: loaded.clone(),
             recorder: self.recorder,
             metrics: self.metrics.clone(),
+            tracing: Tracing::from_env()?,
         };
         let doorkeeper = Doorkeeper::new(self.token, rustix::process::getuid().as_raw());
         let service = NodeService { dispatch, doorkeeper, admin, metrics: self.metrics };
@@ -355,8 +357,14 @@ impl Running {
         }
         let _best_effort = std::fs::remove_file(&self.announcement_file);
         let ledger = self.service.dispatch.recorder.ledger().clone();
+        let tracing = self.service.dispatch.tracing.clone();
         drop(self);
-        let closed = tokio::task::spawn_blocking(move || ledger.close()).await;
+        let closed = tokio::task::spawn_blocking(move || {
+            let closed = ledger.close();
+            tracing.close();
+            closed
+        });
+        let closed = closed.await;
         if let Ok(Err(error)) = closed {
             tracing::error!(%error, "the ledger was not closed in order");
         }

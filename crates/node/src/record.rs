@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use crate::{
     capture,
     metrics::{Ended, Metrics},
+    trace::{OpenSpan, SpanEnd},
 };
 
 /// Writes events and counts.
@@ -39,11 +40,20 @@ pub(crate) struct Subject {
     pub(crate) method: Box<str>,
 }
 
+/// A call that is permitted, with what is to be put on record of it and its span.
+#[derive(Debug)]
+pub(crate) struct Begun {
+    pub(crate) subject: Subject,
+    pub(crate) facts: Map,
+    pub(crate) span: OpenSpan,
+}
+
 /// A call on record whose outcome is still to come. Proof that the intent was written.
 #[derive(Debug)]
 pub(crate) struct Intended {
     recorder: Recorder,
     subject: Subject,
+    span: OpenSpan,
     began: Instant,
     over: bool,
 }
@@ -81,11 +91,11 @@ impl Recorder {
     /// durability follows the effect class).
     pub(crate) async fn intend(
         &self,
-        subject: Subject,
+        begun: Begun,
         effect: Effect,
-        facts: Map,
         params: Option<&Raw>,
     ) -> Result<Intended, AppendError> {
+        let Begun { subject, facts, mut span } = begun;
         let payload = params.and_then(|p| self.payload("params", p.get()));
         let mut body = facts.with("effect", effect.as_str()).with("method", subject.method.to_string());
         if let (false, Some(payload)) = (effect.may_be_repeated(), &payload) {
@@ -95,13 +105,17 @@ impl Recorder {
         let draft = subject.draft(Kind::CallIntended).body(body);
         let payloads = payload.as_slice();
         let began = Instant::now();
-        if effect.may_be_repeated() {
-            self.write(&draft, payloads).await?;
-        } else if let Err(error) = self.ledger.append(&draft, payloads, Durability::Flushed).await {
-            self.not_made(&subject, &error);
+        let written = if effect.may_be_repeated() {
+            self.write(&draft, payloads).await
+        } else {
+            let flushed = self.ledger.append(&draft, payloads, Durability::Flushed).await;
+            flushed.map(drop).inspect_err(|error| self.not_made(&subject, error))
+        };
+        if let Err(error) = written {
+            span.end(SpanEnd::Fault(error.code()));
             return Err(error);
         }
-        Ok(Intended { recorder: self.clone(), subject, began, over: false })
+        Ok(Intended { recorder: self.clone(), subject, span, began, over: false })
     }
 
     /// An intent that was not confirmed keeps its place and is written when the disk works again. Without this it would
@@ -203,6 +217,7 @@ impl Intended {
     fn over(&mut self, answer: &Answer) {
         self.over = true;
         let took = self.began.elapsed();
+        self.span.end(span_end(answer));
         let (kind, ended, body) = outcome(answer);
         let body = body.with("took_us", Int::saturating(u64::try_from(took.as_micros()).unwrap_or(u64::MAX)));
         let recorder = &self.recorder;
@@ -243,6 +258,7 @@ impl Observer for Intended {
 impl Drop for Intended {
     fn drop(&mut self) {
         if !self.over {
+            self.span.end(SpanEnd::Cancelled);
             let took = self.began.elapsed();
             self.recorder.metrics.call(
                 self.subject.server.as_str(),
@@ -253,6 +269,16 @@ impl Drop for Intended {
             let body = Map::new().with("in_doubt", true);
             self.recorder.write_soon(self.subject.draft(Kind::CallCancelled).body(body), None);
         }
+    }
+}
+
+fn span_end(answer: &Answer) -> SpanEnd<'_> {
+    match &answer.outcome {
+        Ok(result) if cella_mcp::is_error(result) => SpanEnd::ToolError,
+        Ok(_) => SpanEnd::Ok,
+        Err(Failure::Peer(error)) => SpanEnd::Rpc(error.code),
+        Err(Failure::Fault(fault)) if fault.kind == FaultKind::Cancelled => SpanEnd::Cancelled,
+        Err(Failure::Fault(fault)) => SpanEnd::Fault(fault.code),
     }
 }
 

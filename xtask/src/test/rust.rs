@@ -25,6 +25,11 @@ pub fn run(place: &Place) -> Tally {
         with_libtest(place, &["test", "--workspace", "--tests", "--bins"])
     });
     tally.add(with_libtest(place, &["test", "--workspace", "--doc"]));
+    // What is off by default is built and tested by itself.
+    let traces = ["--package", "cella-cli", "--features", "otlp"];
+    let lints = [&["clippy", "--quiet", "--all-targets"], &traces[..], &["--", "-D", "warnings"]].concat();
+    tally.check("cargo clippy, feature otlp", quiet(place, &lints));
+    tally.add(with_libtest(place, &[&["test", "--test", "it", "traces"], &traces[..]].concat()));
     tally
 }
 

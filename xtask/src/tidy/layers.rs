@@ -28,6 +28,7 @@ const BELOW: &[(&str, &[&str])] = &[
     ("catalog", &["link", "contract"]),
     ("model", &["event"]),
     ("builtin", &[]),
+    ("otlp", &["transport"]),
     (
         "node",
         &[
@@ -42,6 +43,7 @@ const BELOW: &[(&str, &[&str])] = &[
             "door",
             "model",
             "builtin",
+            "otlp",
         ],
     ),
     ("mesh", &["node"]),

@@ -10,3 +10,5 @@ mod help;
 mod home;
 mod ledger;
 mod supervised;
+#[cfg(feature = "otlp")]
+mod traces;

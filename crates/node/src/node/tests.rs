@@ -7,7 +7,10 @@ use cella_mcp::raw_json;
 use cella_transport::Answer;
 
 use super::*;
-use crate::record::Subject;
+use crate::{
+    record::{Begun, Subject},
+    trace::OpenSpan,
+};
 
 /// Longer than any of this takes; only a test that hangs ever meets it.
 const HANG: Duration = Duration::from_secs(20);
@@ -58,6 +61,10 @@ fn subject() -> Subject {
     }
 }
 
+fn begun() -> Begun {
+    Begun { subject: subject(), facts: Map::new(), span: OpenSpan::default() }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_door_that_dies_ends_the_node_with_an_error() {
     let home = Home::new("");
@@ -74,7 +81,7 @@ async fn a_large_outcome_at_the_moment_of_the_end_is_on_record() {
     let home = Home::new("");
     let running = home.start().await.unwrap();
     let recorder = running.service.dispatch.recorder.clone();
-    let intended = recorder.intend(subject(), Effect::Read, Map::new(), None).await.unwrap();
+    let intended = recorder.intend(begun(), Effect::Read, None).await.unwrap();
     // Past what may be written without waiting.
     let result = raw_json(format!("{{\"content\":[],\"data\":\"{}\"}}", "x".repeat(8 << 20))).unwrap();
     intended.conclude(&Answer::own(Ok(result)));
@@ -95,7 +102,7 @@ async fn a_reload_changes_what_is_captured() {
     let recorder = running.service.dispatch.recorder.clone();
     let params = raw_json("{\"a\":1}").unwrap();
     let record = async || {
-        drop(recorder.intend(subject(), Effect::Read, Map::new(), Some(&params)).await.unwrap());
+        drop(recorder.intend(begun(), Effect::Read, Some(&params)).await.unwrap());
     };
     record().await;
     home.configure("[ledger]\ncapture = \"digest\"\n");
