@@ -37,7 +37,7 @@ export async function asServer() {
     for (const [revision, upstream, pair] of RUNS) {
       const title = `client ${revision} (${ERA[revision]}) -> ${upstream}`;
       if (process.env.CELLA_TEST_ONLY && !title.includes(process.env.CELLA_TEST_ONLY)) continue;
-      try { judge(title, pair, baseline[revision], await server(cella.url(upstream), revision, `${upstream}-${revision}`, cella.token)); } catch (error) { failed(title, error.message); }
+      try { judge(title, pair, baseline[revision], await server(cella.url(upstream), revision, `${upstream}-${revision}`, cella.token), upstream.split('-')[0]); } catch (error) { failed(title, error.message); }
     }
     await step('the node stops when asked', () => cella.stop());
   }

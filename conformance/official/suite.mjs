@@ -72,21 +72,24 @@ function regressions(direct, via) {
   return lost;
 }
 
-/** Entries `- scenario` or `- scenario:check`, each with its reason behind `#`. */
-function expectations(pair) {
-  const file = join(here, 'expected', `${pair}.yaml`), map = new Map();
-  if (!existsSync(file)) return map;
-  for (const line of readFileSync(file, 'utf8').split('\n')) {
-    const entry = /^\s+- (\S+)\s*(?:# (.+))?$/.exec(line);
-    if (entry && !entry[2]) failed(`expected/${pair}.yaml`, `${entry[1]} has no reason`);
-    if (entry) map.set(entry[1], entry[2]);
+/** Entries `- scenario` or `- scenario:check`, each with its reason behind `#`: of the pair, and of the pair over this transport. */
+function expectations(pair, transport) {
+  const map = new Map();
+  for (const name of [pair, `${pair}.${transport}`]) {
+    const file = join(here, 'expected', `${name}.yaml`);
+    if (!existsSync(file)) continue;
+    for (const line of readFileSync(file, 'utf8').split('\n')) {
+      const entry = /^\s+- (\S+)\s*(?:# (.+))?$/.exec(line);
+      if (entry && !entry[2]) failed(`expected/${name}.yaml`, `${entry[1]} has no reason`);
+      if (entry) map.set(entry[1], entry[2]);
+    }
   }
   return map;
 }
 
 /** Reports a run through Cella beside the direct one. */
-export function judge(title, pair, direct, via) {
-  const expected = expectations(pair), used = new Set(); let good = 0, checks = 0, held = 0;
+export function judge(title, pair, direct, via, transport) {
+  const expected = expectations(pair, transport), used = new Set(); let good = 0, checks = 0, held = 0;
   for (const [scenario, bad] of Object.entries(regressions(direct, via))) {
     const name = `${title}: ${scenario}`, unexpected = [], reasons = [];
     checks += Object.keys(direct[scenario]).length; held += Object.keys(direct[scenario]).length - Object.keys(bad).length;

@@ -39,9 +39,28 @@ export async function doors({ cella }) {
   });
 
   await test('the health door is open and says nothing else', async () => {
-    const got = await raw(`${cella.origin}/livez`, { method: 'GET' });
-    equal(got.status, 200, 'livez');
-    ensure(!got.text.includes('http-dual'), 'health names servers to strangers');
+    for (const path of ['/livez', '/readyz', '/healthz', '/version']) {
+      const got = await raw(`${cella.origin}${path}`, { method: 'GET' });
+      equal(got.status, 200, path);
+      ensure(!got.text.includes('http-dual'), `${path} names servers to strangers`);
+    }
+  });
+
+  await test('the admin door and the figures are closed without the token', async () => {
+    for (const path of ['/metrics', '/api/v1/status', '/api/v1/node', '/api/v1/log/tail', '/api/v1/log/export?payloads=1', '/api/v1/log/follow', '/nowhere']) {
+      for (const method of ['GET', 'POST']) {
+        for (const given of [undefined, 'wrong']) {
+          const got = await raw(`${cella.origin}${path}`, { method, token: given, body: method === 'POST' ? {} : undefined });
+          equal(got.status, 401, `${method} ${path} with ${given}`);
+          contains(got.headers['www-authenticate'] ?? '', 'Bearer', 'challenge');
+        }
+      }
+      for (const foreign of [{ host: 'evil.example' }, { origin: 'http://evil.example' }]) {
+        equal((await raw(`${cella.origin}${path}`, { method: 'GET', headers: foreign, token })).status, 403, `${path} ${JSON.stringify(foreign)}`);
+      }
+    }
+    equal((await raw(`${cella.origin}/metrics`, { method: 'GET', token })).status, 200, 'with the token');
+    equal((await raw(`${cella.origin}/metrics?token=${token}`, { method: 'GET' })).status, 401, 'token in the query');
   });
 
   await test('a foreign Host or Origin is refused', async () => {

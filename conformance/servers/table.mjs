@@ -1,12 +1,15 @@
 // Third-party servers: how each is started, one call, and what its answer must contain. `work` is a directory of the
 // server's own, the only one it may write to. `prepare` fills it. All of it works without network.
 import { spawnSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { installed, node } from '../lib/places.mjs';
 
 const npm = (group, script) => { const path = installed(group, 'node_modules', script); return path && { command: node, args: [path] }; };
 const pypi = (group, program) => { const path = installed(group, 'bin', program); return path && { command: path, args: [] }; };
+/** The browser itself where there is one: Debian's `/usr/bin/chromium` is a script that looks into /proc/cpuinfo, and a
+ *  cell's /proc holds processes only. */
+const chromium = ['/usr/lib/chromium/chromium', '/usr/bin/chromium'].find((path) => existsSync(path)) ?? '/usr/bin/chromium';
 const reference = (name) => npm('reference-servers', `@modelcontextprotocol/server-${name}/dist/index.js`);
 
 function repository(work) {
@@ -29,7 +32,7 @@ export const SERVERS = [
   { name: 'everything-http', serve: reference('everything'), listen: 'streamableHttp', path: '/mcp', call: ['echo', { message: 'marker-18' }], expect: 'marker-18' },
   { name: 'everything-sse', serve: reference('everything'), listen: 'sse', path: '/sse', transport: 'sse', call: ['echo', { message: 'marker-19' }], expect: 'marker-19' },
   { name: 'eslint', start: npm('eslint', '@eslint/mcp/src/mcp-cli.js'), inWork: true, prepare: (work) => { writeFileSync(join(work, 'eslint.config.mjs'), 'export default [{ rules: { "no-debugger": "error" } }];\n'); writeFileSync(join(work, 'bad.js'), 'debugger;\n'); }, call: (work) => ['lint-files', { filePaths: [join(work, 'bad.js')] }], expect: 'no-debugger' },
-  { name: 'chrome-devtools', start: npm('chrome-devtools', 'chrome-devtools-mcp/build/src/bin/chrome-devtools-mcp.js'), args: () => ['--headless', '--isolated', '--no-usage-statistics', '--no-performance-crux', '--executablePath', '/usr/bin/chromium', '--chrome-arg=--no-sandbox'], call: ['list_pages', {}], expect: 'about:blank', needs: '/usr/bin/chromium', slow: true },
+  { name: 'chrome-devtools', start: npm('chrome-devtools', 'chrome-devtools-mcp/build/src/bin/chrome-devtools-mcp.js'), args: () => ['--headless', '--isolated', '--no-usage-statistics', '--no-performance-crux', '--executablePath', chromium, '--chrome-arg=--no-sandbox'], call: ['list_pages', {}], expect: 'about:blank', needs: chromium, slow: true },
   { name: 'commands', start: npm('commands', 'mcp-server-commands/build/index.js'), call: ['run_command', { command: 'echo marker-$((20 + 1))' }], expect: 'marker-21' },
-  { name: 'playwright', start: npm('playwright', '@playwright/mcp/cli.js'), args: () => ['--headless', '--isolated', '--no-sandbox', '--executable-path', '/usr/bin/chromium'], call: ['browser_navigate', { url: 'data:text/html,<title>marker-22</title>' }], expect: 'marker-22', needs: '/usr/bin/chromium', slow: true },
+  { name: 'playwright', start: npm('playwright', '@playwright/mcp/cli.js'), args: () => ['--headless', '--isolated', '--no-sandbox', '--executable-path', chromium], call: ['browser_navigate', { url: 'data:text/html,<title>marker-22</title>' }], expect: 'marker-22', needs: chromium, slow: true },
 ];

@@ -30,6 +30,10 @@ pub struct Place {
 
 /// The suite that needs only cargo.
 const UNIT: &str = "unit";
+/// The first command of the README.
+const DEMO: &str = "demo";
+/// What the demo may take, packages installed on the way included.
+const DEMO_LIMIT: Duration = Duration::from_secs(10 * 60);
 
 const USAGE: &str = "usage: cargo xtask test [--only NAME,NAME] [--list]\n\
                      CELLA_BIN=PATH drives that program instead of building one";
@@ -45,14 +49,17 @@ pub fn main(args: &[String]) -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let known = |name: &&str| *name == UNIT || SUITES.iter().any(|s| s.name == *name);
+    let known = |name: &&str| [UNIT, DEMO].contains(name) || SUITES.iter().any(|s| s.name == *name);
     if let Some(stranger) = only.iter().flatten().find(|name| !known(name)) {
         eprintln!("there is no suite {stranger}; see cargo xtask test --list");
         return ExitCode::from(2);
     }
     let wanted = |name: &str| only.as_ref().is_none_or(|names| names.contains(&name));
     match place() {
-        Ok(place) => run(&place, wanted(UNIT), &SUITES.iter().filter(|s| wanted(s.name)).collect::<Vec<_>>()),
+        Ok(place) => {
+            let suites: Vec<_> = SUITES.iter().filter(|s| wanted(s.name)).collect();
+            run(&place, wanted(UNIT), wanted(DEMO), &suites)
+        }
         Err(why) => {
             eprintln!("{why}");
             ExitCode::FAILURE
@@ -60,26 +67,43 @@ pub fn main(args: &[String]) -> ExitCode {
     }
 }
 
-fn run(place: &Place, unit: bool, suites: &[&Suite]) -> ExitCode {
+fn run(place: &Place, unit: bool, demo: bool, suites: &[&Suite]) -> ExitCode {
     let started = Instant::now();
     let mut all = Tally::default();
     if unit {
         title(UNIT);
         all.add(rust::run(place));
     }
-    if !suites.is_empty() {
+    if demo || !suites.is_empty() {
         title("prepare");
         let names: Vec<&str> = suites.iter().map(|s| s.name).collect();
         if let Err(why) = install::run(place, &names) {
             println!("{why}");
         }
         match program(place) {
-            Ok(()) => suites.iter().for_each(|suite| all.add(one(place, suite))),
+            Ok(()) => {
+                if demo {
+                    all.add(show(place));
+                }
+                suites.iter().for_each(|suite| all.add(one(place, suite)));
+            }
             Err(why) => all.check("cargo build --release", Err(why)),
         }
     }
     summary(&all, started.elapsed());
     if all.good() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// The main job, as a newcomer sees it.
+fn show(place: &Place) -> Tally {
+    title(DEMO);
+    let mut tally = Tally::default();
+    let said = program::run(Command::new(&place.program).arg("demo"), DEMO_LIMIT);
+    if let Ok(text) = &said {
+        println!("{}", text.trim_end());
+    }
+    tally.check("cella demo", said.map(drop));
+    tally
 }
 
 fn one(place: &Place, suite: &Suite) -> Tally {
@@ -132,6 +156,7 @@ fn title(text: &str) {
 
 fn list() -> ExitCode {
     println!("{UNIT:<12} format, lints, tidy, unit, integration and documentation tests");
+    println!("{DEMO:<12} the first command of the README, on the built program");
     SUITES.iter().for_each(|suite| println!("{:<12} {}", suite.name, suite.shows));
     ExitCode::SUCCESS
 }

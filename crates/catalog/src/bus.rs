@@ -2,7 +2,7 @@
 //! as a set, in which a second change of the same list or resource is no second entry.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap, VecDeque},
     future::Future,
     sync::{
         Arc, Mutex, PoisonError,
@@ -11,21 +11,24 @@ use std::{
     time::Duration,
 };
 
-use cella_mcp::Raw;
-use cella_transport::{Change, Interest, Scope, Watch};
+use cella_mcp::{Notification, Object, Raw};
+use cella_transport::{Caller, Change, Interest, Scope, Watch};
 use serde_json::value::RawValue;
 use tokio::{
     sync::{Notify, mpsc},
     time::sleep,
 };
 
-use crate::pool::CurrentPlan;
+use crate::{InstanceKey, followups::Client, pool::CurrentPlan, uris};
 
 /// How long changes are collected before a client hears of them: servers that start together make one notification.
 /// Well below the second within which clients are promised to hear.
 const COLLECT: Duration = Duration::from_millis(50);
 /// Changes that wait in the channel of one client; what does not fit waits in the set.
 const WAITING_MAX: usize = 16;
+/// Notifications of servers that wait for one client. Stops a server that logs without end from filling memory; past it
+/// the oldest is dropped.
+const TOLD_MAX: usize = 64;
 /// Most resources that one client may watch. Stops a client from making us hold, and servers send, without end; the rest
 /// is not granted.
 pub(crate) const URIS_MAX: usize = 1024;
@@ -33,8 +36,15 @@ pub(crate) const URIS_MAX: usize = 1024;
 /// Everybody who listens.
 #[derive(Default)]
 pub(crate) struct Bus {
-    watchers: Mutex<HashMap<u64, Arc<Watcher>>>,
+    listeners: Mutex<Listeners>,
     next: AtomicU64,
+}
+
+#[derive(Default)]
+struct Listeners {
+    watchers: HashMap<u64, Arc<Watcher>>,
+    /// How many watch a resource, by server, instance and URI.
+    counts: HashMap<Arc<str>, HashMap<InstanceKey, HashMap<Box<str>, usize>>>,
 }
 
 /// A resource that a client watches.
@@ -46,12 +56,18 @@ pub(crate) struct Watched {
     pub(crate) server: Arc<str>,
     /// As its owner names it.
     pub(crate) own: Box<str>,
+    /// The instance that is meant: updates in an instance of another client are none of this one's business.
+    pub(crate) key: InstanceKey,
 }
+
+/// What is watched at one server, by instance.
+pub(crate) type WatchedUris = HashMap<InstanceKey, BTreeSet<Box<str>>>;
 
 struct Watcher {
     scope: Scope,
+    caller: Arc<Caller>,
     lists: Interest,
-    watched: Vec<Watched>,
+    watched: Arc<[Watched]>,
     pending: Mutex<Pending>,
     wake: Notify,
 }
@@ -62,6 +78,7 @@ struct Pending {
     prompts: bool,
     resources: bool,
     updated: Vec<(Box<str>, Option<Raw>)>,
+    told: VecDeque<Notification>,
 }
 
 // === impl Bus ===
@@ -71,25 +88,33 @@ impl Bus {
     pub(crate) fn watch(
         &self,
         scope: &Scope,
+        caller: &Arc<Caller>,
         granted: Interest,
-        watched: Vec<Watched>,
+        watched: Arc<[Watched]>,
     ) -> (Watch, u64, impl Future<Output = ()> + Send + use<>) {
         let (sender, changes) = mpsc::channel(WAITING_MAX);
         let watcher = Arc::new(Watcher {
             scope: scope.clone(),
+            caller: caller.clone(),
             lists: granted.clone(),
             watched,
             pending: Mutex::default(),
             wake: Notify::new(),
         });
         let id = self.next.fetch_add(1, Ordering::Relaxed);
-        self.lock().insert(id, watcher.clone());
+        let mut listeners = self.lock();
+        listeners.count(&watcher.watched);
+        listeners.watchers.insert(id, watcher.clone());
+        drop(listeners);
         (Watch { granted, changes, settled: None }, id, async move { watcher.deliver(sender).await })
     }
 
     /// Forgets a watch.
     pub(crate) fn forget(&self, id: u64) {
-        self.lock().remove(&id);
+        let mut listeners = self.lock();
+        if let Some(gone) = listeners.watchers.remove(&id) {
+            listeners.discount(&gone.watched);
+        }
     }
 
     /// A list of a server has changed.
@@ -104,21 +129,105 @@ impl Bus {
         }
     }
 
-    /// A resource of a server was updated.
-    pub(crate) fn updated(&self, plan: &CurrentPlan, server: &str, own: &str, params: Option<&Raw>) {
-        for watcher in self.lock().values().filter(|w| w.hears_of(plan, server)) {
-            for watched in watcher.watched.iter().filter(|w| &*w.server == server && covers(&w.own, own)) {
+    /// A resource of a server was updated in this instance.
+    pub(crate) fn updated(
+        &self,
+        plan: &CurrentPlan,
+        server: &str,
+        key: &InstanceKey,
+        own: &str,
+        params: Option<&Raw>,
+    ) {
+        let meant = |w: &&Watched| &*w.server == server && w.key == *key && covers(&w.own, own);
+        for watcher in self.lock().watchers.values().filter(|w| w.hears_of(plan, server)) {
+            for watched in watcher.watched.iter().filter(meant) {
                 watcher.updated(watched, own, params);
             }
         }
     }
 
-    fn tell(&self, who: impl Fn(&Watcher) -> bool, change: &Change) {
-        self.lock().values().filter(|w| who(w)).for_each(|watcher| watcher.list_changed(change));
+    /// A server has something more to say to one client, after its call.
+    pub(crate) fn told(&self, plan: &CurrentPlan, server: &str, client: &Client, note: &Notification) {
+        let meant = |w: &&Arc<Watcher>| {
+            w.hears_of(plan, server)
+                && w.caller.hears_unasked()
+                && Client::of(&w.caller).as_ref() == Some(client)
+        };
+        for watcher in self.lock().watchers.values().filter(meant) {
+            watcher.told(watcher.in_its_names(server, note));
+        }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<u64, Arc<Watcher>>> {
-        self.watchers.lock().unwrap_or_else(PoisonError::into_inner)
+    /// A server logs something outside of any call. What it logs may be the business of whoever called last, so it is for
+    /// the sessions of one principal only: when several use the server, for nobody.
+    pub(crate) fn logged(&self, plan: &CurrentPlan, server: &str, key: &InstanceKey, note: &Notification) {
+        let watchers = &self.lock().watchers;
+        let concerned = || {
+            let of_instance = |w: &&Arc<Watcher>| match key {
+                InstanceKey::Shared => true,
+                InstanceKey::Client { principal, session } => {
+                    w.caller.principal == *principal && w.caller.session == *session
+                }
+                InstanceKey::Run { .. } => false,
+            };
+            watchers.values().filter(|w| w.hears_of(plan, server)).filter(of_instance)
+        };
+        let Some(first) = concerned().next() else { return };
+        if concerned().all(|w| w.caller.principal == first.caller.principal) {
+            concerned().filter(|w| w.caller.hears_unasked()).for_each(|w| w.told(note.clone()));
+        }
+    }
+
+    /// What somebody watches at a server.
+    pub(crate) fn watched_at(&self, server: &str) -> WatchedUris {
+        let listeners = self.lock();
+        let by_key = listeners.counts.get(server).into_iter().flatten();
+        by_key.map(|(key, uris)| (key.clone(), uris.keys().cloned().collect())).collect()
+    }
+
+    /// True when somebody watches the same resource in the same instance.
+    pub(crate) fn is_watched(&self, watched: &Watched) -> bool {
+        let listeners = self.lock();
+        let uris = listeners.counts.get(&watched.server).and_then(|by_key| by_key.get(&watched.key));
+        uris.is_some_and(|uris| uris.contains_key(&watched.own))
+    }
+
+    fn tell(&self, who: impl Fn(&Watcher) -> bool, change: &Change) {
+        self.lock().watchers.values().filter(|w| who(w)).for_each(|watcher| watcher.list_changed(change));
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Listeners> {
+        self.listeners.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Listeners ===
+
+impl Listeners {
+    fn count(&mut self, watched: &[Watched]) {
+        for w in watched {
+            let by_key = self.counts.entry(w.server.clone()).or_default();
+            *by_key.entry(w.key.clone()).or_default().entry(w.own.clone()).or_default() += 1;
+        }
+    }
+
+    fn discount(&mut self, watched: &[Watched]) {
+        for w in watched {
+            let Some(by_key) = self.counts.get_mut(&w.server) else { continue };
+            let Some(uris) = by_key.get_mut(&w.key) else { continue };
+            if let Some(count) = uris.get_mut(&w.own) {
+                *count -= 1;
+                if *count == 0 {
+                    uris.remove(&w.own);
+                }
+            }
+            if uris.is_empty() {
+                by_key.remove(&w.key);
+            }
+            if by_key.is_empty() {
+                self.counts.remove(&w.server);
+            }
+        }
     }
 }
 
@@ -133,13 +242,36 @@ impl Watcher {
         }
     }
 
+    /// The notification with task ids as a client of many servers knows them.
+    fn in_its_names(&self, server: &str, note: &Notification) -> Notification {
+        if matches!(self.scope, Scope::Server(_)) {
+            return note.clone();
+        }
+        let mut params = Object::parse_or_empty(note.params.as_deref());
+        let task = params.get_str("taskId").map(|id| uris::qualified(server, &id));
+        if let Some(task) = task {
+            params.set_str("taskId", &task);
+        }
+        Notification { method: note.method.clone(), params: note.params.as_ref().map(|_| params.to_raw()) }
+    }
+
+    fn told(&self, note: Notification) {
+        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        if pending.told.len() >= TOLD_MAX {
+            pending.told.pop_front();
+        }
+        pending.told.push_back(note);
+        drop(pending);
+        self.wake.notify_one();
+    }
+
     fn list_changed(&self, change: &Change) {
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
         match change {
             Change::Tools => pending.tools |= self.lists.tools,
             Change::Prompts => pending.prompts |= self.lists.prompts,
             Change::Resources => pending.resources |= self.lists.resources,
-            Change::Updated { .. } => {}
+            Change::Updated { .. } | Change::Told(_) => {}
         }
         drop(pending);
         self.wake.notify_one();
@@ -193,7 +325,7 @@ impl Pending {
             self.resources.then_some(Change::Resources),
         ];
         let updated = self.updated.into_iter().map(|(uri, params)| Change::Updated { uri, params });
-        lists.into_iter().flatten().chain(updated)
+        lists.into_iter().flatten().chain(updated).chain(self.told.into_iter().map(Change::Told))
     }
 }
 
@@ -207,7 +339,7 @@ fn covers(watched: &str, updated: &str) -> bool {
 }
 
 fn with_uri(params: &RawValue, uri: &str) -> Raw {
-    let mut object = cella_mcp::Object::parse_or_empty(Some(params));
+    let mut object = Object::parse_or_empty(Some(params));
     object.set_str("uri", uri);
     object.to_raw()
 }

@@ -24,6 +24,7 @@ pub use status::STATUS_URI;
 
 use crate::{
     CatalogPlan, Launch, Options, ServerStatus, faults,
+    followups::Client,
     pool::{CurrentPlan, Known, Pool, Server},
 };
 use links::Links;
@@ -79,11 +80,30 @@ impl Catalog {
         call.scope = Scope::Server((*route.server).into());
         call.params = route.params;
         let exchange = self.pool.call(&server, route.run.as_ref(), &call).await;
+        let exchange = self.followed(exchange, &route.server, &call);
         if !route.renamed {
             return exchange;
         }
         let links = self.links.clone();
         exchange.mapped(Box::new(move |step| rewrite::outgoing(&route.server, &links, step)))
+    }
+
+    /// Remembers what a client was given that its server may come back to when the call is over.
+    fn followed(&self, exchange: Exchange, server: &Arc<str>, call: &Call) -> Exchange {
+        let Some(client) = Client::of(&call.caller) else { return exchange };
+        if let Some(answer) = exchange.peek_ready() {
+            // a legacy server makes a task of a call only when it was asked for one
+            let task = call.params.as_ref().is_some_and(|params| params.get().contains("\"task\""));
+            if task || answer.outcome.is_err() {
+                self.pool.followups.answered(server, &client, answer);
+            }
+            return exchange;
+        }
+        let (pool, server) = (self.pool.clone(), server.clone());
+        exchange.mapped(Box::new(move |step| {
+            pool.followups.saw(&server, &client, &step);
+            step
+        }))
     }
 
     /// A tool of a server by its own name; `None` while unknown.

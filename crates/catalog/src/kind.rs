@@ -18,7 +18,7 @@ pub(crate) const fn changed_by(change: &Change) -> &'static [ListKind] {
         Change::Tools => &[ListKind::Tools],
         Change::Prompts => &[ListKind::Prompts],
         Change::Resources => &[ListKind::Resources, ListKind::ResourceTemplates],
-        Change::Updated { .. } => &[],
+        Change::Updated { .. } | Change::Told(_) => &[],
     }
 }
 

@@ -38,7 +38,7 @@ pub trait Instance: Send + Sync {
     /// Its process id, when it is a process of this machine.
     fn pid(&self) -> Option<u32>;
 
-    /// The last lines it wrote to stderr, oldest first.
+    /// The last lines it wrote to stderr, oldest first, without the secrets that it was given: models read them.
     fn stderr_tail(&self) -> Vec<String>;
 
     /// How it ended (`exit status 1`, `killed by signal 9: memory limit`), when it has.

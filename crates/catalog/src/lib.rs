@@ -11,6 +11,7 @@ mod backoff;
 mod bus;
 mod catalog;
 mod faults;
+mod followups;
 mod kind;
 mod launch;
 mod list;

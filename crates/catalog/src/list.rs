@@ -7,8 +7,8 @@ use std::{
 };
 
 use cella_mcp::{
-    CacheHints, CacheScope, Era, HeaderParams, ListItem, ListKind, ListPage, NotAList, Object, Raw, member,
-    raw_json,
+    CacheHints, CacheScope, Era, HeaderParams, ListItem, ListKind, ListPage, NotAList, Object, Raw, TtlPlace,
+    member, raw_json,
 };
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
@@ -48,6 +48,8 @@ pub struct Page {
     pub result: Arc<RawValue>,
     /// The era it is written in.
     pub era: Era,
+    /// Where it says for how long it is fresh.
+    ttl: Option<TtlPlace>,
 }
 
 /// One tool, prompt, resource or template.
@@ -117,6 +119,15 @@ impl ServerList {
     }
 }
 
+impl Page {
+    /// The result, which says that it is fresh for what is left of the time that the server gave. `None`: the server gave
+    /// none.
+    #[must_use]
+    pub fn aged(&self, left: Option<Duration>) -> Raw {
+        aged(&self.result, self.ttl.as_ref(), left)
+    }
+}
+
 impl Item {
     /// The definition under another name; nothing else changes.
     #[must_use]
@@ -162,7 +173,8 @@ impl Reader {
         self.hints = hints.map(|h| self.hints.map_or(h, |before| before.and(h)));
         let kept = &self.list.items[before..];
         let result = if kept.len() == all { result } else { with_items(&result, kind, kept) };
-        self.list.pages.push(Page { cursor, result: result.into(), era });
+        let ttl = TtlPlace::find(&result);
+        self.list.pages.push(Page { cursor, result: result.into(), era, ttl });
         Ok(())
     }
 
@@ -206,6 +218,14 @@ impl Reader {
 }
 
 // === free functions ===
+
+/// A result that says that it is fresh for `left`, when it says more.
+pub(crate) fn aged(result: &RawValue, ttl: Option<&TtlPlace>, left: Option<Duration>) -> Raw {
+    match (ttl, left) {
+        (Some(ttl), Some(left)) => ttl.at_most(result, u64::try_from(left.as_millis()).unwrap_or(u64::MAX)),
+        _ => result.to_owned(),
+    }
+}
 
 /// A page with fewer items.
 fn with_items(page: &RawValue, kind: ListKind, items: &[Item]) -> Raw {

@@ -6,12 +6,12 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use cella_mcp::{CacheHints, CacheScope, Era, ListKind, Object, Raw, build_list, raw_json};
+use cella_mcp::{CacheHints, CacheScope, Era, ListKind, Object, Raw, TtlPlace, build_list, raw_json};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 use crate::{
-    Item, Missing, ServerList, View,
+    Item, Missing, ServerList, View, list,
     names::{self, Collision, NameTable},
     uris,
 };
@@ -33,7 +33,7 @@ pub struct Merged {
     pub table: NameTable,
     /// Names that two items would have had; none of them is offered.
     pub collisions: Vec<Collision>,
-    pages: Vec<Arc<RawValue>>,
+    pages: Vec<(Arc<RawValue>, Option<TtlPlace>)>,
     tag: Box<str>,
 }
 
@@ -96,7 +96,9 @@ impl Merged {
         let count = pages.len();
         let pages = pages.into_iter().enumerate().map(|(i, page)| {
             let next = (i + 1 < count).then(|| format!("{}.{tag}", i + 1));
-            from.encode(page, next.as_deref()).into()
+            let page = from.encode(page, next.as_deref());
+            let ttl = TtlPlace::find(&page);
+            (page.into(), ttl)
         });
         Self { table, collisions, pages: pages.collect(), tag: tag.clone() }
     }
@@ -106,6 +108,18 @@ impl Merged {
     /// # Errors
     /// [`StaleCursor`] for a cursor of another list, or one that was never given out.
     pub fn page(&self, cursor: Option<&str>) -> Result<&Arc<RawValue>, StaleCursor> {
+        self.find(cursor).map(|(page, _)| page)
+    }
+
+    /// Like [`Merged::page`]; the page says that it is fresh for `left` when it says more.
+    ///
+    /// # Errors
+    /// As of [`Merged::page`].
+    pub fn page_aged(&self, cursor: Option<&str>, left: Option<Duration>) -> Result<Raw, StaleCursor> {
+        self.find(cursor).map(|(page, ttl)| list::aged(page, ttl.as_ref(), left))
+    }
+
+    fn find(&self, cursor: Option<&str>) -> Result<&(Arc<RawValue>, Option<TtlPlace>), StaleCursor> {
         let index = match cursor {
             None => 0,
             Some(text) => self.index_of(text).ok_or(StaleCursor)?,

@@ -29,7 +29,7 @@ pub(crate) use server::Server;
 
 use crate::{
     BoxFuture, CatalogPlan, InstanceKey, Launch, LaunchError, Launched, ListKey, Options, ServerPlan, View,
-    bus::Bus, store::Stored,
+    bus::Bus, followups::Followups, store::Stored,
 };
 
 /// How often a retired server is looked at until its last call is over.
@@ -39,6 +39,7 @@ const DRAIN_CHECK: Duration = Duration::from_millis(50);
 pub(crate) struct Pool {
     pub(crate) options: Options,
     pub(crate) bus: Bus,
+    pub(crate) followups: Followups,
     launcher: Box<dyn AnyLaunch>,
     plan: RwLock<Arc<CurrentPlan>>,
     generation: AtomicU64,
@@ -78,6 +79,7 @@ impl Pool {
         Self {
             options,
             bus: Bus::default(),
+            followups: Followups::default(),
             launcher: Box::new(launcher),
             plan: RwLock::default(),
             generation: AtomicU64::new(0),
@@ -135,6 +137,12 @@ impl Pool {
         }
         for server in gone {
             self.retire(server);
+        }
+        // who watched a server watches the one that takes its place
+        for server in
+            self.plan().servers.values().filter(|s| !old.servers.values().any(|o| Arc::ptr_eq(o, s)))
+        {
+            self.inherit_watched(server);
         }
         self.touch();
         if !(same_servers && same_views) {

@@ -24,7 +24,7 @@ mod stderr_tail;
 pub use doctor::{CgroupFacts, CgroupVersion, Fact, MachineFacts, doctor};
 pub use error::CellError;
 pub use law::{Cell, Class, End, Exit, Handle, LimitHit, Running, SpawnFuture};
-pub use process::{LAUNCHER_ARG, Process, Swept, launcher_main, sweep};
+pub use process::{LAUNCHER_ARG, Process, Swept, launcher_main, sweep, whole_tree};
 pub use program::program_files;
 pub use report::{Report, Shortfall, Wall};
 pub use spec::{

@@ -13,11 +13,13 @@ mod init;
 mod launcher;
 mod layout;
 mod link;
+mod masks;
 mod order;
 mod refusal;
 mod root;
 mod sources;
 mod sys;
+mod tree;
 mod verdict;
 mod walls;
 mod wire;
@@ -30,8 +32,11 @@ use std::sync::{
 
 use crate::{Cell, Class, SpawnFuture, Spec};
 
-pub use self::launcher::{LAUNCHER_ARG, launcher_main};
 pub(crate) use self::{facts::probe, layout::is_system_path, refusal::shebang};
+pub use self::{
+    launcher::{LAUNCHER_ARG, launcher_main},
+    tree::whole_tree,
+};
 
 use self::{
     cgroup::{Hierarchies, Owner},

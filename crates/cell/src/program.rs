@@ -5,10 +5,12 @@
 
 mod found;
 mod roots;
+mod script;
 mod trail;
 
 use std::{
     ffi::OsStr,
+    fs,
     path::{Path, PathBuf},
 };
 
@@ -18,8 +20,9 @@ use crate::{CellError, Program, process};
 /// Interpreters named by interpreters named by scripts: more hops than any real installation has.
 const SCRIPT_HOPS_MAX: usize = 8;
 
-/// Finds the executable and what it needs to see: its installation, the interpreter in its first line, the package that a
-/// script in `args` belongs to, and the base of a virtual environment. Parts of the operating system need no mention.
+/// Finds the executable and what it needs to see: its installation, the interpreter in its first line, and the base of a
+/// virtual environment. If it is a known interpreter, also the package of the script that it is given; every other path
+/// in `args` is data, stays hidden, and is listed in [`Program::hidden_paths`]. Parts of the operating system need no mention.
 ///
 /// `path` is searched for a bare command; a command with a slash is taken from `cwd`.
 ///
@@ -35,15 +38,17 @@ pub fn program_files(
     let mut needs = Needs::default();
     let command = needs.executable(&found, path, SCRIPT_HOPS_MAX);
     let files: Vec<(usize, PathBuf)> = args.iter().enumerate().filter_map(existing(cwd)).collect();
-    let script = files.iter().find(|(_, file)| file.is_file());
-    if let Some((_, script)) = script {
+    let real = fs::canonicalize(&found).unwrap_or_else(|_| found.clone());
+    let mut names = [&found, &real].into_iter().filter_map(|file| file.file_name());
+    let position = names.find_map(|name| script::position(&name.to_string_lossy(), args));
+    if let Some((_, script)) = files.iter().find(|(index, file)| Some(*index) == position && file.is_file()) {
         needs.script(script);
     }
     let mut program = Program {
         command,
         args: args.to_vec(),
         // By its real path: links that lead to it do not exist inside.
-        cwd: cwd.map(|dir| std::fs::canonicalize(dir).unwrap_or_else(|_| dir.to_owned())),
+        cwd: cwd.map(|dir| fs::canonicalize(dir).unwrap_or_else(|_| dir.to_owned())),
         files: needs.roots.into_paths(),
         links: needs.links,
         path_dirs: needs.path_dirs,
@@ -73,7 +78,7 @@ fn existing<'a>(cwd: Option<&'a Path>) -> impl FnMut((usize, &'a String)) -> Opt
 }
 
 fn is_visible(program: &Program, path: &Path) -> bool {
-    let real = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let parent_of_shown = program.files.iter().any(|file| file.starts_with(&real));
     process::is_system_path(&real)
         || roots::covers(&program.files, &real)
@@ -96,6 +101,7 @@ impl Needs {
         for stop in &trail.stops {
             self.roots.add_installation(stop);
             self.virtual_environment(stop);
+            self.links.extend(fs::read_link(stop).ok().map(|content| (stop.clone(), content)));
         }
         self.links.extend(trail.links);
         let called = trail.stops.first().cloned().unwrap_or_else(|| file.to_owned());
@@ -140,7 +146,7 @@ impl Needs {
             return;
         };
         self.roots.add(root);
-        let text = std::fs::read_to_string(root.join("pyvenv.cfg")).unwrap_or_default();
+        let text = fs::read_to_string(root.join("pyvenv.cfg")).unwrap_or_default();
         let home = text.lines().filter_map(|line| line.split_once('=')).find(|(key, _)| key.trim() == "home");
         if let Some((_, bin)) = home {
             let trail = Trail::of(&Path::new(bin.trim()).join("python3"));

@@ -20,6 +20,10 @@ pub struct Spec {
     pub root: Root,
     /// Declared parts of the host, beyond the root and the files of the program.
     pub mounts: Vec<Mount>,
+    /// Host paths that stay hidden where they lie within a mount or within the program's files: an empty, read-only
+    /// directory or file is put over them. What is mounted at such a path or below it is seen all the same. One that does not exist
+    /// is not covered.
+    pub masks: Vec<PathBuf>,
     /// Private memory-backed directories.
     pub tmpfs: Tmpfs,
     /// Reach.
@@ -48,6 +52,7 @@ impl Spec {
             env: env.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
             root: Root::HostSystem,
             mounts: Vec::new(),
+            masks: Vec::new(),
             tmpfs: Tmpfs::default(),
             network: Network::None,
             egress: Vec::new(),

@@ -3,14 +3,18 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::{ArgValueCandidates, ArgValueCompleter};
+
+use crate::complete;
 
 /// One process between any agent and any MCP server.
 #[derive(Debug, Parser)]
 #[command(
     name = "cella",
     version,
+    disable_help_subcommand = true,
     about = "One URL for all your MCP servers: each confined by the kernel, each call checked and on record.",
-    after_help = "Examples:\n  cella demo                         see everything work, in a fresh directory\n  cella import                       take over the servers your clients use today\n  cella up                           start the node\n  cella client setup                 point your clients at it\n  cella call time get_current_time '{\"timezone\":\"Europe/Berlin\"}'\n\nErrors carry a code; `cella help CE2104` explains one. Exit codes: 0 ok, 1 failed, 2 usage, 3 partly degraded,\n4 credentials needed, 5 refused by policy, 69 not running, 75 timed out, 78 configuration."
+    after_help = "Examples:\n  cella demo                         see everything work, in a fresh directory\n  cella import                       take over the servers your clients use today\n  cella up                           start the node\n  cella client setup                 point your clients at it\n  cella call time get_current_time '{\"timezone\":\"Europe/Berlin\"}'\n\nErrors carry a code; `cella explain CE2104` explains one.\nExit codes: 0 ok, 1 failed, 2 usage, 3 partly degraded, 4 credentials needed,\n5 refused by policy, 69 not running, 75 timed out, 78 configuration."
 )]
 pub(crate) struct Cli {
     #[command(flatten)]
@@ -20,7 +24,7 @@ pub(crate) struct Cli {
 }
 
 /// Options every verb takes.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(crate) struct Global {
     /// The configuration file [default: ./cella.toml, else the user's own]
     #[arg(long, short, global = true, env = "CELLA_CONFIG", value_name = "FILE")]
@@ -40,8 +44,9 @@ pub(crate) struct Global {
 }
 
 /// When to use colour.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Color {
+    #[default]
     Auto,
     Always,
     Never,
@@ -61,8 +66,12 @@ pub(crate) struct Target {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     /// Start the node and serve until told to stop
+    #[command(
+        after_help = "Examples:\n  cella up\n  cella up --listen 127.0.0.1:9000 --token-file ~/.cella-token\n  cella up --json                       one JSON document with URL, socket and token file\n\nPrints `ready` and the URL once calls are accepted. SIGHUP reads the configuration again; SIGTERM and Ctrl-C let\ncalls in progress finish. Under systemd: docs/guide/systemd.md."
+    )]
     Up(Up),
     /// Show everything at work in a fresh directory, then clean up
+    #[command(after_help = "Examples:\n  cella demo\n  cella demo --offline --keep")]
     Demo(Demo),
     /// Add a server
     #[command(
@@ -70,32 +79,65 @@ pub(crate) enum Verb {
     )]
     Add(Add),
     /// Remove a server
+    #[command(after_help = "Example:\n  cella rm time")]
     Rm(Rm),
     /// List the configured servers
+    #[command(after_help = "Examples:\n  cella ls\n  cella ls --json")]
     Ls,
     /// Show what every server is doing
+    #[command(
+        after_help = "Examples:\n  cella status\n  cella status --json\n  cella status --url http://127.0.0.1:7878 --token-file token\n\nExit codes: 0 all well, 3 some server is not, 69 no node is running."
+    )]
     Status(Target),
     /// Call one tool
     #[command(after_help = "Example:\n  cella call time get_current_time '{\"timezone\":\"Asia/Tokyo\"}'")]
     Call(Call),
     /// List the tools clients see
+    #[command(
+        after_help = "Examples:\n  cella tools\n  cella tools time\n  cella tools --view reading --json"
+    )]
     Tools(Tools),
     /// Read the ledger
+    #[command(
+        after_help = "Examples:\n  cella log tail --follow\n  cella log query --kind call.refused\n  cella log why 42\n  cella log verify"
+    )]
     Log(Log),
     /// Take over the MCP servers of other clients
+    #[command(
+        after_help = "Examples:\n  cella import --dry-run              what would change, and nothing changes\n  cella import cursor vscode\n  cella import --file ~/old/mcp.json --yes\n\nThe clients' own files stay as they are. Values that look like secrets move to files that only you can read."
+    )]
     Import(Import),
     /// Point clients at this node
+    #[command(
+        after_help = "Examples:\n  cella client ls\n  cella client setup --dry-run\n  cella client setup cursor\n  cella client restore"
+    )]
     Client(Client),
     /// Find out what works on this machine and what does not
+    #[command(
+        after_help = "Examples:\n  cella doctor\n  cella doctor --quick --json\n\nExit codes: 0 all good, 3 something is weak, 1 something is bad."
+    )]
     Doctor(Doctor),
     /// Serve one client on stdin and stdout, by way of the running node
+    #[command(
+        after_help = "Examples:\n  cella stdio\n  cella stdio --server time\n  claude mcp add cella -- cella stdio"
+    )]
     Stdio(Stdio),
     /// Look at the configuration
+    #[command(
+        after_help = "Examples:\n  cella config validate\n  cella config path\n  cella config schema > cella.schema.json"
+    )]
     Config(Config),
-    /// Print a shell completion script
+    /// Print a shell completion script, which completes servers and tools too
+    #[command(
+        after_help = "Examples:\n  source <(cella completion bash)          in ~/.bashrc\n  source <(cella completion zsh)           in ~/.zshrc, after compinit\n  cella completion fish | source           in ~/.config/fish/config.fish"
+    )]
     Completion(Completion),
     /// Explain an error code
+    #[command(after_help = "Examples:\n  cella explain CE2104\n  cella explain CE2104 --json")]
     Explain(Explain),
+    /// Show the help of a verb, or explain an error code
+    #[command(after_help = "Examples:\n  cella help log query\n  cella help CE2104")]
+    Help(Help),
     /// Serve a built-in MCP server on stdin and stdout (what the node runs in a cell)
     #[command(hide = true)]
     Serve(Serve),
@@ -109,6 +151,9 @@ pub(crate) struct Up {
     /// Access token for the HTTP door; the file is made if there is none
     #[arg(long, env = "CELLA_TOKEN_FILE", value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
+    /// Start although acknowledged events are damaged or missing at the end of the ledger; the loss is put on record
+    #[arg(long)]
+    pub(crate) accept_loss: bool,
     /// Log format on stderr
     #[arg(long, default_value = "text", value_name = "FORMAT")]
     pub(crate) log_format: LogFormat,
@@ -160,14 +205,17 @@ pub(crate) struct Add {
 #[derive(Debug, Args)]
 pub(crate) struct Rm {
     /// Name of the server
+    #[arg(add = ArgValueCandidates::new(complete::servers))]
     pub(crate) name: String,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Call {
     /// Name of the server
+    #[arg(add = ArgValueCandidates::new(complete::servers))]
     pub(crate) server: String,
     /// Name of the tool, as the server spells it
+    #[arg(add = ArgValueCompleter::new(complete::tools))]
     pub(crate) tool: String,
     /// Arguments as a JSON object; `-` reads them from stdin
     #[arg(default_value = "{}")]
@@ -182,9 +230,10 @@ pub(crate) struct Call {
 #[derive(Debug, Args)]
 pub(crate) struct Tools {
     /// Only this server's
+    #[arg(add = ArgValueCandidates::new(complete::servers))]
     pub(crate) server: Option<String>,
     /// Only this view's
-    #[arg(long, conflicts_with = "server")]
+    #[arg(long, conflicts_with = "server", add = ArgValueCandidates::new(complete::views))]
     pub(crate) view: Option<String>,
     #[command(flatten)]
     pub(crate) target: Target,
@@ -199,6 +248,9 @@ pub(crate) struct Log {
 #[derive(Debug, Subcommand)]
 pub(crate) enum LogVerb {
     /// The newest events
+    #[command(
+        after_help = "Examples:\n  cella log tail\n  cella log tail -n 100 --json\n  cella log tail --follow"
+    )]
     Tail {
         /// How many
         #[arg(short = 'n', long, default_value_t = 20)]
@@ -210,6 +262,7 @@ pub(crate) enum LogVerb {
         target: Target,
     },
     /// One event with its payloads
+    #[command(after_help = "Example:\n  cella log show 42")]
     Show {
         /// Number of the event
         seq: u64,
@@ -217,13 +270,24 @@ pub(crate) enum LogVerb {
         target: Target,
     },
     /// Events that match
+    #[command(
+        after_help = "Examples:\n  cella log query --kind call.refused\n  cella log query --server files --tool write_file --limit 10 --json"
+    )]
     Query(LogQuery),
-    /// Check the whole chain
+    /// Check every event, the chain and every payload
+    #[command(
+        after_help = "Examples:\n  cella log verify\n  cella log verify --json\n\nExit codes: 0 nothing was changed, 1 the ledger was changed or damaged."
+    )]
     Verify {
+        /// An exported file, instead of the ledger
+        file: Option<PathBuf>,
         #[command(flatten)]
         target: Target,
     },
-    /// Write events as NDJSON
+    /// Write all events as NDJSON: one JSON document a line
+    #[command(
+        after_help = "Examples:\n  cella log export -o events.ndjson\n  cella log export --payloads | jq .event.kind"
+    )]
     Export {
         /// Where to [default: stdout]
         #[arg(short, long, value_name = "FILE")]
@@ -235,13 +299,19 @@ pub(crate) enum LogVerb {
         target: Target,
     },
     /// Why a call went as it did
+    #[command(
+        after_help = "Examples:\n  cella log why 42          by the number of one of its events\n  cella log why 7f3a...     by the call's id"
+    )]
     Why {
         /// The call's id, or the number of one of its events
         call: String,
         #[command(flatten)]
         target: Target,
     },
-    /// Drop the projections and build them again from the ledger
+    /// Drop the projections (cost, audit, replay, analytics) and build them again from the ledger
+    #[command(
+        after_help = "Examples:\n  cella log rebuild\n  cella log rebuild --json      rows and digest of every table\n\nWorks with a running node and without one. Nothing is lost: the tables are made of the events alone."
+    )]
     Rebuild {
         #[command(flatten)]
         target: Target,
@@ -254,7 +324,7 @@ pub(crate) struct LogQuery {
     #[arg(long)]
     pub(crate) kind: Vec<String>,
     /// Name of a server
-    #[arg(long)]
+    #[arg(long, add = ArgValueCandidates::new(complete::servers))]
     pub(crate) server: Option<String>,
     /// Name of a tool
     #[arg(long)]
@@ -272,6 +342,7 @@ pub(crate) struct LogQuery {
 #[derive(Debug, Args)]
 pub(crate) struct Import {
     /// Only from these clients [default: all that are found]
+    #[arg(add = ArgValueCandidates::new(complete::clients))]
     pub(crate) from: Vec<String>,
     /// Read this file instead of looking for clients
     #[arg(long, value_name = "FILE")]
@@ -296,10 +367,15 @@ pub(crate) struct Client {
 #[derive(Debug, Subcommand)]
 pub(crate) enum ClientVerb {
     /// Which clients are on this machine, and do they use this node?
+    #[command(after_help = "Examples:\n  cella client ls\n  cella client ls --json")]
     Ls,
     /// Write this node into clients' configuration, after showing the difference; keeps a backup
+    #[command(
+        after_help = "Examples:\n  cella client setup --dry-run\n  cella client setup claude-code codex --yes\n  cella client setup cursor --http"
+    )]
     Setup {
         /// Only these [default: all that are found]
+        #[arg(add = ArgValueCandidates::new(complete::clients))]
         clients: Vec<String>,
         /// Show the difference and change nothing
         #[arg(long)]
@@ -314,16 +390,22 @@ pub(crate) enum ClientVerb {
         target: Target,
     },
     /// Put back what setup changed
+    #[command(after_help = "Examples:\n  cella client restore\n  cella client restore cursor --yes")]
     Restore {
         /// Only these [default: all that were changed]
+        #[arg(add = ArgValueCandidates::new(complete::clients))]
         clients: Vec<String>,
         /// Do not ask
         #[arg(long, short)]
         yes: bool,
     },
     /// Print what a client's configuration needs
+    #[command(
+        after_help = "Examples:\n  cella client config claude-code\n  cella client config codex --http"
+    )]
     Config {
         /// Name of the client
+        #[arg(add = ArgValueCandidates::new(complete::clients))]
         client: String,
         /// With the URL and the token
         #[arg(long)]
@@ -343,10 +425,10 @@ pub(crate) struct Doctor {
 #[derive(Debug, Args)]
 pub(crate) struct Stdio {
     /// Only this server, with its own names
-    #[arg(long)]
+    #[arg(long, add = ArgValueCandidates::new(complete::servers))]
     pub(crate) server: Option<String>,
     /// Only this view
-    #[arg(long, conflicts_with = "server")]
+    #[arg(long, conflicts_with = "server", add = ArgValueCandidates::new(complete::views))]
     pub(crate) view: Option<String>,
     #[command(flatten)]
     pub(crate) target: Target,
@@ -361,12 +443,18 @@ pub(crate) struct Config {
 #[derive(Debug, Subcommand)]
 pub(crate) enum ConfigVerb {
     /// Check the configuration and every contract it names
+    #[command(
+        after_help = "Examples:\n  cella config validate\n  cella config validate --config ./cella.toml --json"
+    )]
     Validate,
     /// Where configuration, state and socket are
+    #[command(after_help = "Examples:\n  cella config path\n  cella config path --json")]
     Path,
     /// The configuration as Cella understands it, secrets hidden
+    #[command(after_help = "Example:\n  cella config show")]
     Show,
     /// The JSON Schema of cella.toml, or of contract files
+    #[command(after_help = "Examples:\n  cella config schema\n  cella config schema contract")]
     Schema {
         /// config or contract
         #[arg(default_value = "config", value_parser = ["config", "contract"])]
@@ -377,13 +465,22 @@ pub(crate) enum ConfigVerb {
 #[derive(Debug, Args)]
 pub(crate) struct Completion {
     /// bash, zsh, fish, elvish or powershell
-    pub(crate) shell: clap_complete::Shell,
+    #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new(), add = ArgValueCandidates::new(complete::shells))]
+    pub(crate) shell: String,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Explain {
     /// For example CE2104
+    #[arg(add = ArgValueCandidates::new(complete::codes))]
     pub(crate) code: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Help {
+    /// A verb, for example `log query`, or a code, for example CE2104
+    #[arg(value_name = "VERB|CODE")]
+    pub(crate) about: Vec<String>,
 }
 
 #[derive(Debug, Args)]

@@ -6,7 +6,8 @@
 mod document;
 mod known;
 mod server;
+mod values;
 
-pub(crate) use document::{read, remove, write};
+pub(crate) use document::{EditError, read, remove, write};
 pub(crate) use known::{Client, Format, KNOWN, find};
 pub(crate) use server::{Entry, Found};

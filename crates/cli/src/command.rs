@@ -8,6 +8,7 @@ mod config;
 mod demo;
 mod doctor;
 mod explain;
+mod help;
 mod import;
 mod log;
 mod ls;
@@ -17,8 +18,11 @@ mod stdio;
 mod tools;
 mod up;
 
+pub(crate) use explain::PAGES as ERROR_PAGES;
+
 use crate::{
     args::{Cli, Verb},
+    codes,
     exit::{Code, Outcome, Stop},
     print::Printer,
 };
@@ -28,13 +32,14 @@ pub(crate) fn run(cli: Cli, printer: Printer) -> Outcome {
     let Cli { global, verb } = cli;
     match verb {
         // Without a runtime: quick, or with a runtime of their own.
-        Verb::Completion(args) => completion::run(&args),
+        Verb::Completion(args) => completion::run(&args, printer),
         Verb::Explain(args) => explain::run(&args, printer),
+        Verb::Help(args) => help::run(&args, printer),
         Verb::Serve(args) => serve(&args),
         Verb::Config(args) => config::run(&args, &global, printer),
         Verb::Ls => ls::run(&global, printer),
         Verb::Rm(args) => rm::run(&args, &global, printer),
-        Verb::Up(args) => block_on(up::run(args, &global, printer)),
+        Verb::Up(args) => up::run(args, &global, printer),
         Verb::Demo(args) => block_on(demo::run(args, printer)),
         Verb::Add(args) => block_on(add::run(args, &global, printer)),
         Verb::Status(target) => block_on(status::run(target, &global, printer)),
@@ -51,13 +56,22 @@ pub(crate) fn run(cli: Cli, printer: Printer) -> Outcome {
 fn serve(args: &crate::args::Serve) -> Outcome {
     match cella_builtin::serve(&args.name, &args.args) {
         Ok(()) => Ok(Code::Ok),
-        Err(e @ cella_builtin::ServeError::Unknown(_)) => Err(Stop::new(Code::Usage, e)),
-        Err(e) => Err(Stop::new(Code::Failed, e)),
+        Err(e) => {
+            let exit = match e {
+                cella_builtin::ServeError::Unknown(_) => Code::Usage,
+                _ => Code::Failed,
+            };
+            let fix = format!("name one of: {}", cella_builtin::NAMES.join(", "));
+            Err(Stop::new(exit, codes::BUILT_IN, e).fix(fix))
+        }
     }
 }
 
 fn block_on(work: impl Future<Output = Outcome>) -> Outcome {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(Stop::system("the runtime"))?;
     let outcome = runtime.block_on(work);
     // Whatever is still running is not awaited: the verb has said that it is done.
     runtime.shutdown_timeout(std::time::Duration::from_millis(500));

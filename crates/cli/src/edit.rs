@@ -62,27 +62,36 @@ impl Backups {
             at,
         };
         // The note comes first: a change that cannot be undone must not be made.
-        let mut changes = self.list();
+        let mut changes = self.list()?;
         changes.push(change.clone());
         self.save(&changes)?;
-        exchange(file, text)?;
+        exchange(file, text.as_bytes())?;
         Ok(change)
     }
 
-    /// Changes that were not undone, oldest first.
-    pub(crate) fn list(&self) -> Vec<Change> {
-        let text = fs::read_to_string(self.dir.join("changes.json")).unwrap_or_default();
-        serde_json::from_str(&text).unwrap_or_default()
+    /// Changes that were not undone, oldest first. A list that cannot be read is an error and never an empty one: the
+    /// next change would write over it, and nothing could be undone any more.
+    pub(crate) fn list(&self) -> io::Result<Vec<Change>> {
+        match fs::read_to_string(self.file()) {
+            Ok(text) => Ok(serde_json::from_str(&text)?),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// The list's file.
+    pub(crate) fn file(&self) -> PathBuf {
+        self.dir.join("changes.json")
     }
 
     /// Forgets the changes of a client, after they were undone.
     pub(crate) fn forget(&self, client: &str) -> io::Result<()> {
-        let kept: Vec<Change> = self.list().into_iter().filter(|c| c.client != client).collect();
+        let kept: Vec<Change> = self.list()?.into_iter().filter(|c| c.client != client).collect();
         self.save(&kept)
     }
 
     fn save(&self, changes: &[Change]) -> io::Result<()> {
-        exchange(&self.dir.join("changes.json"), &serde_json::to_string_pretty(changes)?)
+        exchange(&self.file(), serde_json::to_string_pretty(changes)?.as_bytes())
     }
 
     fn free_name(&self, client: &str, at: u64) -> PathBuf {
@@ -96,14 +105,14 @@ pub(crate) fn digest(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
 }
 
-/// Puts `text` in the place of a file's content in one step; owner and mode stay. Follows a symbolic link, so that a
+/// Puts `content` in the place of a file's content in one step; owner and mode stay. Follows a symbolic link, so that a
 /// file kept in a repository of dotfiles stays where it is.
-pub(crate) fn exchange(file: &Path, text: &str) -> io::Result<()> {
+pub(crate) fn exchange(file: &Path, content: &[u8]) -> io::Result<()> {
     let real = fs::canonicalize(file).unwrap_or_else(|_| file.to_path_buf());
     let dir = real.parent().filter(|d| !d.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::create_dir_all(dir)?;
     let mut fresh = tempfile::NamedTempFile::new_in(dir)?;
-    fresh.write_all(text.as_bytes())?;
+    fresh.write_all(content)?;
     if let Ok(old) = fs::metadata(&real) {
         fresh.as_file().set_permissions(old.permissions())?;
         // Only root can give a file away; for everybody else the owner is the same already.
@@ -135,7 +144,7 @@ mod tests {
         fs::write(&real, "old").expect("written");
         fs::set_permissions(&real, fs::Permissions::from_mode(0o640)).expect("set");
         std::os::unix::fs::symlink(&real, &link).expect("linked");
-        exchange(&link, "new").expect("exchanged");
+        exchange(&link, b"new").expect("exchanged");
         assert_eq!(fs::read_to_string(&real).expect("read"), "new");
         assert!(fs::symlink_metadata(&link).expect("there").is_symlink());
         assert_eq!(fs::metadata(&real).expect("there").permissions().mode() & 0o777, 0o640);
@@ -149,8 +158,11 @@ mod tests {
         let backups = Backups::new(dir.path());
         let change = backups.write("cursor", &file, "after").expect("changed");
         assert_eq!(fs::read_to_string(change.backup.expect("kept")).expect("read"), "before");
-        assert_eq!((backups.list().len(), fs::read_to_string(&file).expect("read").as_str()), (1, "after"));
+        assert_eq!(
+            (backups.list().expect("a list").len(), fs::read_to_string(&file).expect("read").as_str()),
+            (1, "after")
+        );
         backups.forget("cursor").expect("forgotten");
-        assert!(backups.list().is_empty());
+        assert!(backups.list().expect("a list").is_empty());
     }
 }

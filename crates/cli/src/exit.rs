@@ -1,6 +1,8 @@
 //! How a verb ends: an exit code scripts can rely on, and an error a person can act on.
 
-use std::{fmt, process::ExitCode};
+use std::{fmt, io, process::ExitCode};
+
+use crate::{args::Global, codes, print::Printer};
 
 /// Exit codes; part of the stable interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,18 +27,13 @@ pub(crate) enum Code {
     Config = 78,
 }
 
-/// No node runs, or it went away.
-pub(crate) const NOT_RUNNING: &str = "CE6001";
-/// There is no access token, or the node does not know it.
-pub(crate) const NO_TOKEN: &str = "CE6002";
-
 /// An error as the user sees it.
 #[derive(Debug)]
 pub(crate) struct Stop {
     /// What the shell gets.
     pub(crate) exit: Code,
-    /// A code with a page in `docs/errors`, where there is one.
-    pub(crate) code: Option<String>,
+    /// A code with a page in `docs/errors`. Every error has one, so that `cella explain` can say more.
+    pub(crate) code: String,
     /// What happened. May have several lines, the first of which says it all.
     pub(crate) message: String,
     /// What to do.
@@ -56,23 +53,44 @@ impl From<Code> for ExitCode {
     }
 }
 
+/// The exit code for a fault of that kind, as a node names it.
+pub(crate) fn of_kind(kind: Option<&str>) -> Code {
+    match kind {
+        Some("refused") => Code::Refused,
+        Some("auth_required") => Code::Auth,
+        Some("timed_out") => Code::TimedOut,
+        _ => Code::Failed,
+    }
+}
+
 // === impl Stop ===
 
 impl Stop {
-    /// An error without a code of its own.
-    pub(crate) fn new(exit: Code, message: impl fmt::Display) -> Self {
-        Self { exit, code: None, message: message.to_string(), fix: None, rendered: false }
+    /// An error: what the shell gets, the code of its page, what happened.
+    pub(crate) fn new(exit: Code, code: impl Into<String>, message: impl fmt::Display) -> Self {
+        Self { exit, code: code.into(), message: message.to_string(), fix: None, rendered: false }
     }
 
-    /// A text that is laid out already.
-    pub(crate) fn rendered(exit: Code, text: String) -> Self {
-        Self { exit, code: None, message: text, fix: None, rendered: true }
+    /// What is wrong with a configuration, laid out with places and remedies.
+    pub(crate) fn diagnostics(found: &cella_contract::Diagnostics) -> Self {
+        let code = found.0.first().map_or(codes::NOT_EDITABLE, |d| d.code);
+        Self { rendered: true, ..Self::new(Code::Config, code, found) }
     }
 
-    /// The same with a code.
-    pub(crate) fn code(mut self, code: impl Into<String>) -> Self {
-        self.code = Some(code.into());
-        self
+    /// The operating system said no; `about` says to what: a path, mostly.
+    pub(crate) fn system(about: impl fmt::Display) -> impl FnOnce(io::Error) -> Self {
+        move |e| {
+            let fix = match e.kind() {
+                io::ErrorKind::NotFound => "check the path",
+                io::ErrorKind::PermissionDenied => {
+                    "give yourself access to it, or run this as the user it belongs to"
+                }
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "make room on that disk",
+                io::ErrorKind::ReadOnlyFilesystem => "choose a place that can be written",
+                _ => "see what the system says of it, and run the command again",
+            };
+            Self::new(Code::Failed, codes::SYSTEM, format!("{about}: {e}")).fix(fix)
+        }
     }
 
     /// The same with a remedy.
@@ -82,25 +100,36 @@ impl Stop {
     }
 }
 
-impl From<std::io::Error> for Stop {
-    fn from(e: std::io::Error) -> Self {
-        Self::new(Code::Failed, e)
-    }
-}
-
 impl From<cella_node::StartError> for Stop {
     fn from(e: cella_node::StartError) -> Self {
         if let cella_node::StartError::Config(found) = &e {
-            // Diagnostics bring their own layout.
-            let mut stop = Self::rendered(Code::Config, found.to_string());
-            stop.code = Some(e.code().to_owned());
-            return stop;
+            return Self::diagnostics(found);
         }
         let exit = if e.is_config() { Code::Config } else { Code::Failed };
-        let stop = Self::new(exit, &e).code(e.code());
+        let stop = Self::new(exit, e.code(), &e);
         match e.fix() {
             Some(fix) => stop.fix(fix),
             None => stop,
         }
     }
+}
+
+/// A command line that clap does not understand, in the layout of all errors; a question for help or the version is
+/// answered.
+pub(crate) fn usage(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        let _closed_pipe = error.print();
+        return Code::Ok.into();
+    }
+    if error.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        let _closed_pipe = error.print();
+        return Code::Usage.into();
+    }
+    let plain = error.render().to_string();
+    let hint = plain.find("\nFor more information").unwrap_or(plain.len());
+    let message = plain[..hint].trim_end().trim_start_matches("error: ");
+    let stop = Stop::new(Code::Usage, codes::USAGE, message).fix("see: cella help, or cella help VERB");
+    let json = std::env::args_os().any(|a| a == "--json");
+    Printer::new(&Global { json, ..Global::default() }).stop(&stop);
+    Code::Usage.into()
 }

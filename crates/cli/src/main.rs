@@ -2,7 +2,9 @@
 
 mod args;
 mod clients;
+mod codes;
 mod command;
+mod complete;
 mod edit;
 mod exit;
 mod mcp_client;
@@ -18,11 +20,18 @@ use clap::Parser;
 
 use crate::{args::Cli, print::Printer};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     // The cell launcher is this same binary, so that a node needs no second file; it must run before anything else
     // starts a thread.
     cella_cell::launcher_main();
-    let cli = Cli::parse();
+    complete::answer_shell();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return exit::usage(&error),
+    };
     let printer = Printer::new(&cli.global);
     log(&cli);
     match command::run(cli, printer) {

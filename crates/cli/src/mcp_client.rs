@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use crate::{
-    exit::{Code, Stop},
+    codes,
+    exit::{self, Code, Stop},
     target::Reach,
 };
 
@@ -45,11 +46,31 @@ impl McpClient {
                 cella_transport::FaultKind::AuthRequired => Code::Auth,
                 _ => Code::Unavailable,
             };
-            Stop::new(exit, &e)
-                .code(e.code())
+            Stop::new(exit, e.code(), &e)
                 .fix("see which servers there are: cella ls; and how they are: cella status")
         })?;
         Ok(Self { link, events })
+    }
+
+    /// Connects to one server's endpoint. When that fails because there is no such server, the answer says which there
+    /// are.
+    pub(crate) async fn of_server(reach: &Reach, server: &str) -> Result<Self, Stop> {
+        let stop = match Self::open(reach, &format!("/mcp/servers/{server}")).await {
+            Ok(client) => return Ok(client),
+            Err(stop) => stop,
+        };
+        let Ok(status) = reach.get("/api/v1/status").await else { return Err(stop) };
+        let servers = status["servers"].as_array().into_iter().flatten();
+        let names: Vec<&str> = servers.filter_map(|s| s["name"].as_str()).collect();
+        if names.contains(&server) {
+            return Err(stop);
+        }
+        let fix = if names.is_empty() {
+            "the configuration has none: cella add, or cella import".to_owned()
+        } else {
+            format!("there are: {}", names.join(", "))
+        };
+        Err(Stop::new(Code::Usage, codes::SERVER_NAME, format!("there is no server `{server}`")).fix(fix))
     }
 
     /// The link, and what it tells.
@@ -85,8 +106,10 @@ impl McpClient {
     }
 
     async fn request(&self, method: &str, params: &Value) -> Result<Value, Stop> {
-        let params: Raw =
-            raw_json(params.to_string()).map_err(|e| Stop::new(Code::Failed, format!("{e:?}")))?;
+        let params: Raw = raw_json(params.to_string()).map_err(|e| {
+            Stop::new(Code::Usage, codes::ARGUMENTS, format!("the arguments cannot be sent: {e:?}"))
+                .fix("write them as a JSON object: '{\"path\": \"/tmp\"}'")
+        })?;
         let call = Call {
             scope: Scope::All,
             method: method.into(),
@@ -118,26 +141,23 @@ async fn finish(mut exchange: Exchange) -> Result<Value, Stop> {
 
 fn read(outcome: Result<Raw, Failure>) -> Result<Value, Stop> {
     match outcome {
-        Ok(result) => serde_json::from_str(result.get()).map_err(|e| Stop::new(Code::Failed, e)),
+        Ok(result) => serde_json::from_str(result.get()).map_err(|e| {
+            Stop::new(Code::Failed, codes::PEER, format!("the server's answer cannot be read: {e}"))
+                .fix("look at it as it came: cella log tail, then cella log show NUMBER")
+        }),
         Err(Failure::Peer(error)) => {
             let data: Value =
                 error.data.as_ref().and_then(|d| serde_json::from_str(d.get()).ok()).unwrap_or_default();
-            let exit = match data["kind"].as_str() {
-                Some("refused") => Code::Refused,
-                Some("auth_required") => Code::Auth,
-                Some("timed_out") => Code::TimedOut,
-                _ => Code::Failed,
-            };
-            let mut stop = Stop::new(exit, error.message);
+            let exit = exit::of_kind(data["kind"].as_str());
             // An error of the server itself passes through and has no code of Cella's.
-            stop.code = Some(data["code"].as_str().unwrap_or("CE6005").to_owned());
+            let mut stop = Stop::new(exit, data["code"].as_str().unwrap_or(codes::PEER), error.message);
             stop.fix = Some(
                 data["fix"].as_str().unwrap_or("see what the server offers: cella tools SERVER").to_owned(),
             );
             Err(stop)
         }
         Err(Failure::Fault(fault)) => {
-            let stop = Stop::new(Code::Unavailable, &fault.message).code(fault.code);
+            let stop = Stop::new(Code::Unavailable, fault.code, &fault.message);
             Err(match fault.fix {
                 Some(fix) => stop.fix(fix),
                 None => stop,

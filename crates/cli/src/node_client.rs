@@ -7,7 +7,8 @@ use serde_json::Value;
 use tokio::net::{TcpStream, UnixStream};
 
 use crate::{
-    exit::{self, Code, Stop},
+    codes,
+    exit::{Code, Stop},
     target::Reach,
 };
 
@@ -41,7 +42,10 @@ impl Reach {
         if let Some(token) = token {
             request = request.header(http::header::AUTHORIZATION, format!("Bearer {token}"));
         }
-        let request = request.body(Full::new(body)).map_err(|e| Stop::new(Code::Usage, e))?;
+        let request = request.body(Full::new(body)).map_err(|e| {
+            Stop::new(Code::Usage, codes::USAGE, format!("`{path}` cannot be asked for: {e}"))
+                .fix("write names and URLs without spaces and control characters")
+        })?;
         let answer = match self {
             Self::Socket(path) => send(UnixStream::connect(path).await.map_err(|e| gone(&e))?, request).await,
             Self::Http { .. } => {
@@ -50,8 +54,7 @@ impl Reach {
         }?;
         match answer.status().as_u16() {
             200..300 => Ok(answer),
-            401 => Err(Stop::new(Code::Auth, "the node does not accept this token")
-                .code(exit::NO_TOKEN)
+            401 => Err(Stop::new(Code::Auth, codes::NO_TOKEN, "the node does not accept this token")
                 .fix("use the file that `cella up --token-file` was started with")),
             _ => Err(refused(answer).await),
         }
@@ -70,8 +73,7 @@ where
 
 async fn read(answer: Response) -> Result<Value, Stop> {
     let bytes = answer.into_body().collect().await.map_err(|e| gone(&e))?.to_bytes();
-    serde_json::from_slice(&bytes)
-        .map_err(|e| Stop::new(Code::Failed, format!("the answer is not a Cella node's: {e}")).code("CE6003"))
+    serde_json::from_slice(&bytes).map_err(|e| not_a_node(&format!("the answer is not a Cella node's: {e}")))
 }
 
 async fn refused(answer: Response) -> Stop {
@@ -80,25 +82,27 @@ async fn refused(answer: Response) -> Stop {
     let error = &body["error"];
     let message =
         error["message"].as_str().map_or_else(|| format!("the node answered {status}"), str::to_owned);
-    let mut stop = Stop::new(if status.as_u16() == 403 { Code::Auth } else { Code::Failed }, message);
-    stop.code = error["code"].as_str().map(str::to_owned);
+    let exit = if status.as_u16() == 403 { Code::Auth } else { Code::Failed };
+    let mut stop = Stop::new(exit, error["code"].as_str().unwrap_or(codes::NOT_A_NODE), message);
     stop.fix = error["fix"].as_str().map(str::to_owned);
     stop
 }
 
 fn authority(base: &str) -> Result<String, Stop> {
     let rest = base.strip_prefix("http://").ok_or_else(|| {
-        Stop::new(
-            Code::Usage,
-            format!("`{base}` is not an http:// URL; a node's own door speaks plain HTTP on loopback"),
-        )
+        Stop::new(Code::Usage, codes::USAGE, format!("`{base}` is not an http:// URL"))
+            .fix("a node's own door speaks plain HTTP on loopback: --url http://127.0.0.1:7878")
     })?;
     let authority = rest.split('/').next().unwrap_or(rest);
     Ok(if authority.contains(':') { authority.to_owned() } else { format!("{authority}:80") })
 }
 
 fn gone(e: &dyn std::fmt::Display) -> Stop {
-    Stop::new(Code::Unavailable, format!("the node cannot be reached: {e}"))
-        .code(exit::NOT_RUNNING)
+    Stop::new(Code::Unavailable, codes::NOT_RUNNING, format!("the node cannot be reached: {e}"))
         .fix("start it: cella up")
+}
+
+fn not_a_node(message: &str) -> Stop {
+    Stop::new(Code::Failed, codes::NOT_A_NODE, message)
+        .fix("check the address given with --url, and that node and `cella` are of one version")
 }

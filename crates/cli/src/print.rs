@@ -54,6 +54,14 @@ impl Printer {
         }
     }
 
+    /// How far something is: one line of the terminal that the next one replaces, and nothing where nobody watches.
+    pub(crate) fn passing(self, text: &str) {
+        let mut err = std::io::stderr().lock();
+        if !self.quiet && !self.json && err.is_terminal() {
+            let _closed = write!(err, "\r{text}\u{1b}[K\r").and_then(|()| err.flush());
+        }
+    }
+
     /// A step that worked.
     pub(crate) fn done(self, text: impl AsRef<str>) {
         self.note(format!("{} {}", self.paint("32", "✓"), text.as_ref()));
@@ -78,14 +86,12 @@ impl Printer {
             write_all(&mut std::io::stderr().lock(), &stop.message);
             return;
         }
-        let code = stop.code.as_ref().map(|c| format!("[{c}]")).unwrap_or_default();
-        let mut text = format!("{}: {}", self.paint("1;31", &format!("error{code}")), stop.message);
+        let head = self.paint("1;31", &format!("error[{}]", stop.code));
+        let mut text = format!("{head}: {}", stop.message);
         if let Some(fix) = &stop.fix {
             text.push_str(&format!("\n   = fix: {fix}"));
         }
-        if let Some(code) = &stop.code {
-            text.push_str(&format!("\n   = more: cella explain {code}"));
-        }
+        text.push_str(&format!("\n   = more: cella explain {}", stop.code));
         write_all(&mut std::io::stderr().lock(), &text);
     }
 

@@ -38,6 +38,7 @@ impl Relay {
                 LinkEvent::PromptsChanged => Change::Prompts,
                 LinkEvent::ResourcesChanged => Change::Resources,
                 LinkEvent::ResourceUpdated { uri, params } => Change::Updated { uri, params },
+                LinkEvent::Log(note) | LinkEvent::Other(note) => Change::Told(note),
                 _ => continue,
             };
             let mut watches = self.watches.lock().unwrap_or_else(PoisonError::into_inner);
@@ -84,7 +85,7 @@ impl Service for Relay {
     async fn other(
         &self,
         _request: http::Request<Bytes>,
-        _principal: Option<Arc<str>>,
+        _principal: Arc<str>,
         _peer: &Peer,
     ) -> http::Response<UnsyncBoxBody<Bytes, std::io::Error>> {
         let mut response =
@@ -96,6 +97,7 @@ impl Service for Relay {
 
 fn wants(interest: &Interest, change: &Change) -> bool {
     match change {
+        Change::Told(_) => true,
         Change::Tools => interest.tools,
         Change::Prompts => interest.prompts,
         Change::Resources => interest.resources,

@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use cella_node::Places;
+use cella_node::{Places, Whereabouts};
 
 use crate::{
     args::{Global, Target},
-    exit::{self, Code, Stop},
+    codes,
+    exit::{Code, Stop},
 };
 
 /// How to reach a running node.
@@ -45,16 +46,17 @@ pub(crate) fn running(global: &Global, target: &Target) -> Result<Option<Reach>,
         let base = url.trim_end_matches('/').trim_end_matches("/mcp").to_owned();
         return Ok(Some(Reach::Http { base, token }));
     }
-    let answers = std::os::unix::net::UnixStream::connect(&places.socket).is_ok();
-    Ok(answers.then_some(Reach::Socket(places.socket)))
+    let socket = Whereabouts::of(&places).socket;
+    let answers = std::os::unix::net::UnixStream::connect(&socket).is_ok();
+    Ok(answers.then_some(Reach::Socket(socket)))
 }
 
 /// The running node, or the error that there is none.
 pub(crate) fn must_run(global: &Global, target: &Target) -> Result<Reach, Stop> {
     running(global, target)?.ok_or_else(|| {
         let config = config_path(global);
-        Stop::new(Code::Unavailable, format!("no node is running with {}", config.display()))
-            .code(exit::NOT_RUNNING)
+        let message = format!("no node is running with {}", config.display());
+        Stop::new(Code::Unavailable, codes::NOT_RUNNING, message)
             .fix(format!("start it: cella up --config {}, or name one with --url", config.display()))
     })
 }
@@ -63,15 +65,14 @@ fn token(target: &Target, places: &Places) -> Result<String, Stop> {
     if let Some(token) = var("CELLA_TOKEN") {
         return Ok(token.to_string_lossy().trim().to_owned());
     }
-    let file = target.token_file.clone().unwrap_or_else(|| places.token());
+    let file = target.token_file.clone().unwrap_or_else(|| Whereabouts::of(places).token_file);
     read_token(&file)
 }
 
 /// The token in a file.
 pub(crate) fn read_token(file: &Path) -> Result<String, Stop> {
     let text = std::fs::read_to_string(file).map_err(|e| {
-        Stop::new(Code::Auth, format!("no access token: {}: {e}", file.display()))
-            .code(exit::NO_TOKEN)
+        Stop::new(Code::Auth, codes::NO_TOKEN, format!("no access token: {}: {e}", file.display()))
             .fix("name the file with --token-file, or set CELLA_TOKEN")
     })?;
     Ok(text.trim().to_owned())

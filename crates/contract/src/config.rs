@@ -44,6 +44,8 @@ pub struct ServerConfig {
     pub instances: Option<u32>,
     /// Offered to clients.
     pub enabled: bool,
+    /// Its package may run build code when it is installed, outside of any cell.
+    pub build_from_source: bool,
     /// Runs even where not all limits can be enforced.
     pub best_effort: bool,
 }
@@ -73,7 +75,8 @@ pub struct StdioProgram {
 /// A server reached over HTTP.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Remote {
-    /// Its address.
+    /// Its address: `http://…`, `https://…`, or `unix:/path/to/socket`, with `:/path` behind it when the endpoint is not
+    /// `/mcp`.
     pub url: String,
     /// Headers of every request. Values as written; see [`crate::Text`].
     pub headers: Vec<(String, String)>,

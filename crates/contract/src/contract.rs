@@ -4,7 +4,10 @@ mod parse;
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
-use crate::{Effect, Isolation};
+use crate::{
+    Effect, Isolation,
+    pattern::{Fit, fit},
+};
 
 /// Version of the contract format that this program reads and writes.
 pub const CONTRACT_VERSION: u32 = 1;
@@ -20,8 +23,10 @@ pub struct Contract {
     pub files: Vec<FileGrant>,
     /// What it may use.
     pub limits: Limits,
-    /// Terms of single tools; `*` for all others.
+    /// Terms of tools by name or pattern; see [`Contract::terms`].
     pub tools: BTreeMap<String, ToolTerms>,
+    /// Secrets the server works with, by name.
+    pub secrets: BTreeMap<String, SecretTerms>,
     /// Who shares a process.
     pub isolation: Isolation,
     /// Where it was read, for messages; `None` for a preset.
@@ -103,6 +108,17 @@ pub struct ToolTerms {
     pub line: Option<usize>,
 }
 
+/// A secret and where it may be used.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SecretTerms {
+    /// Where it comes from, as written; see [`crate::Text`].
+    pub from: Option<String>,
+    /// Hosts towards which it may be used.
+    pub hosts: Vec<String>,
+    /// Variable under which the server expects it.
+    pub env: Option<String>,
+}
+
 // === impl Contract ===
 
 impl Contract {
@@ -115,25 +131,43 @@ impl Contract {
             files: Vec::new(),
             limits: preset.limits(),
             tools: BTreeMap::new(),
+            secrets: BTreeMap::new(),
             isolation: Isolation::Shared,
             file: None,
         }
     }
 
-    /// The terms of a tool: its own, each gap filled from `*`.
+    /// The terms of a tool: those of the most specific entry that fits, each gap filled from the next. Its own name is most
+    /// specific, then the pattern with the most characters beside its `*`; of two with equally many the one that does not allow,
+    /// then the first by name.
     #[must_use]
     pub fn terms(&self, tool: &str) -> ToolTerms {
-        let every = self.tools.get("*").cloned().unwrap_or_default();
-        let Some(own) = self.tools.get(tool) else { return every };
-        ToolTerms {
-            effect: own.effect.or(every.effect),
-            allow: own.allow.or(every.allow),
-            undo: own.undo.clone().or(every.undo),
-            probe: own.probe.clone().or(every.probe),
-            phases: own.phases.clone().or(every.phases),
-            locks: if own.locks.is_empty() { every.locks } else { own.locks.clone() },
-            line: own.line.or(every.line),
-        }
+        self.fitting(tool).fold(ToolTerms::default(), |own, (_, next)| ToolTerms {
+            effect: own.effect.or(next.effect),
+            allow: own.allow.or(next.allow),
+            undo: own.undo.or_else(|| next.undo.clone()),
+            probe: own.probe.or_else(|| next.probe.clone()),
+            phases: own.phases.or_else(|| next.phases.clone()),
+            locks: if own.locks.is_empty() { next.locks.clone() } else { own.locks },
+            line: own.line.or(next.line),
+        })
+    }
+
+    /// The entry that decides something about a tool: its name or pattern, and its terms.
+    pub(crate) fn deciding(
+        &self,
+        tool: &str,
+        says: impl Fn(&ToolTerms) -> bool,
+    ) -> Option<(&String, &ToolTerms)> {
+        self.fitting(tool).find(|(_, terms)| says(terms))
+    }
+
+    /// Entries that fit a tool, the most specific first.
+    fn fitting(&self, tool: &str) -> impl Iterator<Item = (&String, &ToolTerms)> {
+        let fitting = self.tools.iter().filter_map(|(name, terms)| Some((fit(name, tool)?, name, terms)));
+        let mut found: Vec<(Fit, &String, &ToolTerms)> = fitting.collect();
+        found.sort_by_key(|(fit, name, terms)| (std::cmp::Reverse(*fit), terms.allow != Some(false), *name));
+        found.into_iter().map(|(_, name, terms)| (name, terms))
     }
 
     /// How this contract is called in messages.

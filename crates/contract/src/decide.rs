@@ -44,7 +44,7 @@ pub fn decide(contract: &Contract, wanted: Wanted<'_>) -> Result<Permit, Refusal
     if terms.allow == Some(false) {
         return Err(Refusal {
             code: "CE1030",
-            rule: format!("tools.{tool} is not allowed ({})", place(contract, &terms)),
+            rule: rule(contract, tool, "is not allowed", |terms| terms.allow.is_some()),
             fix: format!("to allow it, set allow = true under [tools.{tool}] in {}", contract.name()),
         });
     }
@@ -54,10 +54,11 @@ pub fn decide(contract: &Contract, wanted: Wanted<'_>) -> Result<Permit, Refusal
         let now = wanted.phase.unwrap_or("none");
         return Err(Refusal {
             code: "CE1031",
-            rule: format!(
-                "tools.{tool} is for the phases {} and this is {now} ({})",
-                phases.join(", "),
-                place(contract, &terms)
+            rule: rule(
+                contract,
+                tool,
+                &format!("is for the phases {} and this is {now}", phases.join(", ")),
+                |terms| terms.phases.is_some(),
             ),
             fix: "call it from a plan step of that phase".to_owned(),
         });
@@ -83,11 +84,13 @@ impl fmt::Display for Refusal {
 
 impl std::error::Error for Refusal {}
 
-fn place(contract: &Contract, terms: &ToolTerms) -> String {
-    match terms.line {
-        Some(line) => format!("{}:{line}", contract.name()),
-        None => contract.name(),
-    }
+/// The rule in words, with the entry that says so and its line.
+fn rule(contract: &Contract, tool: &str, what: &str, says: impl Fn(&ToolTerms) -> bool) -> String {
+    let deciding = contract.deciding(tool, says);
+    let by = deciding.map(|(name, _)| name.as_str()).filter(|name| *name != tool);
+    let by = by.map(|pattern| format!(" by tools.\"{pattern}\"")).unwrap_or_default();
+    let line = deciding.and_then(|(_, terms)| terms.line).map(|line| format!(":{line}"));
+    format!("tools.{tool} {what}{by} ({}{})", contract.name(), line.unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -113,6 +116,34 @@ mod tests {
         let contract = Contract::parse("c", text).expect("a contract");
         assert!(decide(&contract, wanted("other")).is_err());
         assert_eq!(decide(&contract, wanted("list")).expect("allowed").effect(), Effect::Pure);
+    }
+
+    #[test]
+    fn a_pattern_refuses_every_tool_that_fits_it() {
+        let text = "[tools.\"delete_*\"]\nallow = false\n\n[tools.delete_draft]\nallow = true\n\n\
+            [tools.delete_log]\neffect = \"idempotent\"\n";
+        let contract = Contract::parse("db.toml", text).expect("a contract");
+        assert!(
+            decide(&contract, wanted("delete_draft")).is_ok() && decide(&contract, wanted("list")).is_ok()
+        );
+        for tool in ["delete_all", "delete_log"] {
+            let refusal = decide(&contract, wanted(tool)).expect_err("refused");
+            // The line of the entry that refuses, not of the tool's own.
+            assert!(refusal.rule.contains("by tools.\"delete_*\" (db.toml:1)"), "{}", refusal.rule);
+        }
+    }
+
+    #[test]
+    fn the_most_specific_entry_wins_and_gaps_are_filled_from_the_next() {
+        let text = "[tools.\"*\"]\neffect = \"read\"\nallow = false\n[tools.\"get_*\"]\nallow = true\n\
+            [tools.\"get_*_raw\"]\neffect = \"pure\"\n[tools.\"*_a\"]\nallow = true\n[tools.\"x_*\"]\nallow = false\n";
+        let contract = Contract::parse("c", text).expect("a contract");
+        assert_eq!(decide(&contract, wanted("get_x")).expect("allowed").effect(), Effect::Read);
+        assert_eq!(decide(&contract, wanted("get_x_raw")).expect("allowed").effect(), Effect::Pure);
+        assert!(
+            decide(&contract, wanted("x_a")).is_err(),
+            "of two equally specific the one that does not allow"
+        );
     }
 
     #[test]

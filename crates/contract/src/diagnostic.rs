@@ -1,6 +1,10 @@
 //! What is wrong with a file: where, what, and what to do. Rendered for people, kept as data for programs.
 
+mod masked;
+
 use std::{fmt, ops::Range};
+
+use self::masked::masked;
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +30,7 @@ pub struct Diagnostic {
     pub line: usize,
     /// Column in characters, from 1.
     pub column: usize,
-    /// The line's text.
+    /// The line's text, with asterisks for values that look like secrets.
     pub source_line: String,
     /// How many characters of it are meant.
     pub width: usize,
@@ -93,7 +97,7 @@ impl Origin<'_> {
             file: self.file.to_owned(),
             line: before.matches('\n').count() + 1,
             column: self.text[from..start].chars().count() + 1,
-            source_line: self.text[from..to].trim_end_matches('\r').to_owned(),
+            source_line: masked(self.text[from..to].trim_end_matches('\r')),
             width: self.text[start..end.min(to).max(start)].chars().count().max(1),
             fix,
         }

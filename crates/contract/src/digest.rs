@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::{Contract, Limits, ToolTerms, contract::CONTRACT_VERSION};
+use crate::{Contract, Limits, SecretTerms, ToolTerms, contract::CONTRACT_VERSION};
 
 const DOMAIN: &[u8] = b"cella/contract/v1\0";
 
@@ -26,7 +26,7 @@ impl Contract {
             .iter()
             .map(|f| json!({ "mode": f.mode.as_str(), "path": f.path.to_string_lossy() }))
             .collect();
-        json!({
+        let mut canonical = json!({
             "egress": self.egress,
             "files": files,
             "isolation": self.isolation.as_str(),
@@ -34,8 +34,14 @@ impl Contract {
             "preset": self.preset.as_str(),
             "tools": tools,
             "version": CONTRACT_VERSION,
-        })
-        .to_string()
+        });
+        // Not there when there are none: contracts from before this key keep their digests.
+        if !self.secrets.is_empty() {
+            let secrets = self.secrets.iter();
+            canonical["secrets"] =
+                secrets.map(|(name, terms)| (name.clone(), canonical_secret(terms))).collect();
+        }
+        canonical.to_string()
     }
 }
 
@@ -48,6 +54,11 @@ fn canonical_terms(terms: &ToolTerms) -> Value {
         "probe": terms.probe,
         "undo": terms.undo,
     })
+}
+
+/// Where it comes from, never what it is: the parser refuses a literal.
+fn canonical_secret(terms: &SecretTerms) -> Value {
+    json!({ "env": terms.env, "from": terms.from, "hosts": terms.hosts })
 }
 
 fn canonical_limits(limits: &Limits) -> Value {
@@ -76,6 +87,14 @@ mod tests {
         let b =
             Contract::parse("b", "preset = \"trusted\"\negress = [ \"x.example:443\" ]").expect("a contract");
         assert_eq!(a.digest(), b.digest());
+    }
+
+    #[test]
+    fn a_secret_and_where_it_may_be_used_change_the_digest() {
+        let digest = |text: &str| Contract::parse("c", text).expect("a contract").digest();
+        let one = digest("[secrets.K]\nfrom = \"env:K\"\nhosts = [\"a.example\"]\n");
+        assert_ne!(one, digest(""));
+        assert_ne!(one, digest("[secrets.K]\nfrom = \"env:K\"\nhosts = [\"b.example\"]\n"));
     }
 
     #[test]

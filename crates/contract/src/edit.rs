@@ -59,7 +59,9 @@ pub fn add_server(text: &str, server: &NewServer) -> Result<String, EditError> {
         return Err(EditError::Taken(server.name.clone()));
     }
     servers.insert(&server.name, Item::Table(section(server)));
-    Ok(document.to_string())
+    let after = document.to_string();
+    // The empty line above a section parts it from the one before.
+    Ok(if text.trim().is_empty() { after.trim_start().to_owned() } else { after })
 }
 
 /// Takes a server out.

@@ -15,6 +15,7 @@ mod diagnostic;
 mod digest;
 mod edit;
 mod effect;
+mod pattern;
 mod schema;
 mod shape;
 mod text;
@@ -25,7 +26,9 @@ pub use config::{
     Config, Isolation, LedgerConfig, NodeConfig, Remote, Run, ServerConfig, Start, StdioProgram, Transport,
     ViewConfig,
 };
-pub use contract::{CONTRACT_VERSION, Contract, ContractSource, FileGrant, Limits, Mode, Preset, ToolTerms};
+pub use contract::{
+    CONTRACT_VERSION, Contract, ContractSource, FileGrant, Limits, Mode, Preset, SecretTerms, ToolTerms,
+};
 pub use decide::{Permit, Refusal, Wanted, decide};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use edit::{EditError, NewServer, add_server, remove_server};

@@ -69,6 +69,7 @@ const CONTRACTS: &[(&str, &str, usize, &str)] = &[
     ("[tools.x]\neffect = \"reversible\"", "CE1024", 2, "undo"),
     ("[tools.x]\nallow = \"no\"", "CE1004", 2, "true or false"),
     ("[tools.x]\nefect = \"read\"", "CE1003", 2, "did you mean `effect`"),
+    ("[secrets.K]\nfrom = \"hunter2\"", "CE1025", 2, "env:K"),
     ("preset = \"full\"", "CE1004", 1, "\"trusted\""),
 ];
 

@@ -44,8 +44,11 @@ impl Entrance for TcpListener {
 
     async fn accept(&self) -> io::Result<(TcpStream, Peer)> {
         let (stream, address) = Self::accept(self).await?;
-        // an answer is several small writes where it streams; Nagle would hold each for 40 ms
-        stream.set_nodelay(true)?;
+        // an answer is several small writes where it streams; Nagle would hold each for 40 ms. Some systems refuse it for
+        // a peer that is gone already, which must not look like a broken listener.
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "TCP_NODELAY was refused");
+        }
         Ok((stream, Peer::Tcp(address)))
     }
 }

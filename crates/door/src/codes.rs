@@ -38,6 +38,8 @@ pub(super) const TOO_MANY_CALLS: &str = "CE3067";
 pub(super) const ID_IN_USE: &str = "CE3068";
 /// The node is shutting down.
 pub(super) const DRAINING: &str = "CE3069";
+/// The service did not admit the request.
+pub(super) const NOT_ADMITTED: &str = "CE3070";
 /// A resource cannot be watched, or too many are.
 pub(super) const CANNOT_WATCH: &str = "CE3071";
 /// A request was asked for more after its end: a fault of ours.

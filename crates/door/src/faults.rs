@@ -43,7 +43,7 @@ fn tool_result(fault: &Fault, method: &str, era: Era) -> Option<Raw> {
     }
     let result_type = if era == Era::Modern { "\"resultType\":\"complete\"," } else { "" };
     raw_json(format!(
-        "{{{result_type}\"content\":[{{\"type\":\"text\",\"text\":{}}}],\"isError\":true,\"_meta\":{{\"cella/fault\":{}}}}}",
+        "{{{result_type}\"content\":[{{\"type\":\"text\",\"text\":{}}}],\"isError\":true,\"_meta\":{{\"dev.cella/fault\":{}}}}}",
         raw_string(&text).get(),
         data(fault),
     ))
@@ -108,7 +108,7 @@ mod tests {
         assert_eq!(value["resultType"], "complete");
         assert_eq!(value["isError"], true);
         assert!(value["content"][0]["text"].as_str().unwrap().contains("ask \"Bob\""));
-        assert_eq!(value["_meta"]["cella/fault"]["inDoubt"], true);
+        assert_eq!(value["_meta"]["dev.cella/fault"]["inDoubt"], true);
         let legacy = outcome(&fault(FaultKind::Refused), "tools/call", Era::Legacy).unwrap();
         assert!(!legacy.get().contains("resultType"));
     }

@@ -11,8 +11,8 @@ use std::{sync::Arc, task::Poll, time::Duration};
 
 use bytes::Bytes;
 use cella_mcp::{
-    Era, Incoming, Message, Notification, Raw, Request, Response as Rpc, Revision, RpcError, codes, legacy,
-    modern::HEADER_VERSION, parse_batch, raw_json,
+    Era, Id, Incoming, Message, Notification, Raw, Request, Response as Rpc, Revision, RpcError, codes,
+    legacy, modern::HEADER_VERSION, parse_batch,
 };
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use http::{HeaderMap, Response, StatusCode};
@@ -34,7 +34,6 @@ use super::{
     codes as ce,
     feed::{Feed, Gone},
     frame,
-    limits::STREAMS_MAX,
     reply::{self, Refused, SESSION_ID},
     request::Asked,
 };
@@ -94,6 +93,18 @@ pub(super) async fn post_batch<S: Service>(
         Ok(Incoming::One(_)) => Vec::new(),
         Err(error) => return reply::failure(StatusCode::BAD_REQUEST, error.id.clone(), error.to_rpc_error()),
     };
+    let quiet = |m: &_| matches!(m, Ok(Message::Notification(_) | Message::Response(_)));
+    let counted = if messages.iter().all(quiet) {
+        None
+    } else if !asked.accept.stream {
+        return unacceptable("the answers to a batch are text/event-stream, which Accept does not allow");
+    } else {
+        match shared.streams.enter(shared.limits.streams) {
+            // before anything of it is done
+            None => return too_many().response(None),
+            counted => counted,
+        }
+    };
     let mut requests = Vec::new();
     let mut answers = Vec::new();
     for message in messages {
@@ -104,14 +115,10 @@ pub(super) async fn post_batch<S: Service>(
             Err(error) => answers.push(Message::Response(error.to_response())),
         }
     }
-    if requests.is_empty() && answers.is_empty() {
-        return reply::empty(StatusCode::ACCEPTED);
-    }
-    let (Some(feed), Some(counted)) = (session.open_stream(), shared.streams.enter(STREAMS_MAX)) else {
-        return too_many().response(None);
-    };
-    let reader = feed.attach(None, Some(shared.limits.keep_alive));
-    let (shared_, stream) = (shared.clone(), feed);
+    let Some(counted) = counted else { return reply::empty(StatusCode::ACCEPTED) };
+    let stream = session.open_stream();
+    let reader = stream.attach(None, Some(shared.limits.keep_alive));
+    let shared_ = shared.clone();
     shared.spawn(counted, async move {
         for answer in answers {
             let _ended = stream.send(&answer).await.is_err();
@@ -124,7 +131,7 @@ pub(super) async fn post_batch<S: Service>(
             () = works.for_each(|()| std::future::ready(())) => {}
             () = stream.abandoned(shared_.limits.resume_within) => {}
         }
-        stream.end();
+        session.finish_stream(&stream);
     });
     reply::stream(reader)
 }
@@ -137,9 +144,7 @@ pub(super) fn get<S: Service>(shared: &Arc<Shared<S>>, asked: &Asked) -> Respons
         return reply::not_allowed("POST");
     }
     if !asked.accept.stream {
-        let text = "this stream is text/event-stream, which Accept does not allow";
-        return Refused::new(StatusCode::NOT_ACCEPTABLE, codes::INVALID_REQUEST, ce::NOT_ACCEPTABLE, text)
-            .response(None);
+        return unacceptable("this stream is text/event-stream, which Accept does not allow");
     }
     if !headers.contains_key(SESSION_ID) && revision.is_none() {
         // a client of the older transport that found our POST endpoint not to its liking
@@ -158,11 +163,15 @@ pub(super) fn get<S: Service>(shared: &Arc<Shared<S>>, asked: &Asked) -> Respons
             if new && caller.revision >= PRIMED_SINCE {
                 feed.prime();
             }
-            ear::listen(shared, &session, &feed);
             (feed, None)
         }
     };
-    reply::with_session(reply::stream(feed.attach(from, Some(shared.limits.keep_alive))), &session.id)
+    // attached first: the ear stays only while somebody reads
+    let reader = feed.attach(from, Some(shared.limits.keep_alive));
+    if session.is_own_stream(&feed) && !ear::listen(shared, &session, &feed) {
+        return too_many().response(None);
+    }
+    reply::with_session(reply::stream(reader), &session.id)
 }
 
 /// Ends a session.
@@ -214,7 +223,8 @@ async fn answer<S: Service>(
     request: Request,
     body: Bytes,
 ) -> Response<Body> {
-    if let Some(outcome) = own(shared, session, &request).await {
+    if let Some(own) = own(session, &request) {
+        let outcome = own.outcome(shared, session).await;
         return whole(asked, &Message::Response(Rpc { id: Some(request.id), outcome }));
     }
     let progress = match session.begin(&request.id) {
@@ -223,32 +233,37 @@ async fn answer<S: Service>(
     };
     let primed = caller.revision >= PRIMED_SINCE;
     let run = Run::start(shared, session, caller, request, body, progress);
-    let mut run = Attended { run: Some(run), within: shared.limits.resume_within };
-    let first = run.first_word(shared.limits.stream_after, asked.accept.stream).await;
-    // from here on the call is over or has a stream: nothing is left to go on unattended
-    let run = run.run.take();
+    let mut attended = Attended { run: Some(run), within: shared.limits.resume_within };
+    let first = attended.first_word(shared.limits.stream_after, asked.accept.stream).await;
     let first = match first {
-        Some(Said::Final(message)) => return whole(asked, &message),
-        // an answer would be ignored, and a stream that ends says as much
-        Some(Said::Nothing) => return reply::empty(StatusCode::ACCEPTED),
+        Some(last @ (Said::Final(_) | Said::Nothing)) => {
+            attended.run = None;
+            return whole_of(asked, &last);
+        }
         more => more,
     };
-    let (Some(feed), Some(counted)) = (session.open_stream(), shared.streams.enter(STREAMS_MAX)) else {
-        return too_many().response(None);
+    let Some(counted) = shared.streams.enter(shared.limits.streams) else {
+        // rather slow than refused: the call has begun
+        let last = attended.last_word(first).await;
+        attended.run = None;
+        return whole_of(asked, &last);
     };
+    // from here on the call has a stream: nothing is left to go on unattended
+    let Some(run) = attended.run.take() else { return reply::empty(StatusCode::ACCEPTED) };
+    let feed = session.open_stream();
     if primed {
         feed.prime();
     }
     let reader = feed.attach(None, Some(shared.limits.keep_alive));
     let within = shared.limits.resume_within;
-    let Some(run) = run else { return reply::empty(StatusCode::ACCEPTED) };
+    let session = session.clone();
     shared.spawn(counted, async move {
         tokio::select! {
             () = run.into_feed(first, &feed) => {}
             // nobody came back for the answer, which ends the call
             () = feed.abandoned(within) => {}
         }
-        feed.end();
+        session.finish_stream(&feed);
     });
     reply::stream(reader)
 }
@@ -262,8 +277,8 @@ async fn serve<S: Service>(
     request: Request,
 ) {
     let id = Some(request.id.clone());
-    let outcome = match own(shared, session, &request).await {
-        Some(outcome) => outcome,
+    let outcome = match own(session, &request) {
+        Some(own) => own.outcome(shared, session).await,
         None => match session.begin(&request.id) {
             Ok(progress) => {
                 let mut body = Vec::new();
@@ -299,10 +314,13 @@ pub(super) async fn take<S: Service>(
     let id = Some(request.id.clone());
     let refused = if &*request.method == "initialize" {
         introduce(shared, session, &request)
-    } else if let Some(outcome) = own(shared, session, &request).await {
-        outcome
+    } else if let Some(own) = own(session, &request) {
+        if matches!(own, Own::Watching { .. }) {
+            return aside(shared, session, feed, own, request.id).await;
+        }
+        own.outcome(shared, session).await
     } else if let Some(caller) = session.caller() {
-        match (session.begin(&request.id), shared.streams.enter(STREAMS_MAX)) {
+        match (session.begin(&request.id), shared.streams.enter(shared.limits.streams)) {
             (Ok(progress), Some(counted)) => {
                 let run = Run::start(shared, session, caller, request, body, progress);
                 let feed = feed.clone();
@@ -324,6 +342,33 @@ pub(super) async fn take<S: Service>(
     feed.send(&Message::Response(Rpc { id, outcome: refused })).await
 }
 
+/// Does what takes its time without keeping the pipe's next message waiting.
+async fn aside<S: Service>(
+    shared: &Arc<Shared<S>>,
+    session: &Arc<Session>,
+    feed: &Arc<Feed>,
+    own: Own,
+    id: Id,
+) -> Result<(), Gone> {
+    let refused = match (session.begin(&id), shared.streams.enter(shared.limits.streams)) {
+        (Ok(mut progress), Some(counted)) => {
+            let (shared_, session, feed) = (shared.clone(), session.clone(), feed.clone());
+            shared.spawn(counted, async move {
+                let outcome = tokio::select! {
+                    biased;
+                    _ = &mut progress.cancelled => return,
+                    outcome = own.outcome(&shared_, &session) => outcome,
+                };
+                let _ended = feed.send(&Message::Response(Rpc { id: Some(id), outcome })).await.is_err();
+            });
+            return Ok(());
+        }
+        (Err(cannot), _) => refuse_to_begin(cannot),
+        (Ok(_), None) => too_many(),
+    };
+    feed.send(&Message::Response(Rpc { id: Some(id), outcome: Err(refused.rpc_error()) })).await
+}
+
 fn introduce<S: Service>(shared: &Shared<S>, session: &Session, request: &Request) -> Result<Raw, RpcError> {
     let facts = shared.service.facts(&session.scope).ok_or_else(|| no_such(&session.scope).rpc_error())?;
     let said = legacy::read_initialize(request.params.as_deref())?;
@@ -334,35 +379,53 @@ fn introduce<S: Service>(shared: &Shared<S>, session: &Session, request: &Reques
 }
 
 /// What the door itself answers.
-async fn own<S: Service>(
-    shared: &Shared<S>,
-    session: &Session,
-    request: &Request,
-) -> Option<Result<Raw, RpcError>> {
+fn own(session: &Session, request: &Request) -> Option<Own> {
     let params = request.params.as_deref();
-    let done = match &*request.method {
-        "ping" => Ok(()),
-        "logging/setLevel" => legacy::read_level(params).map(|level| session.set_log_level(level.as_str())),
-        method @ ("resources/subscribe" | "resources/unsubscribe") => match legacy::read_uri(params) {
-            Ok(uri) => ear::subscribe(shared, session, &uri, method == "resources/subscribe").await,
-            Err(error) => Err(error),
-        },
+    Some(match &*request.method {
+        "ping" => Own::Done(Ok(())),
+        "logging/setLevel" => {
+            Own::Done(legacy::read_level(params).map(|level| session.set_log_level(level.as_str())))
+        }
+        method @ ("resources/subscribe" | "resources/unsubscribe") => {
+            let wanted = method == "resources/subscribe";
+            let wished = legacy::read_uri(params)
+                .and_then(|uri| ear::wish(session, &uri, wanted).map(|()| uri.into_owned()));
+            match wished {
+                Ok(uri) => Own::Watching { uri, wanted },
+                Err(error) => Own::Done(Err(error)),
+            }
+        }
         _ => return None,
-    };
-    Some(done.and_then(|()| {
-        raw_json("{}").map_err(|e| RpcError {
-            code: codes::INTERNAL_ERROR,
-            message: e.to_string(),
-            data: None,
-        })
-    }))
+    })
+}
+
+/// An answer of the door's own.
+enum Own {
+    Done(Result<(), RpcError>),
+    /// Servers have to be told first.
+    Watching {
+        uri: String,
+        wanted: bool,
+    },
+}
+
+impl Own {
+    async fn outcome<S: Service>(self, shared: &Shared<S>, session: &Session) -> Result<Raw, RpcError> {
+        let done = match self {
+            Self::Done(done) => done,
+            Self::Watching { uri, wanted } => ear::fulfil(shared, session, &uri, wanted).await,
+        };
+        done.map(|()| cella_mcp::Object::empty().to_raw())
+    }
 }
 
 fn noted<S: Service>(shared: &Arc<Shared<S>>, session: &Arc<Session>, notification: &Notification) {
     match &*notification.method {
         "notifications/cancelled" => session.cancel(notification),
         "notifications/initialized" => match &session.pipe {
-            Some(pipe) => ear::listen(shared, session, pipe),
+            Some(pipe) => {
+                let _a_pipe_always_has_room = ear::listen(shared, session, pipe);
+            }
             None => ear::watch_lists(shared, session),
         },
         _ => {}
@@ -402,6 +465,18 @@ fn whole(asked: &Asked, message: &Message) -> Response<Body> {
     if asked.accept.json { reply::json(StatusCode::OK, message) } else { reply::one_event(message) }
 }
 
+/// The last word on a request as one body. An answer to a request that was cancelled would be ignored.
+fn whole_of(asked: &Asked, last: &Said) -> Response<Body> {
+    match last {
+        Said::Final(message) => whole(asked, message),
+        Said::More(_) | Said::Nothing => reply::empty(StatusCode::ACCEPTED),
+    }
+}
+
+fn unacceptable(text: &str) -> Response<Body> {
+    Refused::new(StatusCode::NOT_ACCEPTABLE, codes::INVALID_REQUEST, ce::NOT_ACCEPTABLE, text).response(None)
+}
+
 fn no_such(scope: &Scope) -> Refused {
     let text = match scope {
         Scope::All => "this node serves nothing".to_owned(),
@@ -422,7 +497,7 @@ fn refuse_to_begin(cannot: CannotBegin) -> Refused {
 }
 
 fn too_many() -> Refused {
-    let text = "too many requests of this session are in progress";
+    let text = "too many requests or streams are in progress";
     Refused::new(StatusCode::TOO_MANY_REQUESTS, codes::INTERNAL_ERROR, ce::TOO_MANY_CALLS, text)
 }
 
@@ -435,15 +510,22 @@ struct Attended<S: Service> {
 impl<S: Service> Attended<S> {
     /// What is said first; `None` when that takes too long to wait for without a stream.
     async fn first_word(&mut self, stream_after: Duration, may_stream: bool) -> Option<Said> {
-        let run = self.run.as_mut()?;
         if !may_stream {
-            return Some(run.last_word().await);
+            return Some(self.last_word(None).await);
         }
+        let run = self.run.as_mut()?;
         let mut next = std::pin::pin!(run.next());
         // the timer is only made when there is something to wait for
         match poll_once(next.as_mut()).await {
             Poll::Ready(said) => Some(said),
             Poll::Pending => tokio::time::timeout(stream_after, next).await.ok(),
+        }
+    }
+
+    async fn last_word(&mut self, first: Option<Said>) -> Said {
+        match &mut self.run {
+            Some(run) => run.last_word(first).await,
+            None => Said::Nothing,
         }
     }
 }

@@ -50,7 +50,7 @@ pub struct DoorOptions {
     /// `Origin` values accepted beside loopback origins, compared as a whole.
     pub origins: Vec<String>,
     /// Seals what clients carry for us (request states, session identifiers). Kept across restarts, sessions survive
-    /// them; two nodes must not share it.
+    /// them; two nodes must not share it, or the one in front takes the states of the one behind for its own.
     pub key: [u8; 32],
     /// Limits; the defaults are the constants of [`limits`].
     pub limits: Limits,
@@ -154,6 +154,8 @@ impl<S: Service> Doors<S> {
         self.shared.sessions.clear();
         self.shared.streams.none().await;
         self.shared.connections.none().await;
+        // those whose server asked after the drain had begun
+        self.shared.parked.clear();
     }
 }
 

@@ -46,9 +46,9 @@ pub const REPLAY_BYTES_MAX: usize = 1024 * 1024;
 /// Time a call goes on after its client lost the stream. Bounds work for clients that never come back; past it the call
 /// is cancelled.
 pub const RESUME_WITHIN: Duration = Duration::from_secs(120);
-/// Resumable streams kept per session. Bounds memory per session; the oldest finished one is forgotten first, and past
-/// it a call gets 429 (CE3067).
-pub const STREAMS_PER_SESSION_MAX: usize = 32;
+/// Finished streams kept per session for clients that come back. Bounds memory per session; past it the oldest is
+/// forgotten. Unfinished ones are as many as there are calls in progress ([`CALLS_PER_SESSION_MAX`]).
+pub const STREAMS_KEPT_MAX: usize = 32;
 
 /// Time to wait, after a server's first question, for further ones that belong into the same `input_required` result.
 pub const GATHER: Duration = Duration::from_millis(15);
@@ -73,7 +73,8 @@ pub const INPUT_ROUNDS_MAX: usize = 16;
 /// Sessions in total. Bounds memory; past it idle ones are put out of memory, then `initialize` gets 503 (CE3060).
 pub const SESSIONS_MAX: usize = 8192;
 /// Time without traffic after which a session whose identifier can bring it back is put out of memory. Unseen by
-/// clients, but for subscriptions to single resources, which end.
+/// clients, but for what they set after `initialize`, which the identifier cannot hold: subscriptions to single resources
+/// end, and the level of log messages is the one of a new session again.
 pub const SESSION_IDLE_SEALED: Duration = Duration::from_secs(600);
 /// The same for a session that cannot be brought back (its client's self-description is too long to be sealed into
 /// the identifier); past it requests get 404 and the client starts anew.
@@ -91,7 +92,8 @@ pub const ENDED_MAX: usize = 4096;
 pub const CALLS_PER_SESSION_MAX: usize = 256;
 /// Resources one session or `subscriptions/listen` may watch. Bounds memory; past it the request gets CE3071.
 pub const WATCHED_MAX: usize = 1024;
-/// `subscriptions/listen` and other long streams open at once, in total. Bounds memory; past it a request gets CE3067.
+/// Event streams, and requests on pipes, in progress at once, in total. Bounds memory; past it a request for a stream gets
+/// CE3067, and a call that has begun is answered by one JSON body.
 pub const STREAMS_MAX: usize = 4096;
 /// Time for requests on a pipe to end after the client closed its end. Clients that close their end are mostly gone, so
 /// what they left must not run on; scripts that pipe requests in wait for the answers.
@@ -132,6 +134,8 @@ pub struct Limits {
     pub parked: usize,
     /// See [`ASK_MAX`].
     pub ask: Duration,
+    /// See [`STREAMS_MAX`].
+    pub streams: usize,
     /// See [`SESSIONS_MAX`].
     pub sessions: usize,
     /// See [`SESSION_IDLE_SEALED`].
@@ -162,6 +166,7 @@ impl Default for Limits {
             parked_per_principal: PARKED_PER_PRINCIPAL_MAX,
             parked: PARKED_TOTAL_MAX,
             ask: ASK_MAX,
+            streams: STREAMS_MAX,
             sessions: SESSIONS_MAX,
             session_idle_sealed: SESSION_IDLE_SEALED,
             session_idle_plain: SESSION_IDLE_PLAIN,

@@ -23,7 +23,6 @@ use super::{
     codes as ce,
     feed::{Feed, Framing, Gone},
     legacy::Session,
-    limits::STREAMS_MAX,
     reply::{self, SESSION_ID},
     request::{Accept, Asked},
 };
@@ -90,7 +89,7 @@ pub(super) async fn post<S: Service>(
     };
     let accept = asked.accept;
     if request.method.as_ref() == "subscriptions/listen" {
-        return listen::over_http(shared, &asked.scope, &request, &caller, facts);
+        return listen::over_http(shared, &asked.scope, &request, &caller, facts).await;
     }
     let origin =
         Origin { scope: asked.scope, body, caller, facts, param_headers: param_headers(&asked.head.headers) };
@@ -120,7 +119,8 @@ pub(super) async fn take<S: Service>(
         }
         Message::Response(_) => return Ok(()),
     };
-    let (Ok(mut progress), Some(counted)) = (session.begin(&request.id), shared.streams.enter(STREAMS_MAX))
+    let (Ok(mut progress), Some(counted)) =
+        (session.begin(&request.id), shared.streams.enter(shared.limits.streams))
     else {
         let text = "this request id is in use, or too many requests are in progress";
         let mut rejection = Rejection::new(429, codes::INVALID_REQUEST, text);
@@ -188,7 +188,8 @@ fn begin<S: Service>(shared: &Arc<Shared<S>>, request: Request, origin: Origin) 
         _ => {}
     }
     let retries = modern::may_require_input(&request.method)
-        && modern::request_state(request.params.as_deref()).is_some_and(|state| parked::is_ours(&state));
+        && modern::request_state(request.params.as_deref())
+            .is_some_and(|state| parked::is_ours(&shared.seal, &state));
     if retries {
         return Run::resume(shared, request, origin);
     }
@@ -201,7 +202,7 @@ async fn answer<S: Service>(shared: &Arc<Shared<S>>, mut run: Run<S>, accept: Ac
     if let Some(Said::Final(reply)) = first {
         return reply.response(accept);
     }
-    let Some(counted) = shared.streams.enter(STREAMS_MAX) else {
+    let Some(counted) = shared.streams.enter(shared.limits.streams) else {
         // rather slow than refused: the call has begun
         return run.last_word().await.response(Accept { json: true, stream: false });
     };

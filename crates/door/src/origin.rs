@@ -3,7 +3,7 @@
 //! A page that resolves its own name to 127.0.0.1 still sends its own name in both headers, so comparing them with the
 //! names this node is known by is enough. Loopback names are always known; others are configured.
 
-use http::{HeaderMap, Uri, header};
+use http::{HeaderMap, Uri, header, uri::Authority};
 
 /// The names a node is known by.
 #[derive(Clone, Debug, Default)]
@@ -28,12 +28,14 @@ impl Names {
 
     /// Refuses a request that was addressed to, or sent by, a name that is not ours.
     pub(super) fn check(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Foreign> {
-        let mut hosts = headers.get_all(header::HOST).iter();
-        let host = match uri.authority() {
-            Some(authority) => Some(authority.as_str()),
-            None => hosts.next().and_then(|h| h.to_str().ok()),
+        let mut hosts = headers.get_all(header::HOST).iter().map(|h| h.to_str().unwrap_or_default());
+        let (named, second) = (hosts.next(), hosts.next());
+        // RFC 9112 section 3.2.2: a target in absolute form comes with the same name in Host
+        let host = match (uri.authority().map(Authority::as_str), named) {
+            (Some(authority), Some(named)) => authority.eq_ignore_ascii_case(named).then_some(named),
+            (authority, named) => authority.or(named),
         };
-        let host_known = host.is_some_and(|h| self.knows(h)) && hosts.next().is_none();
+        let host_known = second.is_none() && host.is_some_and(|h| self.knows(h));
         if !host_known {
             return Err(Foreign::Host);
         }
@@ -111,6 +113,25 @@ mod tests {
         let names = Names::new(&["Cella.example".into()], &["https://app.example".into()]);
         assert_eq!(verdict(&names, "cella.example:8443", Some("https://app.example")), Ok(()));
         assert_eq!(verdict(&names, "cella.example", Some("https://app.example:1")), Err(Foreign::Origin));
+    }
+
+    #[test]
+    fn a_target_in_absolute_form_names_the_same_host() {
+        let verdict = |target: &'static str, host: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::HOST, host.parse().unwrap());
+            Names::default().check(&Uri::from_static(target), &headers)
+        };
+        assert_eq!(verdict("http://localhost:80/mcp", "LOCALHOST:80"), Ok(()));
+        for (target, host) in [
+            ("http://localhost/mcp", "evil.example"),
+            ("http://evil.example/mcp", "localhost"),
+            ("http://evil.example/mcp", "evil.example"),
+            ("http://localhost/mcp", ""),
+            ("http://evil@localhost/mcp", "localhost"),
+        ] {
+            assert_eq!(verdict(target, host), Err(Foreign::Host), "{target} {host}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use cella_mcp::{Id, Message, Raw, Response as Rpc, RpcError, raw_json};
 use http::{HeaderValue, Response, StatusCode, header};
 
-use super::{body::Body, feed::Reader, frame};
+use super::{body::Body, codes as ce, feed::Reader, frame};
 use cella_transport::Refusal;
 
 /// The session header of the legacy era. Modern responses never carry it.
@@ -90,8 +90,11 @@ pub(super) fn not_allowed(allow: &'static str) -> Response<Body> {
 
 /// The service did not admit the request.
 pub(super) fn refusal(refusal: &Refusal) -> Response<Body> {
-    let error =
-        RpcError { code: cella_mcp::codes::INVALID_REQUEST, message: refusal.message.clone(), data: None };
+    let error = RpcError {
+        code: cella_mcp::codes::INVALID_REQUEST,
+        message: refusal.message.clone(),
+        data: code_data(ce::NOT_ADMITTED),
+    };
     let mut response = failure(refusal.status, None, error);
     let challenge = refusal.challenge.as_ref().and_then(|c| HeaderValue::from_str(c).ok());
     if let Some(challenge) = challenge {

@@ -56,14 +56,15 @@ async fn respond<S: Service>(connection: &Connection<S>, request: Request<Incomi
     {
         return refuse_foreign(foreign);
     }
-    let route = route(head.uri.path());
-    if route == Route::Other {
-        return Box::pin(other(shared, peer, head, body)).await;
-    }
+    // one place for every path, so that no path can forget it
     let principal = match shared.service.admit(&head, peer) {
         Ok(principal) => principal,
         Err(refusal) => return reply::refusal(&refusal),
     };
+    let route = route(head.uri.path());
+    if route == Route::Other {
+        return Box::pin(other(shared, peer, principal, head, body)).await;
+    }
     let accept = Accept::of(&head.headers);
     let method = head.method.clone();
     let asked = |scope| Asked { head, principal, scope, accept };
@@ -122,9 +123,14 @@ pub(super) async fn read_json<S: Service>(
         .map_err(|unread| refuse_unread(unread, shared))
 }
 
-/// The service's own paths. Whether they need a principal is the service's business.
-async fn other<S: Service>(shared: &Shared<S>, peer: &Peer, head: Parts, body: Incoming) -> Response<Body> {
-    let principal = shared.service.admit(&head, peer).ok();
+/// The service's own paths. Which of them anybody may use is told by whom the service admits.
+async fn other<S: Service>(
+    shared: &Shared<S>,
+    peer: &Peer,
+    principal: Arc<str>,
+    head: Parts,
+    body: Incoming,
+) -> Response<Body> {
     let bytes = match body::read(body, shared.limits.body, shared.limits.body_read).await {
         Ok(bytes) => bytes,
         Err(unread) => return refuse_unread(unread, shared).response(None),

@@ -55,6 +55,8 @@ where
                 return written.unwrap_or_else(|gone| Err(io::Error::other(gone)));
             }
             () = &mut over => Ok(()),
+            // where no listener does it
+            () = shared.sweep() => Ok(()),
         }
     };
     session.end();
@@ -63,7 +65,7 @@ where
 }
 
 /// Completes when the doors drain and nothing is in progress here, or when they are closed.
-async fn over<S: Service>(shared: &Shared<S>, session: &Session) {
+pub(super) async fn over<S: Service>(shared: &Shared<S>, session: &Session) {
     shared.reached(Phase::Draining).await;
     tokio::select! {
         () = session.quiet() => {}

@@ -1,5 +1,5 @@
 //! A block: the events of one commit, as stored. One row per commit instead of one per event halves the cost of a
-//! buffered append (docs/adr/0002-ledger-blocks.md).
+//! buffered append (docs/adr/0004-ledger-blocks.md).
 //!
 //! Events stand one after the other, each with its length in four bytes, little endian, in front. Payload records are
 //! `u32 index in block, u8 state, u8 length of name, name, 16 bytes salt, u32 length, bytes`; a record has bytes only in
@@ -88,7 +88,7 @@ impl Block {
     /// Its last event.
     #[must_use]
     pub const fn last(&self) -> Seq {
-        Seq(self.first.0 + self.count as u64 - 1)
+        Seq((self.first.0 + self.count as u64).saturating_sub(1))
     }
 
     /// The head of the chain after it.

@@ -30,6 +30,12 @@ pub enum StoreError {
         /// What the system says.
         source: Arc<io::Error>,
     },
+    /// The writer ended by a fault of its own.
+    #[error("the ledger's writer has ended: {why}")]
+    Ended {
+        /// What it said.
+        why: Arc<str>,
+    },
     /// A block does not continue the chain that is stored. Somebody else wrote, or this writer lost its place.
     #[error("expected a block after event {expected}, got one that starts at {got}")]
     NotNext {
@@ -142,6 +148,12 @@ pub enum AppendError {
     /// The operating system gives no randomness for salts.
     #[error("CE5016: no randomness: {0}")]
     NoRandomness(getrandom::Error),
+    /// The writer ended by a fault of its own: nothing is recorded any more until the ledger is opened again.
+    #[error("CE5019: nothing can be recorded: {reason}")]
+    Ended {
+        /// What it said.
+        reason: StoreError,
+    },
     /// The ledger was closed.
     #[error("CE5017: the ledger is closed")]
     Closed,
@@ -230,6 +242,7 @@ codes! {
         PayloadTooLarge = "CE5015",
         NoRandomness = "CE5016",
         Closed = "CE5017",
+        Ended = "CE5019",
     }
     ReadError {
         Store = "CE5020",
@@ -255,7 +268,7 @@ impl StoreError {
                     io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
                 )
             }
-            Self::NotNext { .. } => false,
+            Self::Ended { .. } | Self::NotNext { .. } => false,
         }
     }
 

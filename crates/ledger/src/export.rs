@@ -8,9 +8,11 @@ use cella_event::{Event, Head, Micros, Refusal, Seq, Verifier};
 
 use self::line::{Body, read_line, write_event, write_first, write_last};
 use crate::{
-    Block, COMMIT_BYTES, Direction, OpenError, Options, ReadError, Reader, Span, Store as _, StoreError,
+    AppendError, Block, COMMIT_BYTES, CloseError, Deletion, Direction, Ledger, OpenError, Options, ReadError,
+    Reader, Span, Store as _, StoreError,
     block::{Record, State, records},
     sqlite::SqliteStore,
+    verify::Deletions,
 };
 
 /// Longest line that is read, in bytes. Stops a crafted file from filling memory; it holds the largest payload that is
@@ -83,6 +85,33 @@ pub enum ExportError {
     /// The new ledger could not be written.
     #[error("CE5035: {0}")]
     Store(#[from] StoreError),
+    /// What is missing from the file could not be put on record in the new ledger.
+    #[error(transparent)]
+    Append(#[from] AppendError),
+    /// The new ledger could not be closed.
+    #[error(transparent)]
+    Close(#[from] CloseError),
+}
+
+// === impl ExportError ===
+
+impl ExportError {
+    /// The stable code, with a page in `docs/errors`.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Read(error) => error.code(),
+            Self::Io(_) => "CE5030",
+            Self::Form { .. } => "CE5031",
+            Self::Refused { .. } => "CE5032",
+            Self::CutOff { .. } => "CE5033",
+            Self::NotFresh(_) => "CE5034",
+            Self::Store(_) => "CE5035",
+            Self::Open(error) => error.code(),
+            Self::Append(error) => error.code(),
+            Self::Close(_) => "CE5018",
+        }
+    }
 }
 
 // === impl Reader ===
@@ -156,7 +185,8 @@ pub fn verify_export(from: &mut impl BufRead) -> Result<Exported, ExportError> {
     read(from, |_| Ok(()), |_, _, _| Ok(()))
 }
 
-/// Makes a new ledger in a directory from an exported file that starts at the first event. Its chain is the same chain.
+/// Makes a new ledger in a directory from an exported file that starts at the first event. Its chain is the same chain;
+/// when the file lacks payloads and no event in it says why, one event after the chain does.
 ///
 /// # Errors
 /// [`ExportError`]; a ledger that was begun is left without its mark and can be deleted.
@@ -171,8 +201,14 @@ pub fn import(options: &Options, from: &mut impl BufRead) -> Result<Exported, Ex
         Head::GENESIS => Ok(()),
         _ => Err(ExportError::NotFresh("the file starts inside a chain")),
     };
+    let mut deletions = Deletions::default();
     let exported = read(from, from_the_start, |event, canonical, bodies| {
         block.push(event, canonical, bodies);
+        deletions.event(event);
+        for name in event.payloads.iter().map(|reference| reference.name.as_str()) {
+            let kept = bodies.iter().any(|(n, body)| n == name && *body != Body::Deleted);
+            deletions.payload(event.seq, name, !kept);
+        }
         if block.count == IMPORT_BLOCK_EVENTS || block.payloads.len() > COMMIT_BYTES {
             let full = std::mem::replace(&mut block, NewBlock::after(Head::GENESIS)).finish();
             store.append(&full)?;
@@ -184,8 +220,25 @@ pub fn import(options: &Options, from: &mut impl BufRead) -> Result<Exported, Ex
         store.append(&block.finish())?;
     }
     crate::mark::Mark::open(&options.dir)?.write(exported.head)?;
-    drop(lock);
+    drop((store, lock));
+    if let Some((first, last)) = left_out(&Reader::open(&options.dir)?, &deletions)? {
+        let (ledger, _) = Ledger::open(options)?;
+        let reason = "not in the file that this ledger was made from".to_owned();
+        ledger.try_append(&Deletion { first, last, name: None, reason }.record(), &[])?;
+        ledger.close()?;
+    }
     Ok(exported)
+}
+
+/// From where to where payloads are missing although no event says that they were deleted.
+fn left_out(reader: &Reader, deletions: &Deletions) -> Result<Option<(Seq, Seq)>, ExportError> {
+    let mut found: Option<(Seq, Seq)> = None;
+    deletions.unrecorded(reader, |seq, _| {
+        let (first, last) = found.unwrap_or((seq, seq));
+        found = Some((first.min(seq), last.max(seq)));
+        true
+    })?;
+    Ok(found)
 }
 
 fn read(

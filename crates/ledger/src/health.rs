@@ -17,6 +17,12 @@ pub enum Health {
         /// Events that wait in memory.
         waiting: usize,
     },
+    /// The writer ended by a fault of its own. Nothing is recorded any more until the ledger is opened again; reading
+    /// goes on.
+    Ended {
+        /// What it said.
+        reason: StoreError,
+    },
     /// The ledger was closed.
     Closed,
 }

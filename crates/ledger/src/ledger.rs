@@ -81,15 +81,15 @@ impl Ledger {
     }
 
     fn start(options: &Options, lock: Lock, store: Box<dyn Store>) -> Result<(Self, Opened), OpenError> {
-        let open::Parts { store, mark, opened } = open::check(options, store)?;
+        let open::Parts { store, mark, opened, consent } = open::check(options, store)?;
         let objects = Arc::new(Objects::new(&options.dir));
-        let reader = Reader::new(store.source(), Arc::clone(&objects));
-        let queue = Arc::new(Queue::new(options, opened.head.seq.next()));
         let (sender, head) = watch::channel(opened.head);
+        let reader = Reader::new(store.source(), Arc::clone(&objects), head.clone());
+        let queue = Arc::new(Queue::new(options, opened.head.seq.next()));
         let writer = Writer { queue: Arc::clone(&queue), store, mark, head: sender };
         let thread = thread::Builder::new()
             .name("ledger".into())
-            .spawn(move || writer.run())
+            .spawn(move || writer.run_until_closed())
             .map_err(StoreError::file("starting the writer of", &options.dir))?;
         let inside = Inside {
             queue,
@@ -101,6 +101,13 @@ impl Ledger {
         };
         let ledger = Self { inside: Arc::new(inside) };
         ledger.announce(&opened)?;
+        if let Some(consent) = consent {
+            // After the commit: the file goes when what it allowed is on record.
+            let used = ledger.inside.queue.submit(Job(Box::new(move |_| open::use_up(&consent))));
+            if let Err(error) = used {
+                tracing::error!(%error, "the consent to a loss is still there");
+            }
+        }
         Ok((ledger, opened))
     }
 
@@ -147,7 +154,7 @@ impl Ledger {
             }
         };
         if let Some(durable) = place.durable {
-            durable.await.map_err(|_| AppendError::Closed)??;
+            durable.await.map_err(|_| self.inside.queue.silence())??;
         }
         Ok(Appended { seq: place.seq, time: place.time })
     }
@@ -158,7 +165,7 @@ impl Ledger {
     /// As [`Ledger::append`] with [`Durability::Flushed`].
     pub async fn flush(&self) -> Result<Head, AppendError> {
         if let Some(receiver) = self.inside.queue.flush()? {
-            receiver.await.map_err(|_| AppendError::Closed)??;
+            receiver.await.map_err(|_| self.inside.queue.silence())??;
         }
         Ok(self.head())
     }
@@ -173,6 +180,15 @@ impl Ledger {
     #[must_use]
     pub fn health(&self) -> Health {
         self.inside.queue.health()
+    }
+
+    /// Completes when the writer has ended by a fault of its own: nothing will be recorded any more, and only opening
+    /// the ledger again helps. Never completes otherwise.
+    ///
+    /// # Cancel safety
+    /// Safe; asking again later gives the same answer.
+    pub async fn ended(&self) -> StoreError {
+        self.inside.queue.ended().await
     }
 
     /// Events that are not durable yet.
@@ -204,7 +220,7 @@ impl Ledger {
             let _gone = sender.send(work(store)).is_err();
         };
         self.inside.queue.submit(Job(Box::new(job)))?;
-        receiver.await.map_err(|_| AppendError::Closed)
+        receiver.await.map_err(|_| self.inside.queue.silence())
     }
 
     pub(crate) fn objects(&self) -> Arc<Objects> {
@@ -242,7 +258,7 @@ impl Ledger {
             }
             let (objects, digest) = (Arc::clone(&self.inside.objects), *payload.digest());
             let bytes = payload.bytes.to_vec();
-            let written = tokio::task::spawn_blocking(move || objects.stage(&digest, &bytes)).await;
+            let written = tokio::task::spawn_blocking(move || objects.stage(&digest, bytes)).await;
             let object = written.map_err(|_| AppendError::Closed)?;
             staged.push(Some(object.map_err(|reason| AppendError::Failing { reason })?));
         }
@@ -287,7 +303,11 @@ impl Inside {
         let Some((thread, _lock)) = writer.take() else { return Ok(()) };
         match thread.join() {
             Ok(result) => result,
-            Err(panic) => std::panic::resume_unwind(panic),
+            // Every fault of the writer was caught in its thread, but for one in telling of it.
+            Err(_) => Err(CloseError {
+                events: self.queue.waiting() as u64,
+                reason: StoreError::Ended { why: "no reason given".into() },
+            }),
         }
     }
 }
@@ -308,6 +328,9 @@ fn recovery(opened: &Opened) -> Map {
             .with("first", Int::saturating(cut.first.0))
             .with("last", Int::saturating(cut.last.0));
         body = body.with("cut", Value::Map(cut));
+    }
+    if opened.loss_accepted {
+        body = body.with("accepted", true);
     }
     if let Some(lost) = opened.lost {
         let lost = Map::new().with("hash", lost.hash.to_string()).with("last", Int::saturating(lost.seq.0));

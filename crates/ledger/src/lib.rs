@@ -16,6 +16,7 @@ mod objects;
 mod open;
 mod options;
 mod payload;
+mod private;
 mod projection;
 mod query;
 mod queue;
@@ -40,7 +41,7 @@ pub use options::{
     QUEUE_EVENTS_MAX, WAL_BYTES_MAX,
 };
 pub use payload::{Payload, StoredPayload};
-pub use projection::{AuditRow, CallRow, CostRow, LatencyRow, Outcome, Projections};
+pub use projection::{AuditRow, CallRow, CostRow, LatencyRow, Outcome, Projections, TableFacts};
 pub use query::{Filter, Found, QUERY_LIMIT};
 pub use reader::{Entry, Events, Reader};
 pub use retention::{DeleteError, Deleted, Deletion};

@@ -3,12 +3,12 @@
 
 use std::{
     fmt,
-    fs::{File, OpenOptions, TryLockError},
+    fs::{File, TryLockError},
     io::{Read as _, Seek as _, Write as _},
     path::Path,
 };
 
-use crate::{OpenError, StoreError, clock};
+use crate::{OpenError, StoreError, clock, private::open_file};
 
 /// Who writes a ledger, as it said itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,13 +32,7 @@ const FILE: &str = "ledger.lock";
 impl Lock {
     pub(crate) fn take(dir: &Path) -> Result<Self, OpenError> {
         let path = dir.join(FILE);
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .map_err(StoreError::file("opening", &path))?;
+        let mut file = open_file(&path)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {

@@ -5,14 +5,14 @@
 //! WAL, a disk that lied about a flush), which SQLite alone would pass over in silence.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::File,
     os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
 };
 
 use cella_event::{Hash, Head, Seq, event_hash};
 
-use crate::StoreError;
+use crate::{StoreError, private::open_file};
 
 /// Sequence number, hash, and the first bytes of a digest over both.
 const MARK_BYTES: usize = 8 + 32 + 8;
@@ -30,14 +30,7 @@ pub(crate) struct Mark {
 impl Mark {
     pub(crate) fn open(dir: &Path) -> Result<Self, StoreError> {
         let path = dir.join(FILE);
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .map_err(StoreError::file("opening", &path))?;
-        Ok(Self { file, path })
+        Ok(Self { file: open_file(&path)?, path })
     }
 
     /// Reads the mark of a directory without opening it for writing.

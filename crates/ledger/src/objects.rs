@@ -3,22 +3,47 @@
 //! one can be deleted without asking who else needs it.
 
 use std::{
+    collections::BTreeSet,
     fs::{self, File},
     io::{self, Write as _},
     path::{Path, PathBuf},
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use cella_event::Hash;
 
-use crate::StoreError;
+use crate::{
+    StoreError,
+    private::{create_file, make_dir},
+};
 
 /// The directory of objects.
 #[derive(Debug)]
 pub(crate) struct Objects {
     dir: PathBuf,
     staged: AtomicU64,
+    shared: Arc<Shared>,
 }
+
+/// What placing needs of the directory.
+#[derive(Debug)]
+struct Shared {
+    disk: Box<dyn Disk>,
+    /// Directories whose own names are known to be on the disk: by this process, since it started.
+    confirmed: Mutex<BTreeSet<PathBuf>>,
+}
+
+/// Waiting for the disk, as a trait: a disk that fails cannot be had for a test.
+trait Disk: Send + Sync + std::fmt::Debug {
+    fn sync_file(&self, file: &File) -> io::Result<()>;
+    fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+}
+
+#[derive(Debug)]
+struct RealDisk;
 
 /// Bytes written but neither synced nor named yet; its file goes when it is dropped.
 #[derive(Debug)]
@@ -26,14 +51,33 @@ pub(crate) struct Staged {
     file: File,
     temporary: PathBuf,
     place: PathBuf,
-    bytes: usize,
+    /// Kept until the commit: after a failed sync nobody knows what the file holds.
+    bytes: Vec<u8>,
+    progress: Progress,
+    shared: Arc<Shared>,
+}
+
+/// How far the placing of one object has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    Written,
+    /// A sync failed. The kernel may have dropped the pages and report success the next time.
+    Doubtful,
+    /// Under its name, which may not be on the disk yet.
+    Named,
+    Durable,
 }
 
 // === impl Objects ===
 
 impl Objects {
     pub(crate) fn new(dir: &Path) -> Self {
-        Self { dir: dir.join("objects"), staged: AtomicU64::new(0) }
+        Self::on(dir, Box::new(RealDisk))
+    }
+
+    fn on(dir: &Path, disk: Box<dyn Disk>) -> Self {
+        let shared = Arc::new(Shared { disk, confirmed: Mutex::default() });
+        Self { dir: dir.join("objects"), staged: AtomicU64::new(0), shared }
     }
 
     /// Makes the directory and removes what a crash left half written. Only the writer may.
@@ -45,17 +89,23 @@ impl Objects {
             }
             _ => {}
         }
-        fs::create_dir_all(&incoming).map_err(StoreError::file("creating", &incoming))
+        make_dir(&incoming)
     }
 
     /// Writes bytes to a temporary file. Blocking; does not wait for the disk.
-    pub(crate) fn stage(&self, digest: &Hash, bytes: &[u8]) -> Result<Staged, StoreError> {
+    pub(crate) fn stage(&self, digest: &Hash, bytes: Vec<u8>) -> Result<Staged, StoreError> {
         let number = self.staged.fetch_add(1, Ordering::Relaxed);
         let temporary = self.incoming().join(number.to_string());
-        let mut file = File::create(&temporary).map_err(StoreError::file("creating", &temporary))?;
-        let written = file.write_all(bytes);
-        let staged = Staged { file, temporary, place: self.place(digest), bytes: bytes.len() };
-        written.map_err(StoreError::file("writing", &staged.temporary))?;
+        let file = create_file(&temporary)?;
+        let mut staged = Staged {
+            file,
+            temporary,
+            place: self.place(digest),
+            bytes,
+            progress: Progress::Written,
+            shared: Arc::clone(&self.shared),
+        };
+        staged.write()?;
         Ok(staged)
     }
 
@@ -88,26 +138,90 @@ impl Objects {
     }
 }
 
+// === impl Shared ===
+
+impl Shared {
+    fn sync(&self, dir: &Path) -> Result<(), StoreError> {
+        self.disk.sync_dir(dir).map_err(StoreError::file("syncing", dir))
+    }
+
+    /// Makes the directory of an object, and its name durable, unless this process did so before. That it exists proves
+    /// nothing: it may be there since an attempt whose sync failed.
+    fn confirm(&self, dir: &Path) -> Result<(), StoreError> {
+        let confirmed = || self.confirmed.lock().unwrap_or_else(PoisonError::into_inner);
+        if confirmed().contains(dir) {
+            return Ok(());
+        }
+        make_dir(dir)?;
+        if let Some(parent) = dir.parent() {
+            self.sync(parent)?;
+        }
+        confirmed().insert(dir.to_owned());
+        Ok(())
+    }
+}
+
+// === impl RealDisk ===
+
+impl Disk for RealDisk {
+    fn sync_file(&self, file: &File) -> io::Result<()> {
+        file.sync_all()
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        File::open(dir).and_then(|d| d.sync_all())
+    }
+}
+
 // === impl Staged ===
 
 impl Staged {
     pub(crate) const fn bytes(&self) -> usize {
-        self.bytes
+        self.bytes.len()
     }
 
-    /// Syncs the bytes and gives them their name. Doing it again is harmless, so that a failed commit can be repeated.
-    pub(crate) fn place(&self) -> Result<(), StoreError> {
-        if self.place.exists() {
-            return Ok(());
+    /// Syncs the bytes and gives them their name. To be repeated after a failure until it succeeds; nothing counts as
+    /// done that the disk has not confirmed.
+    pub(crate) fn place(&mut self) -> Result<(), StoreError> {
+        if self.progress == Progress::Doubtful {
+            self.again()?;
         }
-        self.file.sync_all().map_err(StoreError::file("syncing", &self.temporary))?;
-        let Some(parent) = self.place.parent() else { return Ok(()) };
-        if !parent.exists() {
-            fs::create_dir_all(parent).map_err(StoreError::file("creating", parent))?;
-            parent.parent().map_or(Ok(()), sync_dir)?;
+        if self.progress == Progress::Written {
+            if let Err(e) = self.shared.disk.sync_file(&self.file) {
+                self.progress = Progress::Doubtful;
+                return Err(StoreError::file("syncing", &self.temporary)(e));
+            }
+            self.name()?;
+        }
+        if self.progress == Progress::Named {
+            if let Some(parent) = self.place.parent() {
+                self.shared.sync(parent)?;
+            }
+            self.progress = Progress::Durable;
+        }
+        Ok(())
+    }
+
+    fn name(&mut self) -> Result<(), StoreError> {
+        if let Some(parent) = self.place.parent() {
+            self.shared.confirm(parent)?;
         }
         fs::rename(&self.temporary, &self.place).map_err(StoreError::file("renaming", &self.temporary))?;
-        sync_dir(parent)
+        self.progress = Progress::Named;
+        Ok(())
+    }
+
+    /// Writes the bytes to another file: the old one's pages may count as clean although they never reached the disk.
+    fn again(&mut self) -> Result<(), StoreError> {
+        let _gone = fs::remove_file(&self.temporary);
+        self.file = create_file(&self.temporary)?;
+        self.write()?;
+        self.progress = Progress::Written;
+        Ok(())
+    }
+
+    fn write(&mut self) -> Result<(), StoreError> {
+        self.file.write_all(&self.bytes).map_err(StoreError::file("writing", &self.temporary))
     }
 }
 
@@ -120,5 +234,8 @@ impl Drop for Staged {
 
 /// Makes the names in a directory durable.
 pub(crate) fn sync_dir(dir: &Path) -> Result<(), StoreError> {
-    File::open(dir).and_then(|d| d.sync_all()).map_err(StoreError::file("syncing", dir))
+    RealDisk.sync_dir(dir).map_err(StoreError::file("syncing", dir))
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,7 @@ mod analytics;
 mod audit;
 mod calls;
 mod cost;
+mod facts;
 
 use std::path::Path;
 
@@ -20,6 +21,7 @@ pub use self::{
     audit::AuditRow,
     calls::{CallRow, Outcome},
     cost::CostRow,
+    facts::TableFacts,
 };
 
 /// The layout of the tables. Another one found on disk is dropped and rebuilt.
@@ -69,23 +71,18 @@ impl Projections {
     pub fn catch_up(&mut self) -> Result<Head, ReadError> {
         let at = self.at()?;
         if at != Head::GENESIS && self.reader.get(at.seq)?.is_none_or(|entry| entry.hash != at.hash) {
-            return self.rebuild();
+            return self.rebuild(&mut |_| {});
         }
-        loop {
-            let folded = self.fold()?;
-            if folded < FOLD_EVENTS {
-                return self.at();
-            }
-        }
+        self.fold_all(&mut |_| {})
     }
 
-    /// Drops the tables and folds the whole ledger again.
+    /// Drops the tables and folds the whole ledger again. `progress` hears the event that was folded last, batch by batch.
     ///
     /// # Errors
     /// As [`Projections::catch_up`].
-    pub fn rebuild(&mut self) -> Result<Head, ReadError> {
+    pub fn rebuild(&mut self, progress: &mut dyn FnMut(Head)) -> Result<Head, ReadError> {
         create(&self.connection).map_err(StoreError::database("clearing projections"))?;
-        self.catch_up()
+        self.fold_all(progress)
     }
 
     /// The last event that is folded in.
@@ -94,6 +91,17 @@ impl Projections {
     /// [`ReadError::Store`].
     pub fn at(&self) -> Result<Head, ReadError> {
         Ok(read_at(&self.connection).map_err(StoreError::database("reading projections"))?)
+    }
+
+    fn fold_all(&mut self, progress: &mut dyn FnMut(Head)) -> Result<Head, ReadError> {
+        loop {
+            let folded = self.fold()?;
+            let at = self.at()?;
+            progress(at);
+            if folded < FOLD_EVENTS {
+                return Ok(at);
+            }
+        }
     }
 
     /// Folds one batch; returns how many events it had.

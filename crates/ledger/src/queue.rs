@@ -10,7 +10,7 @@ use std::{
 };
 
 use cella_event::{Encoded, Micros, Seq};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, oneshot, watch};
 
 use crate::{
     AppendError, COMMIT_BYTES, Clock, Health, Options, Payload, Store, StoreError,
@@ -91,6 +91,8 @@ pub(crate) struct Queue {
     bytes_max: usize,
     delay: Duration,
     clock: Clock,
+    /// Why the writer ended by a fault of its own, once it has.
+    ended: watch::Sender<Option<StoreError>>,
 }
 
 // === impl Job ===
@@ -185,6 +187,7 @@ impl Queue {
             bytes_max: options.queue_bytes_max,
             delay: options.commit_delay,
             clock: options.clock.clone(),
+            ended: watch::Sender::default(),
         }
     }
 
@@ -312,12 +315,53 @@ impl Queue {
         self.space.notify_waiters();
     }
 
+    /// For the writer: it ends by a fault of its own. Everybody who waits is told, and nobody is admitted any more.
+    pub(crate) fn end(&self, reason: &StoreError) {
+        let mut inside = self.lock();
+        inside.health = Health::Ended { reason: reason.clone() };
+        let (waiters, jobs) =
+            (std::mem::take(&mut inside.pending.waiters), std::mem::take(&mut inside.pending.jobs));
+        drop(inside);
+        for (_, waiter) in waiters {
+            let _gone = waiter.send(Err(AppendError::Ended { reason: reason.clone() })).is_err();
+        }
+        drop(jobs);
+        self.space.notify_waiters();
+        self.ended.send_replace(Some(reason.clone()));
+    }
+
+    /// What it means when word of a commit never comes.
+    pub(crate) fn silence(&self) -> AppendError {
+        let inside = self.lock();
+        match &inside.health {
+            Health::Ended { reason } => AppendError::Ended { reason: reason.clone() },
+            _ if inside.closing => AppendError::Closed,
+            // The writer is falling at this moment, and has not said why yet.
+            _ => AppendError::Ended { reason: StoreError::Ended { why: "it broke off".into() } },
+        }
+    }
+
+    /// Completes when the writer has ended by a fault of its own.
+    pub(crate) async fn ended(&self) -> StoreError {
+        let mut ended = self.ended.subscribe();
+        let reason = match ended.wait_for(Option::is_some).await {
+            Ok(reason) => reason.clone(),
+            // The sender lives as long as this queue.
+            Err(_) => None,
+        };
+        match reason {
+            Some(reason) => reason,
+            None => std::future::pending().await,
+        }
+    }
+
     pub(crate) fn health(&self) -> Health {
         let inside = self.lock();
         match &inside.health {
             Health::Failing { reason, .. } => {
                 Health::Failing { reason: reason.clone(), waiting: inside.waiting_events() }
             }
+            ended @ Health::Ended { .. } => ended.clone(),
             _ if inside.closing => Health::Closed,
             health => health.clone(),
         }
@@ -354,6 +398,7 @@ impl Inside {
             return Err(AppendError::Closed);
         }
         match &self.health {
+            Health::Ended { reason } => Err(AppendError::Ended { reason: reason.clone() }),
             Health::Failing { reason, .. } if flush => Err(AppendError::Failing { reason: reason.clone() }),
             _ => Ok(()),
         }

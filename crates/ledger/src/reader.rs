@@ -1,9 +1,13 @@
 //! The reading side: single events, ranges, payloads. Blocking calls on own connections; async callers use
 //! `spawn_blocking`.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use cella_event::{Event, Hash, Head, PayloadRef, Refusal, Seq, event_hash};
+use tokio::sync::watch;
 
 use crate::{
     Block, Direction, Filter, Found, OpenError, ReadError, Source, Span, StoredPayload,
@@ -19,8 +23,16 @@ use crate::{
 pub struct Reader {
     pub(crate) source: Arc<dyn Source>,
     pub(crate) objects: Arc<Objects>,
-    /// The last acknowledged event by the mark beside the database, when it was opened from a directory.
-    pub(crate) acknowledged: Option<Head>,
+    pub(crate) acknowledged: Acknowledged,
+}
+
+/// Who knows which event was acknowledged last. The database cannot be asked: a cut one does not know that it is.
+#[derive(Clone, Debug)]
+pub(crate) enum Acknowledged {
+    /// The mark beside the database.
+    Mark(PathBuf),
+    /// The writer itself, in this process.
+    Writer(watch::Receiver<Head>),
 }
 
 /// An event as stored.
@@ -46,8 +58,8 @@ pub struct Events {
 // === impl Reader ===
 
 impl Reader {
-    pub(crate) fn new(source: Arc<dyn Source>, objects: Arc<Objects>) -> Self {
-        Self { source, objects, acknowledged: None }
+    pub(crate) fn new(source: Arc<dyn Source>, objects: Arc<Objects>, head: watch::Receiver<Head>) -> Self {
+        Self { source, objects, acknowledged: Acknowledged::Writer(head) }
     }
 
     /// Opens the ledger of a directory for reading only. Needs no lock: the writer may be at work, or gone.
@@ -55,10 +67,12 @@ impl Reader {
     /// # Errors
     /// [`OpenError`] when there is no ledger that this program can read.
     pub fn open(dir: &Path) -> Result<Self, OpenError> {
-        // The mark is read before the database: a writer at work then only makes the database newer than the mark.
-        let acknowledged = Mark::read_in(dir);
         let source = Arc::new(SqliteSource::open(dir)?);
-        Ok(Self { source, objects: Arc::new(Objects::new(dir)), acknowledged })
+        Ok(Self {
+            source,
+            objects: Arc::new(Objects::new(dir)),
+            acknowledged: Acknowledged::Mark(dir.to_owned()),
+        })
     }
 
     /// The last durable event.
@@ -138,6 +152,18 @@ impl Reader {
     pub(crate) fn block_of(&self, seq: Seq) -> Result<Option<Block>, ReadError> {
         let block = self.source.block(seq, Direction::Backward, Span::ALL)?;
         Ok(block.filter(|block| block.last() >= seq))
+    }
+}
+
+// === impl Acknowledged ===
+
+impl Acknowledged {
+    /// The last acknowledged event; `None` when nothing ever was, or nobody knows.
+    pub(crate) fn head(&self) -> Option<Head> {
+        match self {
+            Self::Mark(dir) => Mark::read_in(dir),
+            Self::Writer(head) => Some(*head.borrow()).filter(|head| *head != Head::GENESIS),
+        }
     }
 }
 

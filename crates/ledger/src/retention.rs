@@ -55,7 +55,7 @@ impl Ledger {
     /// # Errors
     /// [`DeleteError`].
     pub async fn delete_payloads(&self, deletion: &Deletion) -> Result<Deleted, DeleteError> {
-        let place = self.append(&record_of(deletion), &[], Durability::Flushed).await?;
+        let place = self.append(&deletion.record(), &[], Durability::Flushed).await?;
         let mut deleted = Deleted { event: Some(place.seq), ..Deleted::default() };
         let reader = self.reader();
         let mut from = deletion.first.max(Seq(1));
@@ -79,6 +79,22 @@ impl Ledger {
         }
         self.with_store(|store| store.scrub()).await??;
         Ok(deleted)
+    }
+}
+
+// === impl Deletion ===
+
+impl Deletion {
+    /// The event that says so.
+    pub(crate) fn record(&self) -> Draft {
+        let mut body = Map::new()
+            .with("first", Int::saturating(self.first.0))
+            .with("last", Int::saturating(self.last.0))
+            .with("reason", self.reason.clone());
+        if let Some(name) = &self.name {
+            body = body.with("name", name.as_str().to_owned());
+        }
+        Draft::new(Kind::PayloadDeleted).body(body)
     }
 }
 
@@ -112,15 +128,4 @@ fn rewrite(
         Record { state: State::Deleted, salt: [0; 16], bytes: &[], ..record }.write(&mut rewritten);
     }
     Ok(rewritten)
-}
-
-fn record_of(deletion: &Deletion) -> Draft {
-    let mut body = Map::new()
-        .with("first", Int::saturating(deletion.first.0))
-        .with("last", Int::saturating(deletion.last.0))
-        .with("reason", deletion.reason.clone());
-    if let Some(name) = &deletion.name {
-        body = body.with("name", name.as_str().to_owned());
-    }
-    Draft::new(Kind::PayloadDeleted).body(body)
 }

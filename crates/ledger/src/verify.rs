@@ -5,6 +5,7 @@
 //! row is the one at fault: what follows it is sound, so the hash it is expected to have is true; what an altered event
 //! says about its own predecessor proves nothing either way.
 
+mod deletions;
 mod framing;
 mod report;
 
@@ -18,6 +19,7 @@ use crate::{
     block::{Record, records},
 };
 
+pub(crate) use self::deletions::Deletions;
 pub use self::report::{FAULTS_LISTED, Fault, Report};
 
 /// A link that does not hold, until it is known whose fault it is.
@@ -37,6 +39,11 @@ struct Walk<'r> {
     blamed: bool,
     /// Faults that are no news when one of these events turns out to be altered: they follow from that.
     later: Vec<(RangeInclusive<Seq>, Fault)>,
+    deletions: Deletions,
+    /// The last acknowledged event when the check began.
+    acknowledged: Option<Head>,
+    /// The hash at the place of the acknowledged event, when it is another one.
+    contradicted: Option<Hash>,
 }
 
 // === impl Reader ===
@@ -56,6 +63,10 @@ impl Reader {
             broken: None,
             blamed: false,
             later: Vec::new(),
+            deletions: Deletions::default(),
+            // Asked for before the events: a writer at work only makes the ledger longer than it.
+            acknowledged: self.acknowledged.head(),
+            contradicted: None,
         };
         let mut from = Seq(0);
         loop {
@@ -139,6 +150,12 @@ impl Walk<'_> {
             }
         };
         self.head = Head { seq, hash };
+        if self.acknowledged.is_some_and(|mark| mark.seq == seq && mark.hash != hash) {
+            self.contradicted = Some(hash);
+        }
+        if let Some(event) = &event {
+            self.deletions.event(event);
+        }
         event
     }
 
@@ -185,7 +202,7 @@ impl Walk<'_> {
         let Head { seq, hash: got } = self.head;
         let next = self.reader.source.block(seq.next(), Direction::Forward, Span::ALL).ok().flatten();
         let named = next.and_then(|next| next.iter().next().and_then(|bytes| Event::decode(bytes).ok()));
-        let marked = self.reader.acknowledged.filter(|mark| mark.seq == seq).map(|mark| mark.hash);
+        let marked = self.acknowledged.filter(|mark| mark.seq == seq).map(|mark| mark.hash);
         if named.map(|event| event.prev).or(marked) == Some(got) {
             self.report.add(Fault::Column { first: block.first, column: "last_hash" });
             return;
@@ -231,7 +248,9 @@ impl Walk<'_> {
     fn payload(&mut self, event: &Event, record: &Record<'_>) -> bool {
         let Some(reference) = event.payload(record.name) else { return false };
         let seq = event.seq;
-        match self.reader.load(seq, reference, record) {
+        let stored = self.reader.load(seq, reference, record);
+        self.deletions.payload(seq, record.name, matches!(stored, Ok(StoredPayload::Deleted)));
+        match stored {
             Ok(StoredPayload::Kept { .. }) => self.report.payloads_checked += 1,
             Ok(StoredPayload::DigestOnly { .. }) if !reference.is_kept() => {
                 self.report.payloads_never_kept += 1;
@@ -265,17 +284,19 @@ impl Walk<'_> {
         }
     }
 
-    /// Nothing after the head: its column has vouched for it, or named it. The mark knows what else there should be.
+    /// Nothing after the head: its column has vouched for it, or named it. What was acknowledged tells what else there
+    /// should be.
     fn finish(mut self) -> Report {
         self.settle();
-        let Head { seq, hash } = self.head;
-        if let Some(mark) = self.reader.acknowledged {
-            if mark.seq > seq {
-                self.report.add(Fault::Missing { first: seq.next(), last: mark.seq });
-            } else if mark.seq == seq && mark.hash != hash && !self.blamed {
-                self.report.add(Fault::Altered { seq, expected: mark.hash, got: hash });
+        let altered: Vec<Seq> = self.report.faults.iter().filter_map(Fault::altered).collect();
+        if let Some(Head { seq, hash: expected }) = self.acknowledged {
+            if seq > self.head.seq {
+                self.report.add(Fault::Missing { first: self.head.seq.next(), last: seq });
+            } else if let Some(got) = self.contradicted.filter(|_| !altered.contains(&seq)) {
+                self.report.add(Fault::Altered { seq, expected, got });
             }
         }
+        self.deletions();
         let altered: Vec<Seq> = self.report.faults.iter().filter_map(Fault::altered).collect();
         for (events, fault) in std::mem::take(&mut self.later) {
             if !altered.iter().any(|seq| events.contains(seq)) {
@@ -284,5 +305,17 @@ impl Walk<'_> {
         }
         self.report.head = Some(self.head);
         self.report
+    }
+
+    fn deletions(&mut self) {
+        let deletions = std::mem::take(&mut self.deletions);
+        let read = deletions.unrecorded(self.reader, |seq, name| {
+            self.report.add(Fault::DeletionUnrecorded { seq, name: name.to_owned() });
+            true
+        });
+        // What cannot be read was named on the way here.
+        if let Err(error) = read {
+            tracing::debug!(%error, "not every deletion could be checked");
+        }
     }
 }

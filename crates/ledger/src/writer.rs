@@ -1,6 +1,11 @@
 //! The one thread that writes: takes what waits, closes the chain over it, commits, acknowledges.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    any::Any,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Duration,
+};
 
 use cella_event::{Encoded, Hash, Head, Seq, event_hash};
 use tokio::sync::watch;
@@ -28,8 +33,22 @@ pub(crate) struct Writer {
 // === impl Writer ===
 
 impl Writer {
-    /// Runs until the ledger is closed.
-    pub(crate) fn run(mut self) -> Result<(), CloseError> {
+    /// Runs until the ledger is closed. A fault of the writer itself is told to everybody who waits for it, or will:
+    /// they would wait for ever.
+    pub(crate) fn run_until_closed(self) -> Result<(), CloseError> {
+        let queue = Arc::clone(&self.queue);
+        match catch_unwind(AssertUnwindSafe(|| self.run())) {
+            Ok(result) => result,
+            Err(panic) => {
+                let reason = StoreError::Ended { why: words(&*panic).into() };
+                tracing::error!(%reason, "the ledger records nothing any more");
+                queue.end(&reason);
+                Err(CloseError { events: queue.waiting() as u64, reason })
+            }
+        }
+    }
+
+    fn run(mut self) -> Result<(), CloseError> {
         while let Some(batch) = self.queue.take() {
             self.write(batch)?;
             self.store.tidy();
@@ -43,7 +62,7 @@ impl Writer {
         if batch.count > 0 {
             let block = seal(&mut batch, self.head.borrow().hash);
             let mut pause = RETRY_MIN;
-            while let Err(reason) = self.commit(&block, &batch) {
+            while let Err(reason) = self.commit(&block, &mut batch) {
                 if pause == RETRY_MIN {
                     let error = AppendError::Failing { reason: reason.clone() };
                     tracing::error!(first = block.first.0, %error);
@@ -69,13 +88,18 @@ impl Writer {
         Ok(())
     }
 
-    fn commit(&mut self, block: &Block, batch: &Batch) -> Result<(), StoreError> {
-        for object in &batch.objects {
+    fn commit(&mut self, block: &Block, batch: &mut Batch) -> Result<(), StoreError> {
+        for object in &mut batch.objects {
             object.place()?;
         }
         self.store.append(block)?;
         self.mark.write(block.head())
     }
+}
+
+fn words(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a fault without words").to_owned()
 }
 
 /// Fills in each predecessor, which only now is known.

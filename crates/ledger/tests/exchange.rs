@@ -114,3 +114,18 @@ async fn an_imported_ledger_is_the_same_chain_and_goes_on() {
     copy.append(&Draft::new(Kind::NodeStarted), &[], Durability::Flushed).await.unwrap();
     assert!(copy.reader().verify(|_| true).is_sound());
 }
+
+#[tokio::test]
+async fn a_ledger_made_from_a_file_without_payloads_says_so_on_record() {
+    let dir = tempfile::tempdir().unwrap();
+    let ledger = written(dir.path()).await;
+    let mut file = Vec::new();
+    ledger.reader().export(Export { payloads: false, ..everything() }, &mut file).unwrap();
+    let fresh = tempfile::tempdir().unwrap();
+    import(&Options::new(fresh.path()), &mut &file[..]).unwrap();
+    let reader = Reader::open(fresh.path()).unwrap();
+    let report = reader.verify(|_| true);
+    assert!(report.is_sound() && report.payloads_deleted == 20, "{:?}", report.faults);
+    let last = reader.get(ledger.head().seq.next()).unwrap().unwrap();
+    assert_eq!((last.event.kind, last.event.prev), (Kind::PayloadDeleted, ledger.head().hash));
+}

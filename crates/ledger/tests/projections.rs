@@ -103,9 +103,31 @@ async fn rebuilt_tables_are_identical_to_those_that_grew_step_by_step() {
     projections.catch_up().unwrap();
     let grown = dump(dir.path());
     assert!(grown.len() > 100);
-    projections.rebuild().unwrap();
+    let (facts, mut heard) = (projections.tables().unwrap(), Vec::new());
+    projections.rebuild(&mut |head| heard.push(head)).unwrap();
     assert_eq!(dump(dir.path()), grown);
+    assert_eq!((heard.last(), projections.tables().unwrap()), (Some(&ledger.head()), facts.clone()));
+    let names: Vec<_> = facts.iter().map(|table| (table.name, table.rows > 0)).collect();
+    assert_eq!(names, [("audit", true), ("calls", true), ("cost", true), ("latency", true)]);
     assert_eq!(projections.without_outcome().unwrap().len(), 12);
+}
+
+#[tokio::test]
+async fn a_table_that_was_tampered_with_has_another_digest_and_rebuilding_repairs_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let ledger = ledger(dir.path());
+    ledger.try_append(&intended(1), &[]).unwrap();
+    ledger.flush().await.unwrap();
+    let mut projections = Projections::open(dir.path(), ledger.reader()).unwrap();
+    projections.catch_up().unwrap();
+    let honest = projections.tables().unwrap();
+    Connection::open(dir.path().join("projections.db"))
+        .unwrap()
+        .execute("UPDATE cost SET calls = 7", [])
+        .unwrap();
+    assert_ne!(projections.tables().unwrap(), honest);
+    projections.rebuild(&mut |_| {}).unwrap();
+    assert_eq!(projections.tables().unwrap(), honest);
 }
 
 #[tokio::test]

@@ -2,10 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops where its assumption fails")]
 
-use std::{fs, path::Path};
+use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
 
-use cella_event::{Draft, Kind, Map, Seq};
-use cella_ledger::{Durability, Fault, Ledger, OpenError, Options, Reader};
+use cella_event::{Draft, Key, Kind, Map, Seq};
+use cella_ledger::{Durability, Fault, Ledger, OpenError, Options, Payload, Reader};
 use rusqlite::Connection;
 
 async fn written(dir: &Path, events: u32) {
@@ -111,4 +111,86 @@ async fn a_ledger_of_a_newer_layout_is_refused() {
     written(dir.path(), 1).await;
     Connection::open(dir.path().join("ledger.db")).unwrap().pragma_update(None, "user_version", 2).unwrap();
     assert!(matches!(Ledger::open(&Options::new(dir.path())), Err(OpenError::Newer { known: 1, got: 2 })));
+}
+
+#[tokio::test]
+async fn a_file_in_the_directory_accepts_one_loss_and_is_used_up_by_it() {
+    let dir = tempfile::tempdir().unwrap();
+    written(dir.path(), 5).await;
+    damage(dir.path(), "max(first_seq)");
+    let consent = dir.path().join("ledger.accept-loss");
+    fs::write(&consent, "").unwrap();
+
+    let (ledger, opened) = Ledger::open(&Options::new(dir.path())).unwrap();
+    assert!(opened.loss_accepted && opened.lost.unwrap().seq == Seq(6));
+    ledger.close().unwrap();
+    assert!(!consent.exists(), "it does not cover the next loss");
+    let reader = Reader::open(dir.path()).unwrap();
+    let body = reader.get(Seq(6)).unwrap().unwrap().event.body;
+    assert_eq!(body.bool("accepted"), Some(true));
+    assert_eq!(body.map("cut").unwrap().int("last"), Some(6));
+    assert!(reader.verify(|_| true).is_sound());
+
+    damage(dir.path(), "max(first_seq)");
+    assert!(matches!(Ledger::open(&Options::new(dir.path())), Err(OpenError::Damaged { .. })));
+}
+
+#[tokio::test]
+async fn a_consent_that_was_not_needed_is_used_up_too() {
+    let dir = tempfile::tempdir().unwrap();
+    written(dir.path(), 1).await;
+    let consent = dir.path().join("ledger.accept-loss");
+    fs::write(&consent, "").unwrap();
+    let (ledger, opened) = Ledger::open(&Options::new(dir.path())).unwrap();
+    assert_eq!((&opened.cut, &opened.lost), (&None, &None));
+    ledger.close().unwrap();
+    assert!(!consent.exists());
+    assert_eq!(Reader::open(dir.path()).unwrap().head().unwrap().seq, Seq(2), "nothing to record");
+}
+
+#[tokio::test]
+async fn every_damaged_block_at_the_end_goes_and_the_first_and_last_event_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    written(dir.path(), 6).await;
+    damage(dir.path(), "max(first_seq)");
+    damage(dir.path(), "max(first_seq) - 1");
+    let refused = Ledger::open(&Options::new(dir.path()));
+    assert!(matches!(refused, Err(OpenError::Damaged { first: Seq(6), last: Seq(7), .. })), "{refused:?}");
+    assert_eq!(set_aside(dir.path()), 0, "a refusal changes nothing");
+
+    // The mark went too: then nobody knows whether these were acknowledged, and nothing goes without asking.
+    fs::remove_file(dir.path().join("ledger.mark")).unwrap();
+    assert!(matches!(Ledger::open(&Options::new(dir.path())), Err(OpenError::Damaged { .. })));
+
+    let accepted = Options { accept_loss: true, ..Options::new(dir.path()) };
+    let (ledger, opened) = Ledger::open(&accepted).unwrap();
+    let cut = opened.cut.unwrap();
+    assert_eq!((cut.first, cut.last, opened.head.seq), (Seq(6), Seq(7), Seq(5)));
+    ledger.flush().await.unwrap();
+    assert!(ledger.reader().verify(|_| true).is_sound());
+    assert_eq!(set_aside(dir.path()), 2);
+}
+
+fn readable_by_others(dir: &Path, found: &mut Vec<String>) {
+    for entry in fs::read_dir(dir).unwrap().flatten() {
+        let mode = entry.metadata().unwrap().permissions().mode() & 0o777;
+        if mode & 0o077 != 0 {
+            found.push(format!("{} {mode:o}", entry.path().display()));
+        }
+        if entry.path().is_dir() {
+            readable_by_others(&entry.path(), found);
+        }
+    }
+}
+
+#[tokio::test]
+async fn nothing_in_a_directory_that_others_can_enter_is_readable_for_them() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let (ledger, _) = Ledger::open(&Options::new(dir.path())).unwrap();
+    let large = Payload::full(Key::literal("result"), vec![b'x'; 200_000]).unwrap();
+    ledger.append(&Draft::new(Kind::CallCompleted), &[large], Durability::Flushed).await.unwrap();
+    let mut found = Vec::new();
+    readable_by_others(dir.path(), &mut found);
+    assert!(found.is_empty(), "{found:?}");
 }

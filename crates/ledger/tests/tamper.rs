@@ -191,6 +191,59 @@ async fn a_deleted_payload_is_gone_from_the_files_and_the_chain_verifies() {
     assert_eq!(ledger.delete_payloads(&what).await.unwrap().payloads, 0);
 }
 
+/// Turns the state of every record of a payload of this name into another, and leaves the rest as it is.
+fn mark_as_deleted(dir: &Path, first: i64) {
+    let db = Connection::open(dir.join("ledger.db")).unwrap();
+    let sql = "SELECT records FROM payloads WHERE first_seq = ?1";
+    let mut records: Vec<u8> = db.query_row(sql, [first], |row| row.get(0)).unwrap();
+    // `u32 index, u8 state`: the first record of the block.
+    records[4] = 3;
+    db.execute("UPDATE payloads SET records = ?2 WHERE first_seq = ?1", params![first, records]).unwrap();
+}
+
+#[tokio::test]
+async fn a_payload_marked_as_deleted_without_a_deletion_on_record_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let ledger = written(dir.path()).await;
+    let first = blocks(&Connection::open(dir.path().join("ledger.db")).unwrap())[2].first;
+    mark_as_deleted(dir.path(), first);
+    let seq = Seq(first.unsigned_abs());
+    let fault = Fault::DeletionUnrecorded { seq, name: "params".into() };
+    assert_eq!(ledger.reader().verify(|_| true).faults, [fault.clone()]);
+
+    // A deletion of other events does not cover it up.
+    let other = Deletion { first: Seq(1), last: Seq(seq.0 - 1), name: None, reason: "old".into() };
+    ledger.delete_payloads(&other).await.unwrap();
+    assert_eq!(ledger.reader().verify(|_| true).faults, [fault]);
+}
+
+#[tokio::test]
+async fn a_tail_cut_off_under_a_running_ledger_is_missed_by_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let ledger = written(dir.path()).await;
+    let head = ledger.head().seq;
+    let db = Connection::open(dir.path().join("ledger.db")).unwrap();
+    let last: i64 = db.query_row("SELECT max(first_seq) FROM blocks", [], |row| row.get(0)).unwrap();
+    db.execute("DELETE FROM blocks WHERE first_seq = ?1", [last]).unwrap();
+    // Whoever can cut the database can cut the mark too; the running ledger knows better than both.
+    std::fs::write(dir.path().join("ledger.mark"), []).unwrap();
+    let missing = Fault::Missing { first: Seq(last.unsigned_abs()), last: head };
+    assert_eq!(ledger.reader().verify(|_| true).faults, [missing]);
+}
+
+#[tokio::test]
+async fn a_chain_written_anew_up_to_its_head_is_contradicted_by_the_mark() {
+    let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    written(dir.path()).await.close().unwrap();
+    let mark = std::fs::read(dir.path().join("ledger.mark")).unwrap();
+    // Another whole chain, longer than the one that was acknowledged.
+    let forged = written(other.path()).await;
+    forged.append(&call(7), &[], Durability::Flushed).await.unwrap();
+    forged.close().unwrap();
+    std::fs::write(other.path().join("ledger.mark"), mark).unwrap();
+    assert!(matches!(verify(other.path()).faults[..], [Fault::Altered { .. }]));
+}
+
 fn files(dir: &Path, found: &mut Vec<std::path::PathBuf>) {
     for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
         if entry.path().is_dir() { files(&entry.path(), found) } else { found.push(entry.path()) }

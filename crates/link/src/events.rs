@@ -95,6 +95,12 @@ impl Lists {
     }
 }
 
+/// True for a notification about a task, which goes on beside all calls: whoever is calling now is not the one who is
+/// meant.
+pub(super) fn is_about_a_task(method: &str) -> bool {
+    method == "notifications/tasks/status"
+}
+
 impl Events {
     /// Starts reporting to `owner`. The task ends after [`Events::closed`], or when the owner is gone.
     pub(super) fn report_to(owner: mpsc::Sender<LinkEvent>) -> Self {

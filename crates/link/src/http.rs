@@ -7,6 +7,7 @@ mod board;
 mod carriage;
 mod connection;
 mod driver;
+mod lanes;
 mod leg;
 mod listening;
 mod pool;
@@ -17,17 +18,19 @@ mod request;
 use std::{
     collections::HashMap,
     sync::{
-        Arc, PoisonError, RwLock,
+        Arc, Mutex, PoisonError, RwLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
-use cella_mcp::{Era, HeaderParams, Id, Message, Raw, Request as RpcRequest, Response, RpcError};
+use cella_mcp::{
+    AskProfile, Era, HeaderParams, Id, LogLevel, Message, Raw, Request as RpcRequest, Response, RpcError,
+};
 use http::{HeaderMap, HeaderValue};
 use tokio::{sync::watch, time::timeout};
 
-use self::{board::Board, leg::Leg, request::SESSION_ID};
+use self::{board::Board, lanes::Lanes, leg::Leg, request::SESSION_ID};
 pub(super) use self::{
     carriage::{Arrival, Carriage, Lost},
     connection::Connection,
@@ -52,6 +55,10 @@ pub(super) struct HttpLink {
     pub(super) target: Target,
     pub(super) pool: Arc<Pool>,
     pub(super) board: Board,
+    /// Sessions for callers who can be asked less than `declared`.
+    lanes: Lanes,
+    /// What the session for all declares.
+    declared: AskProfile,
     /// Held while terms are negotiated, so that a hundred calls that meet a lost session make one new one.
     pub(super) negotiating: tokio::sync::Mutex<()>,
     agreed: RwLock<Option<Arc<HttpTerms>>>,
@@ -69,6 +76,10 @@ pub(super) struct HttpTerms {
     pub(super) headers: HeaderMap,
     pub(super) session: bool,
     pub(super) generation: u64,
+    /// For whom a session is that is not for all.
+    pub(super) lane: Option<AskProfile>,
+    /// The least level of log messages that the session was told.
+    told: Mutex<Option<LogLevel>>,
 }
 
 impl HttpTerms {
@@ -84,7 +95,29 @@ impl HttpTerms {
             session.set_sensitive(true);
             headers.insert(SESSION_ID, session);
         }
-        Self { terms, headers, session: has_session, generation }
+        Self { terms, headers, session: has_session, generation, lane: None, told: Mutex::default() }
+    }
+
+    /// The same terms for a session of one profile.
+    fn in_lane(&self, profile: AskProfile) -> Self {
+        Self {
+            terms: self.terms.clone(),
+            headers: self.headers.clone(),
+            session: self.session,
+            generation: self.generation,
+            lane: Some(profile),
+            told: Mutex::default(),
+        }
+    }
+
+    /// True when the session must be told before messages of this level come; from now on it counts as told.
+    pub(super) fn lowers(&self, level: LogLevel) -> bool {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let lowers = told.is_none_or(|told| level < told);
+        if lowers {
+            *told = Some(level);
+        }
+        lowers
     }
 }
 
@@ -97,6 +130,7 @@ impl HttpLink {
         interests: Arc<Interests>,
     ) -> Arc<Self> {
         let pool = Pool::new(target.address.clone(), tls, options.deadlines.connect);
+        let declared = AskProfile::of(&options.capabilities);
         Arc::new(Self {
             options,
             events,
@@ -105,6 +139,8 @@ impl HttpLink {
             target,
             pool,
             board: Board::default(),
+            lanes: Lanes::default(),
+            declared,
             negotiating: tokio::sync::Mutex::new(()),
             agreed: RwLock::new(None),
             generation: watch::Sender::new(0),
@@ -131,9 +167,14 @@ impl HttpLink {
     pub(super) async fn call(self: &Arc<Self>, call: &Call) -> Exchange {
         let mut mended = leg::Mended::default();
         loop {
-            let Some(terms) = self.terms().filter(|_| !self.is_closed()) else {
+            let Some(terms) = self.terms_for(call).await.filter(|_| !self.is_closed()) else {
                 return Exchange::fault(error::link_closed(false));
             };
+            if terms.terms.era() == Era::Legacy
+                && let Some(level) = outgoing::level(&call.caller)
+            {
+                self.hear_from(&terms, level).await;
+            }
             let mut leg = match Leg::start(self, &terms, call) {
                 Ok(leg) => leg,
                 Err(fault) => return Exchange::fault(fault),
@@ -232,13 +273,39 @@ impl HttpLink {
         if self.closed.swap(true, Ordering::AcqRel) {
             return;
         }
-        if let Some(terms) = self.terms().filter(|terms| terms.session) {
-            let request = request::delete(&self.target.path, &terms.headers);
-            let mut carriage = Carriage::send(self, &terms, request, true);
-            let _whatever = timeout(self.options.deadlines.close, carriage.next()).await;
+        let mut leaving = tokio::task::JoinSet::new();
+        for terms in self.terms().into_iter().chain(self.lanes.take_all()) {
+            let link = Arc::clone(self);
+            leaving.spawn(async move { link.end_session(&terms).await });
         }
+        while leaving.join_next().await.is_some() {}
         self.pool.clear();
         self.events.closed(super::LinkError::Closed { why: "the link was closed".into() });
+    }
+
+    /// Deletes a session, so that the server need not keep it.
+    async fn end_session(self: &Arc<Self>, terms: &Arc<HttpTerms>) {
+        if !terms.session {
+            return;
+        }
+        let request = request::delete(&self.target.path, &terms.headers);
+        let mut carriage = Carriage::send(self, terms, request, true);
+        let _whatever = timeout(self.options.deadlines.close, carriage.next()).await;
+    }
+
+    /// Like [`HttpLink::end_session`], in the background.
+    pub(super) fn end_session_later(self: &Arc<Self>, terms: &Arc<HttpTerms>) {
+        let (link, terms) = (Arc::clone(self), Arc::clone(terms));
+        tokio::spawn(async move { link.end_session(&terms).await });
+    }
+
+    /// Makes a session tell log messages from this level on. The filter of the caller is elsewhere.
+    async fn hear_from(self: &Arc<Self>, terms: &Arc<HttpTerms>, level: LogLevel) {
+        if !terms.lowers(level) || !terms.terms.offers("logging") {
+            return;
+        }
+        self.interests.lower_level(level);
+        self.tell_level(terms, level).await;
     }
 
     pub(super) fn is_closed(&self) -> bool {

@@ -71,6 +71,16 @@ impl Interests {
         *self.level.lock().unwrap_or_else(PoisonError::into_inner) = Some(level);
     }
 
+    /// Lowers the least level of log messages; true when it was lowered.
+    pub(super) fn lower_level(&self, level: LogLevel) -> bool {
+        let mut least = self.level.lock().unwrap_or_else(PoisonError::into_inner);
+        let lowers = least.is_none_or(|least| level < least);
+        if lowers {
+            *least = Some(level);
+        }
+        lowers
+    }
+
     pub(super) fn level(&self) -> Option<LogLevel> {
         *self.level.lock().unwrap_or_else(PoisonError::into_inner)
     }

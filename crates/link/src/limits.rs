@@ -9,8 +9,9 @@ pub(super) const ERROR_BODY_BYTES_MAX: usize = 64 * 1024;
 /// Characters of a server's own text that are quoted in a message of ours. Stops a server from flooding logs and the
 /// model's context; past it the text is cut.
 pub(super) const QUOTE_CHARS_MAX: usize = 200;
-/// Connections kept open without a call, per link. Stops an idle node from holding sockets; past it they are closed.
-pub(super) const IDLE_CONNECTIONS_MAX: usize = 16;
+/// Connections kept open without a call, per link. Stops an idle node from holding sockets; past it they are closed. Fewer
+/// than agents call at once would mean a new connection for every other call; unused ones close after seconds anyway.
+pub(super) const IDLE_CONNECTIONS_MAX: usize = 256;
 /// Calls in flight, per link. Stops a flood of callers from filling the tables; past it a call is refused (CE3032).
 pub(super) const CALLS_MAX: usize = 4096;
 /// Questions of a server that wait for an answer within one call. Stops a server from burying a user in questions; past

@@ -14,10 +14,10 @@ use super::{
     carrier::Carrier,
     error,
     interests::{Interests, says},
-    lists, open,
+    lists, open, outgoing,
     tasks::Tasks,
 };
-use cella_transport::{Call, Exchange, Failure};
+use cella_transport::{Call, Caller, Exchange, Failure};
 
 /// Performs calls at one server. Clones share the connection; it is closed when the last one is dropped.
 #[derive(Clone, Debug)]
@@ -87,7 +87,25 @@ impl Link {
 
     /// Like [`Link::call`], for an owner who may have to perform the call once more elsewhere.
     pub async fn perform(&self, call: &Call) -> Exchange {
+        self.hear_from(&call.caller).await;
         self.inner.carrier.call(call).await
+    }
+
+    /// Has a legacy server on a channel tell log messages from the level of this caller on, unless it does already.
+    /// Over HTTP each session is told by itself.
+    async fn hear_from(&self, caller: &Arc<Caller>) {
+        let Inner { carrier: Carrier::Channel(channel), interests, .. } = &*self.inner else { return };
+        let Some(terms) = channel.terms().filter(|terms| terms.era() == Era::Legacy) else { return };
+        let Some(level) = outgoing::level(caller).filter(|level| interests.lower_level(*level)) else {
+            return;
+        };
+        if terms.offers("logging") {
+            let params = legacy::set_level_params(level);
+            let within = channel.options.deadlines.probe;
+            if let Err(failure) = channel.request("logging/setLevel", Some(params), within).await {
+                tracing::debug!(server = %channel.options.name, ?failure, "the level of logs was not set");
+            }
+        }
     }
 
     /// Told which parameters of which tools are mirrored into headers, by an owner who reads the tool list himself, page

@@ -225,23 +225,30 @@ impl HttpLink {
                 Probe::Dead(error) => return Err(Unagreed::Dead(error)),
             }
         }
-        match self.initialize(Revision::NEWEST_LEGACY, generation).await {
+        let all = &self.options.capabilities;
+        match self.initialize(Revision::NEWEST_LEGACY, generation, all).await {
             Err(Unagreed::Dead(refused)) => match negotiate::older_revision(&refused) {
-                Some(revision) => self.initialize(revision, generation).await,
+                Some(revision) => self.initialize(revision, generation, all).await,
                 None => Err(Unagreed::Dead(refused)),
             },
             other => other,
         }
     }
 
-    /// Negotiates again after the server has shown that `old` no longer holds; once for all calls that notice.
+    /// Negotiates again after the server has shown that `old` no longer holds; once for all calls that notice. When it is
+    /// not `sure` the server is asked for a sign of life first: `None` when all is as it was. So a client whose requests a
+    /// server dislikes cannot make Cella negotiate over and over.
     pub(super) async fn negotiate_again(
         self: &Arc<Self>,
-        old: &HttpTerms,
-    ) -> Result<Arc<HttpTerms>, LinkError> {
+        old: &Arc<HttpTerms>,
+        sure: bool,
+    ) -> Result<Option<Arc<HttpTerms>>, LinkError> {
         let _one_at_a_time = self.negotiating.lock().await;
         if let Some(terms) = self.terms().filter(|terms| terms.generation != old.generation) {
-            return Ok(terms);
+            return Ok(Some(terms));
+        }
+        if !sure && self.holds(old).await {
+            return Ok(None);
         }
         let within = self.options.deadlines.handshake;
         let negotiated = timeout(within, self.negotiate(old.generation + 1)).await;
@@ -251,11 +258,27 @@ impl HttpLink {
             Err(_) => return Err(LinkError::TimedOut { what: "the handshake", within }),
         };
         self.agree(Arc::clone(&terms));
+        self.end_session_later(old);
         self.events.tell(LinkEvent::Renegotiated);
         self.events.changed(Lists::ALL);
         let (link, again) = (Arc::clone(self), Arc::clone(&terms));
         tokio::spawn(async move { link.restore(&again).await });
-        Ok(terms)
+        Ok(Some(terms))
+    }
+
+    /// True when the server still answers under these terms.
+    pub(super) async fn holds(self: &Arc<Self>, terms: &Arc<HttpTerms>) -> bool {
+        let within = self.options.deadlines.probe;
+        if terms.terms.era() == cella_mcp::Era::Legacy {
+            return self.ask(terms, "ping", super::interests::empty(), within).await.is_ok();
+        }
+        let params = negotiate::discover_params(&self.options);
+        match self.ask(terms, "server/discover", params, within).await {
+            Ok((outcome, _)) => {
+                matches!(negotiate::read_probe(outcome.map_err(Failure::Peer)), Probe::Modern(_))
+            }
+            Err(_) => false,
+        }
     }
 
     /// Asks the server again for what a lost session had been asked for.
@@ -263,9 +286,9 @@ impl HttpLink {
         if terms.terms.era() != cella_mcp::Era::Legacy {
             return;
         }
-        if let Some(level) = self.interests.level().filter(|_| terms.terms.offers("logging")) {
-            let params = cella_mcp::legacy::set_level_params(level);
-            self.carry_through(terms, "logging/setLevel", params).await;
+        let level = self.interests.level().filter(|_| terms.terms.offers("logging"));
+        if let Some(level) = level.filter(|level| terms.lowers(*level)) {
+            self.tell_level(terms, level).await;
         }
         for uri in self.interests.watched() {
             let params = cella_mcp::legacy::subscribe_params(&uri);
@@ -273,9 +296,15 @@ impl HttpLink {
         }
     }
 
+    /// Sets the least level of log messages of a session.
+    pub(super) async fn tell_level(self: &Arc<Self>, terms: &Arc<HttpTerms>, level: cella_mcp::LogLevel) {
+        let params = cella_mcp::legacy::set_level_params(level);
+        self.carry_through(terms, "logging/setLevel", params).await;
+    }
+
     async fn carry_through(self: &Arc<Self>, terms: &Arc<HttpTerms>, method: &'static str, params: Raw) {
-        if let Err(error) = self.ask(terms, method, params, self.options.deadlines.idle).await {
-            tracing::warn!(server = %self.options.name, method, ?error, "not restored after a lost session");
+        if let Err(error) = self.ask(terms, method, params, self.options.deadlines.probe).await {
+            tracing::warn!(server = %self.options.name, method, ?error, "a session could not be told");
         }
     }
 
@@ -308,13 +337,15 @@ impl HttpLink {
         }
     }
 
-    async fn initialize(
+    /// Opens a session that declares these capabilities.
+    pub(super) async fn initialize(
         self: &Arc<Self>,
         revision: Revision,
         generation: u64,
+        capabilities: &Raw,
     ) -> Result<Arc<HttpTerms>, Unagreed> {
         let none = Arc::new(self.no_terms());
-        let params = negotiate::initialize_params(&self.options, revision);
+        let params = cella_mcp::legacy::initialize_request(revision, capabilities, &self.options.info);
         let asked = self.ask(&none, "initialize", params, self.options.deadlines.handshake).await;
         let (outcome, session) = asked.map_err(|unasked| match unasked {
             Unasked::Refused(refusal) if is_old(&refusal) => Unagreed::Old(refusal.to_error("initialize")),

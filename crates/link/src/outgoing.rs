@@ -50,6 +50,6 @@ pub(super) fn is_repeatable(method: &str) -> bool {
 }
 
 /// Which level a caller wants to hear; `None` is nothing at all, in both eras.
-fn level(caller: &Arc<Caller>) -> Option<LogLevel> {
+pub(super) fn level(caller: &Arc<Caller>) -> Option<LogLevel> {
     caller.log_level.as_deref().and_then(|name| name.parse().ok())
 }

@@ -60,9 +60,18 @@ impl Wire {
 }
 
 impl Endpoint {
-    /// An endpoint without credentials.
+    /// An endpoint without credentials. `unix:/path/to/socket` is the endpoint `/mcp` behind a unix socket,
+    /// `unix:/path/to/socket:/path` another one.
     pub fn new(url: impl Into<String>) -> Self {
-        Self { url: url.into(), headers: Vec::new(), unix: None, tls: TlsSettings::default() }
+        let url = url.into();
+        let (url, unix) = match url.strip_prefix("unix:") {
+            None => (url, None),
+            Some(place) => {
+                let (socket, path) = place.split_once(":/").unwrap_or((place, "mcp"));
+                (format!("http://localhost/{path}"), Some(PathBuf::from(socket)))
+            }
+        };
+        Self { url, headers: Vec::new(), unix, tls: TlsSettings::default() }
     }
 
     pub(super) fn check(&self) -> Result<Target, LinkError> {
@@ -193,6 +202,15 @@ mod tests {
             "",
         ] {
             assert!(other.is_empty() || path(other).is_none_or(|p| p == "/a/x:y"), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_unix_socket_is_written_as_a_url_with_the_path_of_the_endpoint_behind_it() {
+        for (url, path) in [("unix:/run/a.sock", "/mcp"), ("unix:/run/a.sock:/x/y?z=1", "/x/y?z=1")] {
+            let target = Endpoint::new(url).check().unwrap();
+            assert_eq!(target.address, Address::Unix("/run/a.sock".into()), "{url}");
+            assert_eq!(target.path, path);
         }
     }
 

@@ -1,6 +1,10 @@
 //! What a server may ask of a client (elicitation, sampling, roots), and which capability the client must have declared.
 
+mod profile;
+
 use serde_json::value::RawValue;
+
+pub use profile::AskProfile;
 
 use crate::{Raw, object, raw, text};
 

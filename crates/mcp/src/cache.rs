@@ -1,8 +1,10 @@
 //! How long and by whom a result may be cached (2026-07-28, server/utilities/caching).
 
+use std::ops::Range;
+
 use serde_json::value::RawValue;
 
-use crate::Object;
+use crate::{Object, Raw, object, raw};
 
 /// The two caching hints, which always go together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,5 +61,54 @@ impl CacheHints {
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         Self { ttl_ms: self.ttl_ms.min(other.ttl_ms), scope: self.scope.max(other.scope) }
+    }
+}
+
+/// Where a result says for how long it is fresh, so that what is left of that can be said later without reading the
+/// result again.
+#[derive(Clone, Debug)]
+pub struct TtlPlace {
+    at: Range<usize>,
+    said_ms: u64,
+}
+
+impl TtlPlace {
+    /// The place in this result; `None` when it does not say, or says no number of milliseconds.
+    #[must_use]
+    pub fn find(result: &RawValue) -> Option<Self> {
+        let value = object::member_text(result.get(), "ttlMs")?;
+        let start = (value.as_ptr() as usize).checked_sub(result.get().as_ptr() as usize)?;
+        Some(Self { at: start..start + value.len(), said_ms: value.parse().ok()? })
+    }
+
+    /// The same result, which says that it is fresh for `left_ms` when it says more. `result` is the one in which the place
+    /// was found.
+    #[must_use]
+    pub fn at_most(&self, result: &RawValue, left_ms: u64) -> Raw {
+        let text = result.get();
+        let (Some(before), Some(after)) = (text.get(..self.at.start), text.get(self.at.end..)) else {
+            return result.to_owned();
+        };
+        if left_ms >= self.said_ms {
+            return result.to_owned();
+        }
+        raw::checked(format!("{before}{left_ms}{after}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::raw_json;
+
+    #[test]
+    fn what_is_left_replaces_what_was_said_and_nothing_else() {
+        let result = raw_json(r#"{"tools":[{"ttlMs":7}], "ttlMs" : 5000,"x":1.0}"#).unwrap();
+        let place = TtlPlace::find(&result).unwrap();
+        assert_eq!(place.at_most(&result, 1234).get(), r#"{"tools":[{"ttlMs":7}], "ttlMs" : 1234,"x":1.0}"#);
+        assert_eq!(place.at_most(&result, 9000).get(), result.get(), "never more than the server said");
+        for unsaid in [r#"{"tools":[{"ttlMs":7}]}"#, r#"{"ttlMs":-1}"#, r#"{"ttlMs":"5"}"#] {
+            assert!(TtlPlace::find(&raw_json(unsaid).unwrap()).is_none(), "{unsaid}");
+        }
     }
 }

@@ -2,11 +2,14 @@
 
 use serde_json::value::RawValue;
 
-use crate::{Object, Raw, object, raw};
+use crate::{Era, Object, Raw, object, raw};
 
 /// Extensions that Cella carries between both sides: their methods and ids are routed, their results pass. An extension
 /// that is not named here is not advertised for an aggregate (2026-07-28, basic/versioning, Extension Negotiation).
 pub const CARRIED_EXTENSIONS: [&str; 2] = ["io.modelcontextprotocol/tasks", "io.modelcontextprotocol/ui"];
+
+/// Extensions that need the modern era: a legacy server cannot mean them.
+const MODERN_EXTENSIONS: [&str; 1] = ["io.modelcontextprotocol/tasks"];
 
 /// The capabilities of many servers as those of one.
 ///
@@ -50,13 +53,50 @@ pub fn offers(capabilities: &RawValue, key: &str) -> bool {
     object::member_text(capabilities.get(), key).is_some_and(|v| v.starts_with('{'))
 }
 
-/// What Cella declares towards a legacy server, whose session serves many clients: everything it can carry. Whether the
-/// client of a particular call has the capability is decided when the server asks ([`crate::has_capability`]).
+/// What Cella declares in requests of its own, and in a session that serves many clients: everything it can carry, so
+/// that no server shortens its lists for it. Whether the client of a particular call has the capability is decided when
+/// the server asks ([`crate::has_capability`]).
+///
+/// `roots` without `listChanged`: that notification names no client, and a server that asks for the roots afterwards does
+/// so outside any call, where there is no client to ask. Servers ask again within the next call that needs them.
 #[must_use]
 pub fn own_client_capabilities() -> Raw {
     raw::copied(
-        "{\"roots\":{\"listChanged\":true},\"sampling\":{\"tools\":{},\"context\":{}},\"elicitation\":{\"form\":{},\"url\":{}}}",
+        r#"{"roots":{},"sampling":{"tools":{},"context":{}},"elicitation":{"form":{},"url":{}},"extensions":{"io.modelcontextprotocol/ui":{"mimeTypes":["text/html;profile=mcp-app"]},"io.modelcontextprotocol/tasks":{}}}"#,
     )
+}
+
+/// The capabilities of either side as the words of one era: the core `tasks` of 2025-11-25 are none of the modern era,
+/// and an extension that needs the modern era is none of a session's.
+#[must_use]
+pub(crate) fn capabilities_in(era: Era, capabilities: &RawValue) -> Raw {
+    let mut object = Object::parse_or_empty(Some(capabilities));
+    match era {
+        Era::Modern => {
+            object.remove("tasks");
+        }
+        Era::Legacy => keep_extensions(&mut object, |id| !MODERN_EXTENSIONS.contains(&id)),
+    }
+    object.to_raw()
+}
+
+/// A server's capabilities without the extensions that Cella does not carry (2026-07-28, basic/versioning, Extension
+/// Negotiation: both sides must have them).
+#[must_use]
+pub fn carried_by_both(capabilities: &RawValue) -> Raw {
+    let mut object = Object::parse_or_empty(Some(capabilities));
+    keep_extensions(&mut object, |id| CARRIED_EXTENSIONS.contains(&id));
+    object.to_raw()
+}
+
+/// Leaves of the extensions what may stay. Untouched when nothing goes.
+fn keep_extensions(object: &mut Object<'_>, may_stay: impl Fn(&str) -> bool) {
+    object.edit_object_or_remove("extensions", |extensions| {
+        let all = extensions.iter().map(|(id, _)| id.to_owned());
+        for id in all.filter(|id| !may_stay(id)).collect::<Vec<_>>() {
+            extensions.remove(&id);
+        }
+    });
 }
 
 #[cfg(test)]

@@ -30,9 +30,11 @@ mod target;
 mod text;
 mod walk;
 
-pub use ask::{has_capability, required_capability};
-pub use cache::{CacheHints, CacheScope};
-pub use capability::{CARRIED_EXTENSIONS, merge_server_capabilities, offers, own_client_capabilities};
+pub use ask::{AskProfile, has_capability, required_capability};
+pub use cache::{CacheHints, CacheScope, TtlPlace};
+pub use capability::{
+    CARRIED_EXTENSIONS, carried_by_both, merge_server_capabilities, offers, own_client_capabilities,
+};
 pub use decode::{DecodeError, Flaw, Incoming, parse_batch};
 pub use encode::{compact, one_line};
 pub use facts::{ServerFacts, UnreadableFacts};

@@ -12,8 +12,8 @@ mod result;
 
 pub use discover::{discover_result, read_discover};
 pub use errors::{
-    Rejection, error_to_modern, is_modern_error, missing_capability, supported_revisions, unknown_method,
-    unsupported_version, url_elicitations,
+    Rejection, error_of_next_hop, error_to_modern, is_modern_error, missing_capability, supported_revisions,
+    unknown_method, unsupported_version, url_elicitations,
 };
 pub use headers::{
     HEADER_METHOD, HEADER_NAME, HEADER_VERSION, check_headers, decode_value, encode_value, request_headers,

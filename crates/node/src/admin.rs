@@ -9,7 +9,7 @@ use std::sync::{
 
 use bytes::Bytes;
 use cella_catalog::Catalog;
-use cella_ledger::Ledger;
+use cella_ledger::{Health, Ledger};
 use http::{Method, Request, Response, StatusCode, header::CONTENT_TYPE};
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 use serde_json::{Value, json};
@@ -42,7 +42,7 @@ impl Admin {
             "/api/v1/status" if read => json_body(StatusCode::OK, &self.status()),
             "/api/v1/node" if read => json_body(StatusCode::OK, &self.about.to_json()),
             _ => match path.strip_prefix("/api/v1/log/") {
-                Some(question) => self.log(question, request.uri().query()).await,
+                Some(question) => self.log(&method, question, request.uri().query()).await,
                 None => error(
                     StatusCode::NOT_FOUND,
                     "CE4130",
@@ -85,11 +85,22 @@ impl Admin {
             "ledger": {
                 "head": self.ledger.head().seq.0,
                 "healthy": health.is_well(),
-                "state": format!("{health:?}"),
+                "state": state(&health),
                 "directory": self.ledger.dir(),
             },
             "servers": servers,
         })
+    }
+}
+
+/// The ledger's health in words.
+fn state(health: &Health) -> String {
+    match health {
+        Health::Well => "well".to_owned(),
+        Health::Failing { reason, waiting } => {
+            format!("cannot be written, {waiting} events wait in memory: {reason}")
+        }
+        _ => "closed".to_owned(),
     }
 }
 

@@ -6,14 +6,15 @@ use arc_swap::ArcSwap;
 use cella_catalog::{Catalog, Resolved, Route};
 use cella_contract::{Hints, Permit, Refusal, Wanted, decide};
 use cella_event::{CallId, Label, Map};
+use cella_ledger::AppendError;
 use cella_mcp::{ListKind, Object, member, trace_context, with_traceparent};
 use cella_transport::{Answer, Call, Exchange, Fault, FaultKind};
 
 use crate::{
+    fresh,
     load::{Loaded, Served},
     metrics::Metrics,
     record::{Recorder, Subject},
-    secret_file,
 };
 
 /// What cannot be put on record is not done.
@@ -156,9 +157,7 @@ fn continue_trace(route: &mut Route) -> (Option<String>, Option<String>) {
         return (None, None);
     };
     let (trace, span) = (trace.to_owned(), span.to_owned());
-    let ours =
-        secret_file::random::<8>().map(|bytes| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>());
-    if let Ok(ours) = ours {
+    if let Ok(ours) = fresh::hex::<8>() {
         let parent = format!("{version}-{trace}-{ours}-{flags}");
         route.params = Some(with_traceparent(route.params.as_deref(), &parent));
     }
@@ -167,10 +166,7 @@ fn continue_trace(route: &mut Route) -> (Option<String>, Option<String>) {
 
 /// 128 random bits: unique in every ledger, and not to be guessed.
 fn new_call_id() -> Result<CallId, Fault> {
-    let made = secret_file::random::<16>().ok().and_then(|bytes| {
-        let text: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
-        CallId::new(text).ok()
-    });
+    let made = fresh::hex::<16>().ok().and_then(|text| CallId::new(text).ok());
     made.ok_or_else(|| Fault {
         kind: FaultKind::Internal,
         code: "CE5099",
@@ -191,12 +187,15 @@ fn gone(server: &str) -> Fault {
 }
 
 /// Nothing is done that cannot be put on record.
-fn unrecorded(error: &cella_ledger::AppendError) -> Fault {
+fn unrecorded(error: &AppendError) -> Fault {
     Fault {
         kind: FaultKind::Unavailable,
         code: UNRECORDED,
         message: format!("the call was not made because it cannot be put on record: {error}"),
-        fix: Some("make room on the ledger's disk; calls work again by themselves".into()),
+        fix: Some(match error {
+            AppendError::Ended { .. } => "start the node again, and report this".into(),
+            _ => "make room on the ledger's disk; calls work again by themselves".into(),
+        }),
         in_doubt: false,
     }
 }

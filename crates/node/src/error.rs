@@ -3,6 +3,7 @@
 use std::{io, net::AddrParseError, path::PathBuf};
 
 use cella_contract::Diagnostics;
+use cella_ledger::OpenError;
 
 /// What stands between a command and a running node.
 #[derive(Debug, thiserror::Error)]
@@ -29,13 +30,31 @@ pub enum StartError {
     },
     /// The ledger cannot be opened.
     #[error("the ledger cannot be opened: {0}")]
-    Ledger(#[from] cella_ledger::OpenError),
+    Ledger(#[from] OpenError),
     /// The first event cannot be written.
     #[error("the ledger cannot be written: {0}")]
     Append(#[from] cella_ledger::AppendError),
     /// The ledger cannot be read.
     #[error("the ledger cannot be read: {0}")]
     History(#[from] cella_ledger::ReadError),
+    /// The ledger cannot be handed over.
+    #[error("the export broke off: {0}")]
+    Export(#[from] cella_ledger::ExportError),
+    /// The ledger's writer ended by a fault of its own while the node ran.
+    #[error("the node cannot go on: {0}")]
+    Unrecordable(cella_ledger::StoreError),
+    /// A door ended while the node ran.
+    #[error("the node cannot go on: the door at {door} has closed")]
+    DoorEnded {
+        /// Its address.
+        door: String,
+    },
+    /// No node has run with this configuration yet.
+    #[error("there is no ledger in {path} yet", path = path.display())]
+    NoLedger {
+        /// Where it would be.
+        path: PathBuf,
+    },
     /// The address is not one.
     #[error("`{address}` is not an address")]
     Address {
@@ -57,6 +76,14 @@ pub enum StartError {
         address: String,
         /// What the operating system said.
         source: io::Error,
+    },
+    /// A socket from the supervisor that no door can use.
+    #[error("the socket `{name}` that the supervisor handed over cannot be used: {why}")]
+    Inherited {
+        /// Its name, or its number from 0.
+        name: String,
+        /// What is wrong with it.
+        why: String,
     },
     /// A view that cannot be used as written.
     #[error("the view `{name}`: {error}")]
@@ -82,11 +109,16 @@ impl StartError {
             Self::Ledger(_) => "CE4103",
             Self::Append(_) => crate::dispatch::UNRECORDED,
             Self::History(_) => "CE4105",
+            Self::Export(error) => error.code(),
+            Self::Unrecordable(_) => "CE4111",
+            Self::DoorEnded { .. } => "CE4112",
             Self::Address { .. } => "CE4106",
             Self::Open { .. } => "CE4107",
             Self::Listen { .. } => "CE4108",
+            Self::Inherited { .. } => "CE4114",
             Self::View { .. } => "CE4110",
             Self::Question(_) => "CE4109",
+            Self::NoLedger { .. } => "CE4113",
         }
     }
 
@@ -96,14 +128,22 @@ impl StartError {
         Some(match self {
             Self::Config(_) => return None,
             Self::Read { path, source } if source.kind() == io::ErrorKind::NotFound => {
-                format!(
-                    "make it: cella add NAME …, or name another file than {} with --config",
-                    path.display()
-                )
+                let path = path.display();
+                format!("make it: cella add or cella import; or name another file than {path} with --config")
             }
             Self::Read { path, .. } => format!("make {} readable", path.display()),
             Self::Write { path, .. } => format!("make {} writable", path.display()),
-            Self::Ledger(_) | Self::Append(_) | Self::History(_) => "run: cella log verify".into(),
+            Self::Ledger(OpenError::Damaged { .. } | OpenError::Lost { .. }) => {
+                "look at it: cella log verify; restore a backup, or go on without these events: cella up --accept-loss"
+                    .into()
+            }
+            Self::Ledger(OpenError::Held { .. }) => {
+                "use the node that runs (cella status), stop it, or give this one another `[ledger] path`".into()
+            }
+            Self::Ledger(_) | Self::Append(_) | Self::History(_) | Self::Export(_) => {
+                "run: cella log verify".into()
+            }
+            Self::Unrecordable(_) | Self::DoorEnded { .. } => "start it again, and report this".into(),
             Self::Address { .. } => "write it as 127.0.0.1:7878".into(),
             Self::Open { .. } => {
                 "listen on 127.0.0.1 or [::1], and put a reverse proxy with TLS before it for others".into()
@@ -112,8 +152,14 @@ impl StartError {
                 "another node listens there; stop it, or choose another address with --listen".into()
             }
             Self::Listen { .. } => "choose another address with --listen".into(),
+            Self::Inherited { .. } => {
+                "correct ListenStream= and FileDescriptorName= (http or local) in the socket unit".into()
+            }
             Self::View { name, .. } => format!("correct [views.{name}] in the configuration"),
             Self::Question(_) => "see: cella log --help".into(),
+            Self::NoLedger { .. } => {
+                "it begins with the first start: cella up; or name the configuration with --config".into()
+            }
         })
     }
 

@@ -1,13 +1,16 @@
 //! Questions about the ledger, answered as JSON: for the admin door and for `cella log` without a node.
 
+mod rebuild;
+mod verify;
 mod why;
 
-use std::{io::Write, path::PathBuf};
+use std::path::PathBuf;
 
-use cella_event::{CallId, Kind, Label, Micros, Seq, Verifier};
+use cella_event::{CallId, Kind, Label, Micros, Seq};
 use cella_ledger::{Entry, Filter, Reader, StoredPayload};
 use serde_json::{Value, json};
 
+pub use self::verify::Checked;
 use crate::{Places, StartError, load::load};
 
 /// Events a question may return at most. Stops one question from filling memory; export has no such limit.
@@ -20,13 +23,15 @@ const PAYLOAD_SHOWN_BYTES: usize = 256 * 1024;
 #[derive(Clone, Debug)]
 pub struct History {
     reader: Reader,
+    /// Where the ledger and its projections are.
+    dir: PathBuf,
 }
 
 // === impl History ===
 
 impl History {
-    pub(crate) fn new(reader: Reader) -> Self {
-        Self { reader }
+    pub(crate) fn new(dir: PathBuf, reader: Reader) -> Self {
+        Self { reader, dir }
     }
 
     /// Opens the ledger of the node with these places, running or not.
@@ -34,7 +39,11 @@ impl History {
     /// # Errors
     /// There is no ledger, or it cannot be read.
     pub fn open(places: &Places) -> Result<Self, StartError> {
-        Ok(Self { reader: Reader::open(&ledger_dir(places))? })
+        let dir = ledger_dir(places);
+        if !dir.is_dir() {
+            return Err(StartError::NoLedger { path: dir });
+        }
+        Ok(Self { reader: Reader::open(&dir)?, dir })
     }
 
     /// Answers `tail?n=20`, `events/7`, `query?kind=call.refused&n=100`, `verify`, `why/CALL`.
@@ -47,31 +56,13 @@ impl History {
         answered.unwrap_or_else(|e| Err(StartError::Question(format!("the question was not answered: {e}"))))
     }
 
-    /// Writes every event as one JSON document a line, with its payloads if wanted.
-    ///
-    /// # Errors
-    /// The ledger cannot be read, or `out` cannot be written.
-    pub fn export(&self, payloads: bool, out: &mut dyn Write) -> Result<(), StartError> {
-        let head = self.reader.head()?.seq;
-        for entry in self.reader.range(Seq(1), head) {
-            let entry = entry?;
-            let mut line = json!({ "event": canonical(&entry), "hash": entry.hash.to_string() });
-            if payloads {
-                line["payloads"] = self.payloads(&entry, usize::MAX);
-            }
-            writeln!(out, "{line}")
-                .map_err(|source| StartError::Write { path: PathBuf::from("-"), source })?;
-        }
-        Ok(())
-    }
-
     fn answer_now(&self, question: &str) -> Result<Value, StartError> {
         let (what, query) = question.split_once('?').map_or((question, None), |(w, q)| (w, Some(q)));
         match what.split_once('/').unwrap_or((what, "")) {
             ("tail", "") => self.tail(number(query, "n").unwrap_or(20)),
             ("events", seq) => self.show(seq),
             ("query", "") => self.query(query),
-            ("verify", "") => self.verify(),
+            ("verify", "") => Ok(self.verify(|_| true)),
             ("why", call) => why::answer(self, &decoded(call)),
             _ => Err(StartError::Question(format!("`{what}` is no question about the ledger"))),
         }
@@ -124,45 +115,6 @@ impl History {
         let found = self.reader.query(&filter)?;
         let events: Vec<Value> = found.entries.iter().rev().map(event).collect();
         Ok(json!({ "schema": "cella/v1", "events": events, "more": found.more }))
-    }
-
-    /// Checks the whole chain and every payload that is kept.
-    fn verify(&self) -> Result<Value, StartError> {
-        let head = self.reader.head()?;
-        let (mut verifier, mut faults, mut payloads) = (Verifier::genesis(), Vec::new(), 0_u64);
-        for entry in self.reader.range(Seq(1), head.seq) {
-            let seq = verifier.head().seq.next();
-            let entry = match entry {
-                Ok(entry) => entry,
-                Err(error) => {
-                    faults.push(json!({ "seq": seq.0, "what": error.to_string() }));
-                    break;
-                }
-            };
-            if let Err(refusal) = verifier.check(&entry.canonical) {
-                faults.push(json!({ "seq": seq.0, "what": refusal.to_string() }));
-                break;
-            }
-            for payload in &entry.event.payloads {
-                payloads += 1;
-                if let Err(error) = self.reader.payload(entry.event.seq, payload.name.as_str()) {
-                    faults.push(json!({ "seq": seq.0, "what": error.to_string() }));
-                }
-            }
-        }
-        let whole = faults.is_empty() && verifier.head() == head;
-        if faults.is_empty() && !whole {
-            faults.push(json!({ "seq": verifier.head().seq.0, "what": "the chain ends before the head that the ledger names" }));
-        }
-        Ok(json!({
-            "schema": "cella/v1",
-            "ok": whole,
-            "events": verifier.head().seq.0,
-            "payloads": payloads,
-            "head": verifier.head().hash.to_string(),
-            "clock_stepped_back": verifier.steps_back(),
-            "faults": faults,
-        }))
     }
 
     fn payloads(&self, entry: &Entry, most: usize) -> Value {

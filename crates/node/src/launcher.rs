@@ -2,6 +2,7 @@
 
 mod env;
 mod instance;
+mod masks;
 mod program;
 
 use std::{path::PathBuf, sync::Arc};
@@ -17,10 +18,11 @@ use cella_transport::FaultKind;
 use crate::{
     install::Store,
     load::{Loaded, Served},
+    own::OwnPlaces,
     record::Recorder,
 };
 
-use self::instance::CellInstance;
+use self::{instance::CellInstance, masks::Masks};
 
 /// Starts servers as the configuration says.
 #[derive(Clone)]
@@ -31,6 +33,8 @@ pub(crate) struct Launcher {
     pub(crate) recorder: Recorder,
     /// This very program: built-in servers are run by it.
     pub(crate) own_program: PathBuf,
+    /// What no cell is shown.
+    pub(crate) own_places: Arc<OwnPlaces>,
 }
 
 impl Launch for Launcher {
@@ -40,17 +44,17 @@ impl Launch for Launcher {
             error(FaultKind::NotFound, crate::dispatch::GONE, "the server was removed", None)
         })?;
         match &served.config.run {
-            Run::Remote(remote) => self.connect(&served, remote),
+            Run::Remote(remote) => self.connect(&served, remote).await,
             Run::Program(program) => self.start(&served, program).await,
         }
     }
 }
 
 impl Launcher {
-    fn connect(&self, served: &Served, remote: &Remote) -> Result<Launched, LaunchError> {
+    async fn connect(&self, served: &Served, remote: &Remote) -> Result<Launched, LaunchError> {
         let url = env::expanded(&remote.url)?;
         let mut endpoint = Endpoint::new(url);
-        endpoint.headers = env::resolved(&remote.headers, &served.base)?;
+        endpoint.headers = env::resolved(&remote.headers, &served.base).await?;
         let wire = match served.config.transport {
             Some(Transport::Sse) => Wire::event_stream(endpoint),
             Some(Transport::Http) => Wire::Http(endpoint),
@@ -62,7 +66,7 @@ impl Launcher {
 
     async fn start(&self, served: &Arc<Served>, program: &StdioProgram) -> Result<Launched, LaunchError> {
         let ready = program::prepare(self, served, program).await?;
-        let spec = program::spec(served, &ready)?;
+        let spec = program::spec(served, &ready);
         let running = self.cells.spawn(&spec).await.map_err(|e| {
             let hidden = ready.program.hidden_paths.first();
             let fix = hidden.map_or_else(|| e.fix(), |path| show(path));
@@ -74,6 +78,7 @@ impl Launcher {
         let hint = ready.program.hidden_paths.first().map(|path| show(path));
         let guard = CellInstance::new(
             (running.cell, running.stderr),
+            Masks::over(&ready.env),
             self.recorder.clone(),
             served.config.name.clone(),
         );

@@ -4,19 +4,61 @@ use std::{
     fs, io,
     net::{SocketAddr, TcpListener},
     os::unix::{fs::PermissionsExt, net::UnixListener},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
-use crate::{StartError, secret_file::private_dir};
+use crate::{Inherited, StartError, secret_file::private_dir};
 
 /// Connections that may wait to be accepted. A burst of clients at start must not be refused.
 const BACKLOG: i32 = 1024;
+
+/// The sockets of all doors.
+#[derive(Debug)]
+pub(crate) struct Sockets {
+    pub(crate) tcp: Vec<TcpListener>,
+    pub(crate) unix: Vec<UnixListener>,
+    /// The MCP endpoint of the first HTTP door.
+    pub(crate) url: Option<String>,
+    /// The file of the local door.
+    pub(crate) socket: PathBuf,
+    /// True when that file is this process's own, to be removed at the end.
+    pub(crate) own_socket: bool,
+}
+
+/// Takes over what a supervisor handed over, and opens the rest. `http` is the address of the HTTP door, if there is one.
+///
+/// # Errors
+/// A socket cannot be opened, or is one that the world can reach.
+pub(crate) fn sockets(
+    inherited: Inherited,
+    http: Option<&str>,
+    socket: PathBuf,
+) -> Result<Sockets, StartError> {
+    let mut tcp = inherited.tcp;
+    for listener in &tcp {
+        let failed = |source| StartError::Listen { address: "a handed over socket".into(), source };
+        address(&listener.local_addr().map_err(failed)?.to_string())?;
+    }
+    if let (true, Some(text)) = (tcp.is_empty(), http)
+        && let Some(address) = address(text)?
+    {
+        tcp.push(bound(address)?);
+    }
+    let url = tcp.first().and_then(|l| l.local_addr().ok()).map(|a| format!("http://{a}/mcp"));
+    let handed = inherited.unix.first().and_then(|l| l.local_addr().ok());
+    let handed = handed.and_then(|a| a.as_pathname().map(Path::to_path_buf));
+    if inherited.unix.is_empty() {
+        let unix = vec![unix(&socket)?];
+        return Ok(Sockets { tcp, unix, url, socket, own_socket: true });
+    }
+    Ok(Sockets { tcp, unix: inherited.unix, url, socket: handed.unwrap_or(socket), own_socket: false })
+}
 
 /// The address of the HTTP door; `None` for `"none"`.
 ///
 /// # Errors
 /// It is no address, or one that is not loopback: a door for the world needs TLS and users, and this one has neither.
-pub(crate) fn address(text: &str) -> Result<Option<SocketAddr>, StartError> {
+fn address(text: &str) -> Result<Option<SocketAddr>, StartError> {
     if text == "none" {
         return Ok(None);
     }
@@ -34,15 +76,16 @@ pub(crate) fn address(text: &str) -> Result<Option<SocketAddr>, StartError> {
 }
 
 /// Binds the HTTP door.
-pub(crate) fn tcp(address: SocketAddr) -> Result<TcpListener, StartError> {
+fn bound(address: SocketAddr) -> Result<TcpListener, StartError> {
     let failed = |source: io::Error| StartError::Listen { address: address.to_string(), source };
     let listener = TcpListener::bind(address).map_err(failed)?;
+    widen(&listener);
     listener.set_nonblocking(true).map_err(failed)?;
     Ok(listener)
 }
 
 /// Binds the local door. A socket file that nobody answers on is left by a node that was killed, and replaced.
-pub(crate) fn unix(path: &Path) -> Result<UnixListener, StartError> {
+fn unix(path: &Path) -> Result<UnixListener, StartError> {
     let failed = |source: io::Error| StartError::Listen { address: path.display().to_string(), source };
     if let Some(dir) = path.parent() {
         private_dir(dir).map_err(failed)?;
@@ -56,12 +99,13 @@ pub(crate) fn unix(path: &Path) -> Result<UnixListener, StartError> {
     let listener = UnixListener::bind(path).map_err(failed)?;
     // The mode keeps other users out already here; the door asks the kernel who connects all the same.
     fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(failed)?;
+    widen(&listener);
     listener.set_nonblocking(true).map_err(failed)?;
     Ok(listener)
 }
 
 /// Raises the kernel's queue of waiting connections, which the standard library sets to 128.
-pub(crate) fn widen(listener: &impl std::os::fd::AsFd) {
+fn widen(listener: &impl std::os::fd::AsFd) {
     // Calling listen(2) again on a listening socket changes its backlog.
     let _as_it_was = rustix::net::listen(listener, BACKLOG);
 }

@@ -7,10 +7,13 @@ use std::{
     sync::Arc,
 };
 
-use cella_contract::{Config, Contract, ContractSource, Diagnostics, Run, ServerConfig};
+use cella_contract::{Config, Contract, ContractSource, Diagnostics, Run, ServerConfig, ToolTerms};
 use sha2::{Digest, Sha256};
 
-use crate::StartError;
+use crate::{
+    StartError,
+    grants::{self, Grants, Refused},
+};
 
 /// A configuration with its contracts.
 #[derive(Clone, Debug)]
@@ -36,6 +39,8 @@ pub struct Served {
     pub contract_base: PathBuf,
     /// Changes whenever anything of this server changes.
     pub digest: [u8; 32],
+    /// Paths of the host, resolved when this was read.
+    pub(crate) grants: Grants,
     /// The contract's digest as events show it, in hexadecimal.
     pub contract_digest: String,
 }
@@ -50,11 +55,14 @@ pub fn load(path: &Path) -> Result<Loaded, StartError> {
     let (config, warnings) = Config::parse(&name, &text).map_err(StartError::Config)?;
     let mut warnings: Vec<String> = warnings.0.iter().map(ToString::to_string).collect();
     let base = path.parent().map_or_else(PathBuf::new, Path::to_path_buf);
-    let (mut servers, mut wrong) = (BTreeMap::new(), Diagnostics::default());
+    let (mut found, mut wrong) = (Vec::new(), Diagnostics::default());
+    let mut grants = BTreeMap::new();
     for (name, server) in config.servers.iter().filter(|(_, s)| s.enabled) {
         match contract(server, &base)? {
             Ok((contract, contract_base)) => {
-                warnings.extend(unusable(name, server, &contract));
+                warnings.extend(ignored(name, server, &contract));
+                let name: Arc<str> = Arc::from(name.as_str());
+                grants.insert(name.clone(), Grants::of(server, &contract, &contract_base, &base));
                 let served = Served {
                     digest: digest(server, &contract),
                     contract_digest: contract.digest().iter().map(|b| format!("{b:02x}")).collect(),
@@ -62,12 +70,20 @@ pub fn load(path: &Path) -> Result<Loaded, StartError> {
                     contract,
                     base: base.clone(),
                     contract_base,
+                    grants: Grants::default(),
                 };
-                servers.insert(Arc::from(name.as_str()), Arc::new(served));
+                found.push((name, served));
             }
             Err(mut found) => wrong.0.append(&mut found.0),
         }
     }
+    grants::refuse_redirectable(&mut grants);
+    warnings.extend(grants.iter().flat_map(|(name, grants)| unusable(name, grants)));
+    let granted = |(name, served): (Arc<str>, Served)| {
+        let grants = grants.remove(&name).unwrap_or_default();
+        (name, Arc::new(Served { grants, ..served }))
+    };
+    let servers = found.into_iter().map(granted).collect();
     if wrong.has_errors() { Err(StartError::Config(wrong)) } else { Ok(Loaded { config, servers, warnings }) }
 }
 
@@ -86,15 +102,46 @@ fn contract(server: &ServerConfig, base: &Path) -> Result<Read, StartError> {
     }
 }
 
-/// What a contract says that this version cannot give. Not an error: less is granted than asked, never more.
-fn unusable(name: &str, server: &ServerConfig, contract: &Contract) -> Option<String> {
+/// What a contract says and this version does nothing about. Not an error: none of it grants anything.
+fn ignored(name: &str, server: &ServerConfig, contract: &Contract) -> Vec<String> {
     let confined = matches!(server.run, Run::Program(_));
-    (confined && !contract.egress.is_empty()).then(|| {
-        format!(
-            "warning: `{name}`: {} grants egress, but cells have no network in this version",
-            contract.name()
-        )
-    })
+    let with = |says: fn(&ToolTerms) -> bool| {
+        let names: Vec<&str> =
+            contract.tools.iter().filter(|(_, terms)| says(terms)).map(|(name, _)| name.as_str()).collect();
+        (!names.is_empty()).then(|| names.join(", "))
+    };
+    let egress = confined && !contract.egress.is_empty();
+    let secrets: Vec<&str> = contract.secrets.keys().map(String::as_str).collect();
+    let found = [
+        egress.then(|| "grants egress, but cells have no network in this version".to_owned()),
+        (!secrets.is_empty()).then(|| {
+            let names = secrets.join(", ");
+            format!(
+                "has secrets ({names}), which this version gives to nobody; use env in the server's entry"
+            )
+        }),
+        with(|terms| !terms.locks.is_empty())
+            .map(|tools| format!("has locks ({tools}), which this version does not take; calls may overlap")),
+        with(|terms| terms.undo.is_some())
+            .map(|tools| format!("names an undo ({tools}), which this version never calls")),
+        with(|terms| terms.probe.is_some())
+            .map(|tools| format!("names a probe ({tools}), which this version never calls")),
+    ];
+    let found = found.into_iter().flatten();
+    found.map(|what| format!("warning: `{name}`: {} {what}", contract.name())).collect()
+}
+
+/// Grants for which the server will not start.
+fn unusable(name: &str, grants: &Grants) -> Vec<String> {
+    let redirected = grants.declared.iter().chain(&grants.named).filter_map(|grant| match &grant.refused {
+        Some(Refused::Redirectable { link, server }) => Some(format!(
+            "warning: `{name}` will not start: {} leads through the link {}, which `{server}` may change",
+            grant.written.display(),
+            link.display()
+        )),
+        _ => None,
+    });
+    redirected.collect()
 }
 
 fn digest(server: &ServerConfig, contract: &Contract) -> [u8; 32] {
@@ -105,4 +152,26 @@ fn digest(server: &ServerConfig, contract: &Contract) -> [u8; 32] {
 
 fn read(path: &Path) -> Result<String, StartError> {
     fs::read_to_string(path).map_err(|source| StartError::Read { path: path.to_path_buf(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::load;
+
+    #[test]
+    fn what_is_accepted_and_not_done_is_said_of_each() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let contract = "egress = [\"a.example:443\"]\n[secrets.K]\nfrom = \"env:K\"\n[tools.pay]\neffect = \"reversible\"\n\
+            undo = \"refund\"\nprobe = \"status\"\nlocks = [\"write row:x\"]\n";
+        std::fs::write(dir.path().join("c.toml"), contract).expect("a file");
+        let config = "[servers.x]\ncommand = \"x\"\ncontract = \"c.toml\"\n";
+        std::fs::write(dir.path().join("cella.toml"), config).expect("a file");
+        let warnings = load(&dir.path().join("cella.toml")).expect("loaded").warnings;
+        for word in ["egress", "secrets (K)", "locks (pay)", "undo (pay)", "probe (pay)"] {
+            let said = warnings.iter().filter(|warning| warning.contains(word) && warning.contains("`x`"));
+            assert_eq!(said.count(), 1, "{word} in {warnings:?}");
+        }
+        std::fs::write(dir.path().join("c.toml"), "[tools.pay]\neffect = \"read\"\n").expect("a file");
+        assert!(load(&dir.path().join("cella.toml")).expect("loaded").warnings.is_empty());
+    }
 }

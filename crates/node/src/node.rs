@@ -1,5 +1,10 @@
 //! Building the node from its parts, running it, and taking it apart.
 
+mod fatal;
+mod reload;
+#[cfg(test)]
+mod tests;
+
 use std::{
     path::{Path, PathBuf},
     sync::{
@@ -12,12 +17,14 @@ use std::{
 use arc_swap::ArcSwap;
 use cella_catalog::Catalog;
 use cella_cell::Process;
+use cella_contract::Config;
 use cella_door::{DoorOptions, Doors, limits::Limits};
 use cella_event::{Draft, Int, Kind, Map};
-use cella_ledger::Ledger;
+use cella_ledger::{Ledger, Opened};
 use sha2::{Digest, Sha256};
-use tokio::{sync::Notify, task::JoinSet};
+use tokio::task::JoinSet;
 
+use self::fatal::Fatal;
 use crate::{
     Places, StartError,
     admin::Admin,
@@ -25,12 +32,14 @@ use crate::{
     dispatch::{DRAIN, Dispatch},
     history::{History, ledger_dir},
     identity::Doorkeeper,
+    inherit::Inherited,
     install::Store,
     launcher::Launcher,
-    listen,
+    listen::{self, Sockets},
     lists::ListFiles,
     load::{self, Loaded},
     metrics::Metrics,
+    own::OwnPlaces,
     plan,
     record::Recorder,
     secret_file,
@@ -41,7 +50,7 @@ use crate::{
 pub const LISTEN_DEFAULT: &str = "127.0.0.1:7878";
 
 /// How a node is started. What is `None` comes from the configuration, else from the defaults.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Options {
     /// Where its things are.
     pub places: Places,
@@ -51,6 +60,10 @@ pub struct Options {
     pub token_file: Option<PathBuf>,
     /// False: only the unix socket, for a node that lives for one command.
     pub http: bool,
+    /// Go on although acknowledged events are damaged or missing at the end of the ledger. What was lost is on record.
+    pub accept_loss: bool,
+    /// Sockets that a supervisor opened; they take the place of those that would be opened here.
+    pub inherited: Inherited,
 }
 
 /// A node that accepts calls.
@@ -63,15 +76,27 @@ pub struct Running {
     config: PathBuf,
     drain: Duration,
     draining: Arc<AtomicBool>,
-    fatal: Arc<Notify>,
+    fatal: Fatal,
+    /// As it was at the start: some of it cannot change while the node runs.
+    started_with: Config,
+    /// What the ledger lost before this start.
+    lost: Vec<String>,
     announcement_file: PathBuf,
+    own_socket: bool,
 }
 
 impl Options {
     /// Defaults for these places.
     #[must_use]
     pub fn new(places: Places) -> Self {
-        Self { places, listen: None, token_file: None, http: true }
+        Self {
+            places,
+            listen: None,
+            token_file: None,
+            http: true,
+            accept_loss: false,
+            inherited: Inherited::default(),
+        }
     }
 }
 
@@ -95,21 +120,26 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
     let key = secret_file::read_or_create(&places.key()).map_err(made(&places.key()))?;
 
     let dir = ledger_dir(places);
-    let (ledger, _opened) = Ledger::open(&cella_ledger::Options::new(dir.clone()))?;
+    let opening =
+        cella_ledger::Options { accept_loss: options.accept_loss, ..cella_ledger::Options::new(dir.clone()) };
+    let (ledger, opened) = Ledger::open(&opening)?;
+    let lost = losses(&opened);
+    for loss in &lost {
+        tracing::error!("{loss}");
+    }
+    let started_with = loaded.config.clone();
     let metrics = Metrics::default();
     let recorder = Recorder::new(ledger.clone(), loaded.config.ledger.capture.clone(), metrics.clone());
 
     let listen_on =
         options.listen.clone().or(node.listen.clone()).unwrap_or_else(|| LISTEN_DEFAULT.to_owned());
-    let address = if options.http { listen::address(&listen_on)? } else { None };
-    let tcp = address.map(listen::tcp).transpose()?;
-    let url = tcp.as_ref().and_then(|l| l.local_addr().ok()).map(|a| format!("http://{a}/mcp"));
     let socket = node.socket.as_ref().map_or_else(|| places.socket.clone(), |s| base.join(s));
-    let unix = listen::unix(&socket)?;
+    let http = options.http.then_some(listen_on.as_str());
+    let sockets = listen::sockets(options.inherited, http, socket)?;
 
     let about = Arc::new(Announcement {
-        url,
-        socket,
+        url: sockets.url.clone(),
+        socket: sockets.socket.clone(),
         token_file,
         config: places.config.clone(),
         ledger: dir,
@@ -136,10 +166,13 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
         config: places.config.clone(),
         drain,
         draining,
-        fatal: Arc::default(),
+        fatal: Fatal::default(),
+        started_with,
+        lost,
         announcement_file: places.announcement(),
+        own_socket: sockets.own_socket,
     };
-    running.open(tcp, unix).await
+    running.open(sockets).await
 }
 
 struct Parts<'a> {
@@ -173,13 +206,14 @@ impl Parts<'_> {
             store: Store::new(self.places.store.clone()),
             recorder: self.recorder.clone(),
             own_program: std::env::current_exe().unwrap_or_else(|_| PathBuf::from("cella")),
+            own_places: Arc::new(OwnPlaces::of(self.places, about)),
         };
         let catalog = Catalog::new(plan, launcher, catalog_options);
         let draining = Arc::new(AtomicBool::new(false));
         let admin = Admin {
             catalog: catalog.clone(),
             ledger: ledger.clone(),
-            history: History::new(ledger.reader()),
+            history: History::new(ledger.dir().to_path_buf(), ledger.reader()),
             metrics: self.metrics.clone(),
             about: about.clone(),
             draining: draining.clone(),
@@ -199,22 +233,25 @@ impl Parts<'_> {
 // === impl Running ===
 
 impl Running {
-    async fn open(
-        mut self,
-        tcp: Option<std::net::TcpListener>,
-        unix: std::os::unix::net::UnixListener,
-    ) -> Result<Self, StartError> {
+    async fn open(mut self, sockets: Sockets) -> Result<Self, StartError> {
         let failed = |source| StartError::Listen { address: "the doors".into(), source };
-        if let Some(tcp) = tcp {
-            listen::widen(&tcp);
+        for tcp in sockets.tcp {
             let listener = tokio::net::TcpListener::from_std(tcp).map_err(failed)?;
-            let doors = self.doors.clone();
-            self.serving.spawn(async move { doors.serve_tcp(listener).await });
+            let (doors, open) = (self.doors.clone(), self.fatal.door(self.url()));
+            self.serving.spawn(async move {
+                let _open = open;
+                doors.serve_tcp(listener).await
+            });
         }
-        listen::widen(&unix);
-        let listener = tokio::net::UnixListener::from_std(unix).map_err(failed)?;
-        let doors = self.doors.clone();
-        self.serving.spawn(async move { doors.serve_unix(listener).await });
+        for unix in sockets.unix {
+            let listener = tokio::net::UnixListener::from_std(unix).map_err(failed)?;
+            let (doors, open) =
+                (self.doors.clone(), self.fatal.door(self.about.socket.display().to_string()));
+            self.serving.spawn(async move {
+                let _open = open;
+                doors.serve_unix(listener).await
+            });
+        }
 
         let body = Map::new()
             .with("version", env!("CARGO_PKG_VERSION"))
@@ -225,14 +262,14 @@ impl Running {
         if let Err(error) = announce::publish(&self.announcement_file, &self.about) {
             tracing::warn!(%error, "the announcement could not be written");
         }
-        announce::tell_supervisor("READY=1");
+        announce::tell_supervisor(&format!("READY=1\nSTATUS=serving at {}", self.url()));
         Ok(self)
     }
 
-    /// What should be known about the configuration.
+    /// What should be known: what the ledger lost, and what is odd about the configuration.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
-        self.loaded.load().warnings.clone()
+        self.lost.iter().chain(&self.loaded.load().warnings).cloned().collect()
     }
 
     /// The MCP endpoint, or the socket when there is no HTTP door.
@@ -294,27 +331,12 @@ impl Running {
         self.doors.serve_stdio(reader, writer, self.service.doorkeeper.local()).await
     }
 
-    /// Completes when the node cannot go on.
-    pub async fn failed(&self) {
-        self.fatal.notified().await;
-    }
-
-    /// Reads the configuration again. One that is wrong is not used, and everything stays as it was.
-    pub async fn reload(&self) {
-        announce::tell_supervisor("RELOADING=1");
-        match load::load(&self.config).and_then(|loaded| plan::plan(&loaded).map(|plan| (loaded, plan))) {
-            Ok((loaded, plan)) => {
-                for warning in &loaded.warnings {
-                    tracing::warn!("{warning}");
-                }
-                self.loaded.store(Arc::new(loaded));
-                self.service.dispatch.catalog.apply(plan);
-                self.note_config().await;
-                tracing::info!("configuration read again");
-            }
-            Err(error) => tracing::error!("the configuration is not used, the one before stays:\n{error}"),
+    /// Completes when the node cannot go on, and says why.
+    pub async fn failed(&self) -> StartError {
+        tokio::select! {
+            reason = self.service.dispatch.recorder.ledger().ended() => StartError::Unrecordable(reason),
+            door = self.fatal.door_closed() => StartError::DoorEnded { door },
         }
-        announce::tell_supervisor("READY=1");
     }
 
     /// Lets calls in progress finish, then ends everything. False when some had to be cut off.
@@ -325,12 +347,18 @@ impl Running {
         let stopped = self.service.dispatch.catalog.shutdown(self.drain).await;
         self.serving.abort_all();
         while self.serving.join_next().await.is_some() {}
+        let recorder = &self.service.dispatch.recorder;
+        if tokio::time::timeout(self.drain, recorder.settled()).await.is_err() {
+            tracing::error!("outcomes of calls are lost: the ledger did not take them in time");
+        }
         self.service
             .dispatch
             .recorder
             .note(Draft::new(Kind::NodeStopped).body(Map::new().with("clean", stopped)))
             .await;
-        let _best_effort = std::fs::remove_file(&self.about.socket);
+        if self.own_socket {
+            let _best_effort = std::fs::remove_file(&self.about.socket);
+        }
         let _best_effort = std::fs::remove_file(&self.announcement_file);
         let ledger = self.service.dispatch.recorder.ledger().clone();
         drop(self);
@@ -352,6 +380,26 @@ impl Running {
         let draft = Draft::new(Kind::ConfigLoaded).body(Map::new().with("contracts", servers));
         self.service.dispatch.recorder.note(draft).await;
     }
+}
+
+/// What a ledger lost at its end before it was opened, in sentences.
+fn losses(opened: &Opened) -> Vec<String> {
+    let mut said = Vec::new();
+    if let Some(cut) = &opened.cut {
+        said.push(format!(
+            "the ledger was damaged at its end: events {} to {} were taken out of the chain and kept aside ({})",
+            cut.first, cut.last, cut.fault
+        ));
+    }
+    if let Some(lost) = opened.lost {
+        // When the head is not behind, another event stands in the place of the one that is lost.
+        let first = opened.head.seq.next().min(lost.seq);
+        said.push(format!(
+            "acknowledged events {first} to {} are lost: the ledger goes on after event {}, as it was told to",
+            lost.seq, opened.head.seq
+        ));
+    }
+    said
 }
 
 impl std::fmt::Debug for Running {

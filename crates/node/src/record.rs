@@ -5,11 +5,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+use arc_swap::ArcSwap;
 use cella_contract::{Capture, Effect};
 use cella_event::{CallId, Draft, IdempotencyKey, Int, Kind, Label, Map};
 use cella_ledger::{AppendError, Durability, Ledger, Payload};
 use cella_mcp::{Raw, RpcError};
 use cella_transport::{Answer, AskKey, Failure, FaultKind, Observer, Step};
+use tokio::sync::watch;
 
 use crate::{
     capture,
@@ -20,8 +22,10 @@ use crate::{
 #[derive(Clone, Debug)]
 pub(crate) struct Recorder {
     ledger: Ledger,
-    capture: Arc<Capture>,
+    capture: Arc<ArcSwap<Capture>>,
     metrics: Metrics,
+    /// Events that a task of their own is writing.
+    late: Arc<watch::Sender<usize>>,
 }
 
 /// What is known of a call when it is put on record.
@@ -44,11 +48,29 @@ pub(crate) struct Intended {
     over: bool,
 }
 
+/// Counts as one event that is being written, until it is dropped.
+struct Late(Arc<watch::Sender<usize>>);
+
 // === impl Recorder ===
 
 impl Recorder {
     pub(crate) fn new(ledger: Ledger, capture: Capture, metrics: Metrics) -> Self {
-        Self { ledger, capture: Arc::new(capture), metrics }
+        Self { ledger, capture: Arc::new(ArcSwap::from_pointee(capture)), metrics, late: Arc::default() }
+    }
+
+    /// Changes what is kept of payloads from now on.
+    pub(crate) fn capture(&self, capture: Capture) {
+        self.capture.store(Arc::new(capture));
+    }
+
+    /// Completes when no event is being written by a task of its own.
+    pub(crate) async fn settled(&self) {
+        // An error means that the sender is gone, which lives as long as this value.
+        let _settled = self.late.subscribe().wait_for(|late| *late == 0).await.is_ok();
+    }
+
+    fn payload<'a>(&self, name: &'static str, text: &'a str) -> Option<Payload<'a>> {
+        capture::payload(&self.capture.load(), name, text)
     }
 
     pub(crate) fn ledger(&self) -> &Ledger {
@@ -64,7 +86,7 @@ impl Recorder {
         facts: Map,
         params: Option<&Raw>,
     ) -> Result<Intended, AppendError> {
-        let payload = params.and_then(|p| capture::payload(&self.capture, "params", p.get()));
+        let payload = params.and_then(|p| self.payload("params", p.get()));
         let mut body = facts.with("effect", effect.as_str()).with("method", subject.method.to_string());
         if let (false, Some(payload)) = (effect.may_be_repeated(), &payload) {
             let key = IdempotencyKey::derive(None, subject.call.as_str(), payload.digest());
@@ -75,10 +97,23 @@ impl Recorder {
         let began = Instant::now();
         if effect.may_be_repeated() {
             self.write(&draft, payloads).await?;
-        } else {
-            self.ledger.append(&draft, payloads, Durability::Flushed).await?;
+        } else if let Err(error) = self.ledger.append(&draft, payloads, Durability::Flushed).await {
+            self.not_made(&subject, &error);
+            return Err(error);
         }
         Ok(Intended { recorder: self.clone(), subject, began, over: false })
+    }
+
+    /// An intent that was not confirmed keeps its place and is written when the disk works again. Without this it would
+    /// show as in doubt for ever, although the call was not made.
+    fn not_made(&self, subject: &Subject, error: &AppendError) {
+        if matches!(error, AppendError::Unconfirmed { .. }) {
+            let body = Map::new()
+                .with("code", crate::dispatch::UNRECORDED)
+                .with("why", "the intent was not confirmed, so the call was not made")
+                .with("in_doubt", false);
+            self.write_soon(subject.draft(Kind::CallFailed).body(body), None);
+        }
     }
 
     /// Writes that a call was refused; nothing was done.
@@ -89,7 +124,7 @@ impl Recorder {
         params: Option<&Raw>,
     ) -> Result<(), AppendError> {
         self.metrics.call(subject.server.as_str(), &subject.method, Ended::Refused, Duration::ZERO);
-        let payload = params.and_then(|p| capture::payload(&self.capture, "params", p.get()));
+        let payload = params.and_then(|p| self.payload("params", p.get()));
         self.write(&subject.draft(Kind::CallRefused).body(why), payload.as_slice()).await
     }
 
@@ -116,7 +151,9 @@ impl Recorder {
         match self.ledger.try_append(&draft, &payloads) {
             Ok(_) => {}
             Err(AppendError::Full | AppendError::Large { .. }) => {
+                let writing = Late::new(&self.late);
                 tokio::spawn(async move {
+                    let _writing = writing;
                     if let Err(error) = recorder.ledger.append(&draft, &payloads, Durability::Buffered).await
                     {
                         tracing::error!(%error, "an outcome could not be written");
@@ -125,6 +162,21 @@ impl Recorder {
             }
             Err(error) => tracing::error!(%error, "an outcome could not be written"),
         }
+    }
+}
+
+// === impl Late ===
+
+impl Late {
+    fn new(late: &Arc<watch::Sender<usize>>) -> Self {
+        late.send_modify(|late| *late += 1);
+        Self(Arc::clone(late))
+    }
+}
+
+impl Drop for Late {
+    fn drop(&mut self) {
+        self.0.send_modify(|late| *late -= 1);
     }
 }
 
@@ -156,10 +208,8 @@ impl Intended {
         let recorder = &self.recorder;
         recorder.metrics.call(self.subject.server.as_str(), &self.subject.method, ended, took);
         let payload = match &answer.outcome {
-            Ok(result) => capture::payload(&recorder.capture, "result", result.get()).map(owned),
-            Err(Failure::Peer(error)) => {
-                capture::payload(&recorder.capture, "error", error.to_raw().get()).map(owned)
-            }
+            Ok(result) => recorder.payload("result", result.get()).map(owned),
+            Err(Failure::Peer(error)) => recorder.payload("error", error.to_raw().get()).map(owned),
             Err(Failure::Fault(_)) => None,
         };
         recorder.write_soon(self.subject.draft(kind).body(body), payload);
@@ -173,10 +223,7 @@ impl Observer for Intended {
             Step::Ask(ask) => {
                 let body =
                     Map::new().with("ask", Int::saturating(ask.key.0)).with("method", ask.method.to_string());
-                let params = ask
-                    .params
-                    .as_ref()
-                    .and_then(|p| capture::payload(&self.recorder.capture, "params", p.get()));
+                let params = ask.params.as_ref().and_then(|p| self.recorder.payload("params", p.get()));
                 self.recorder.write_soon(self.subject.draft(Kind::CallAsked).body(body), params.map(owned));
             }
             Step::Notify(_) => {}
@@ -186,7 +233,7 @@ impl Observer for Intended {
     fn replied(&mut self, key: AskKey, reply: &Result<Raw, RpcError>) {
         let body = Map::new().with("ask", Int::saturating(key.0)).with("ok", reply.is_ok());
         let text = match reply {
-            Ok(result) => capture::payload(&self.recorder.capture, "result", result.get()).map(owned),
+            Ok(result) => self.recorder.payload("result", result.get()).map(owned),
             Err(_) => None,
         };
         self.recorder.write_soon(self.subject.draft(Kind::CallAnswered).body(body), text);

@@ -39,6 +39,10 @@ impl Service for NodeService {
         self.dispatch.catalog.header_params(scope, tool)
     }
 
+    async fn make_watchable(&self, scope: &Scope, uris: &[String]) {
+        self.dispatch.catalog.make_watchable(scope, uris).await;
+    }
+
     fn watch(&self, scope: &Scope, caller: &Arc<Caller>, interest: Interest) -> Watch {
         self.dispatch.catalog.watch(scope, caller, &interest)
     }
@@ -46,7 +50,7 @@ impl Service for NodeService {
     async fn other(
         &self,
         request: http::Request<Bytes>,
-        _principal: Option<Arc<str>>,
+        _principal: Arc<str>,
         _peer: &Peer,
     ) -> http::Response<admin::Body> {
         self.admin.answer(request).await

@@ -70,6 +70,12 @@ impl Caller {
         &*self.principal == "cella"
     }
 
+    /// True for a session that takes what a server has to say beside its calls. A modern client asks for it piece by piece.
+    #[must_use]
+    pub fn hears_unasked(&self) -> bool {
+        self.session.is_some() && self.era() == Era::Legacy
+    }
+
     /// The era the caller speaks.
     #[must_use]
     pub fn era(&self) -> Era {

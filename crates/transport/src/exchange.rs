@@ -190,10 +190,13 @@ impl Exchange {
     }
 
     /// The same exchange, each step changed before anybody sees it: how names of one server become names of the
-    /// catalogue. Only the latest change is kept.
+    /// catalogue. Changes are made in the order in which they were added.
     #[must_use]
-    pub fn mapped(mut self, map: Box<dyn FnMut(Step) -> Step + Send>) -> Self {
-        self.map = Some(map);
+    pub fn mapped(mut self, mut map: Box<dyn FnMut(Step) -> Step + Send>) -> Self {
+        self.map = Some(match self.map.take() {
+            None => map,
+            Some(mut first) => Box::new(move |step| map(first(step))),
+        });
         self
     }
 

@@ -5,7 +5,7 @@ use std::{future::Future, net::SocketAddr, sync::Arc};
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
-use cella_mcp::{HeaderParams, Raw, ServerFacts};
+use cella_mcp::{HeaderParams, Notification, Raw, ServerFacts};
 
 use crate::{Call, Caller, Exchange, Scope};
 
@@ -16,7 +16,8 @@ use crate::{Call, Caller, Exchange, Scope};
 /// 3. `facts` and `header_params` answer from memory, at once.
 /// 4. A [`Watch`] delivers every change after the moment it was made, in order, until it is dropped.
 pub trait Service: Send + Sync + 'static {
-    /// Who is this? Called first, for every HTTP request, before its body is read.
+    /// Who is this? Called first, for every HTTP request to whichever path, before its body is read. Nothing else is
+    /// called for a request that is not admitted.
     fn admit(&self, head: &http::request::Parts, peer: &Peer) -> Result<Arc<str>, Refusal>;
 
     /// What the addressed endpoint says of itself; `None` when there is no such endpoint.
@@ -29,6 +30,12 @@ pub trait Service: Send + Sync + 'static {
     /// The `x-mcp-header` parameters of a tool, to check `Mcp-Param-*` headers against the body.
     fn header_params(&self, scope: &Scope, tool: &str) -> Option<Arc<HeaderParams>>;
 
+    /// Finds out, where it is not known yet, who could tell of updates of these resources. A door waits for it before it
+    /// calls [`Service::watch`], which grants what is known to be there.
+    fn make_watchable(&self, _scope: &Scope, _uris: &[String]) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
+
     /// Starts delivering changes.
     fn watch(&self, scope: &Scope, caller: &Arc<Caller>, interest: Interest) -> Watch;
 
@@ -36,7 +43,7 @@ pub trait Service: Send + Sync + 'static {
     fn other(
         &self,
         request: http::Request<Bytes>,
-        principal: Option<Arc<str>>,
+        principal: Arc<str>,
         peer: &Peer,
     ) -> impl Future<
         Output = http::Response<http_body_util::combinators::UnsyncBoxBody<Bytes, std::io::Error>>,
@@ -99,6 +106,9 @@ pub enum Change {
         /// The notification's params as the server sent them.
         params: Option<Raw>,
     },
+    /// Something that the server has to say to this client after its call: that a task goes on, that a question was
+    /// answered elsewhere, a log message. For sessions of the legacy era.
+    Told(Notification),
 }
 
 /// A running subscription; dropping it ends it.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cella_mcp::{Object, Raw, Revision, ServerFacts, merge_server_capabilities, raw_json};
+use cella_mcp::{Object, Raw, Revision, ServerFacts, carried_by_both, merge_server_capabilities, raw_json};
 use cella_transport::Scope;
 
 use super::Catalog;
@@ -29,7 +29,10 @@ impl Catalog {
         if let Scope::Server(name) = scope {
             let own = plan.servers.get(&**name)?.facts();
             return Some(Arc::new(match own {
-                Some(own) => facts(own.capabilities.clone(), own.info.clone(), own.instructions.clone()),
+                Some(own) => {
+                    let carried = carried_by_both(&own.capabilities);
+                    facts(carried, own.info.clone(), own.instructions.clone())
+                }
                 None => facts(constant(UNKNOWN), None, None),
             }));
         }

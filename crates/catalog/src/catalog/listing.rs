@@ -41,8 +41,9 @@ impl Catalog {
                 self.settle(&servers, kind, self.patience(&scope, &servers)).await;
                 self.settled.lock().unwrap_or_else(PoisonError::into_inner).insert(scope.clone());
                 let list = self.merged(&scope, kind);
-                let page = list.page(cursor(call.params.as_deref()).as_deref());
-                let page = page.map(|raw| (**raw).to_owned());
+                // a client may keep it as long as the first of its parts is fresh, counted from when we got that
+                let left = servers.iter().filter_map(|server| server.fresh_for(kind)).min();
+                let page = list.page_aged(cursor(call.params.as_deref()).as_deref(), left);
                 let outcome = page.map_err(|_| Failure::Fault(faults::stale_cursor()));
                 Exchange::ready(Answer::own(outcome))
             }
@@ -95,7 +96,8 @@ impl Catalog {
         let shown = server.show(kind);
         let at = cursor(call.params.as_deref());
         if let Some(page) = shown.list.as_ref().and_then(|list| list.page(at.as_deref())) {
-            return Exchange::ready(Answer { era: page.era, outcome: Ok((*page.result).to_owned()) });
+            let result = page.aged(server.fresh_for(kind));
+            return Exchange::ready(Answer { era: page.era, outcome: Ok(result) });
         }
         let route = Route::unchanged(server.plan.name.clone(), &call);
         self.call(route, call).await

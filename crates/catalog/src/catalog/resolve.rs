@@ -135,7 +135,7 @@ impl Catalog {
     }
 
     /// Makes known what may decide about an unknown name: the list of the server that it begins with, or all of them.
-    async fn learn(&self, plan: &CurrentPlan, scope: &Scope, target: &Target<'_>) {
+    pub(super) async fn learn(&self, plan: &CurrentPlan, scope: &Scope, target: &Target<'_>) {
         let kinds = lists_for(target.kind);
         let by_name = matches!(target.kind, TargetKind::Tool | TargetKind::Prompt);
         let named = names::split_plain(&target.name).map(|(server, _)| server).filter(|_| by_name);

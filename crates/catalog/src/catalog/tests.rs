@@ -1,5 +1,6 @@
 //! The catalogue over servers that live in memory: time is the test's, nothing sleeps.
 
+mod apart;
 mod changes;
 mod fake;
 mod figures;

@@ -1,14 +1,15 @@
 //! Listening for changes.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use cella_mcp::{ListKind, Object, member, offers};
+use cella_mcp::{ListKind, Object, Target, TargetKind, member, offers};
 use cella_transport::{Caller, Interest, Scope, Watch};
 
 use tokio::{sync::oneshot, time::timeout};
 
 use super::{Catalog, owners};
 use crate::{
+    InstanceKey,
     bus::{URIS_MAX, Watched},
     pool::{CurrentPlan, Server},
 };
@@ -17,65 +18,73 @@ use crate::{
 /// all the same: the servers are told when they have started.
 const SETTLE_MAX: Duration = Duration::from_secs(1);
 
-/// Own URIs by server.
-type ByServer = BTreeMap<Arc<str>, Vec<Box<str>>>;
-
 impl Catalog {
     /// Delivers changes until the watch is dropped. What the endpoint cannot tell of is not granted.
     #[must_use]
-    pub fn watch(&self, scope: &Scope, _caller: &Arc<Caller>, interest: &Interest) -> Watch {
+    pub fn watch(&self, scope: &Scope, caller: &Arc<Caller>, interest: &Interest) -> Watch {
         let plan = self.pool.plan();
-        let watched = self.watchable(&plan, scope, interest);
+        let watched = self.watchable(&plan, scope, caller, interest);
         let granted = Interest {
             tools: interest.tools && self.tells_of(scope, ListKind::Tools),
             prompts: interest.prompts && self.tells_of(scope, ListKind::Prompts),
             resources: interest.resources && self.tells_of(scope, ListKind::Resources),
             uris: watched.iter().map(|w| w.uri.to_string()).collect(),
         };
-        let mut by_server = ByServer::new();
-        for w in &watched {
-            by_server.entry(w.server.clone()).or_default().push(w.own.clone());
-        }
-        for (name, uris) in &by_server {
-            if let Some(server) = plan.servers.get(name) {
-                self.pool.watch_uris(server, uris.iter().map(|u| &**u));
-            }
-        }
-        let (mut watch, id, deliver) = self.pool.bus.watch(scope, granted, watched);
-        let settled = (!by_server.is_empty()).then(oneshot::channel::<()>);
+        let watched: Arc<[Watched]> = watched.into();
+        let concerned: BTreeSet<Arc<str>> = watched.iter().map(|w| w.server.clone()).collect();
+        let (mut watch, id, deliver) = self.pool.bus.watch(scope, caller, granted, watched.clone());
+        self.pool.watched_changed(&watched);
+        let settled = (!concerned.is_empty()).then(oneshot::channel::<()>);
         let pool = self.pool.clone();
         let told = settled.map(|(told, settled)| {
             watch.settled = Some(settled);
             told
         });
         self.pool.spawn(async move {
-            let tell = async {
-                let servers = by_server.keys().filter_map(|name| pool.server(name));
+            let telling = async {
+                let servers = concerned.iter().filter_map(|name| pool.server(name));
                 if let Some(told) = told {
                     let _bounded = timeout(SETTLE_MAX, pool.all_told(servers.collect())).await;
                     let _nobody_waits = told.send(()).is_err();
                 }
             };
-            pool.until_closing(async { tokio::join!(deliver, tell).0 }).await;
+            pool.until_closing(async { tokio::join!(deliver, telling).0 }).await;
             pool.bus.forget(id);
-            for (name, uris) in &by_server {
-                if let Some(server) = pool.server(name) {
-                    pool.unwatch_uris(&server, uris.iter().map(|u| &**u));
-                }
-            }
+            pool.watched_changed(&watched);
         });
         watch
     }
 
-    fn watchable(&self, plan: &CurrentPlan, scope: &Scope, interest: &Interest) -> Vec<Watched> {
+    /// Makes known which server owns resources that somebody wants to watch: lists that may name them are fetched first.
+    pub async fn make_watchable(&self, scope: &Scope, uris: &[String]) {
+        if matches!(scope, Scope::Server(_)) {
+            return;
+        }
+        let plan = self.pool.plan();
+        let unknown = |uri: &&String| owners::of_uri(&plan, scope, &self.links, uri).is_err();
+        if let Some(uri) = uris.iter().take(URIS_MAX).find(unknown) {
+            let target = Target { kind: TargetKind::Resource, name: uri.as_str().into() };
+            self.learn(&plan, scope, &target).await;
+        }
+    }
+
+    fn watchable(
+        &self,
+        plan: &CurrentPlan,
+        scope: &Scope,
+        caller: &Caller,
+        interest: &Interest,
+    ) -> Vec<Watched> {
         let owned = interest.uris.iter().take(URIS_MAX).filter_map(|uri| {
             let (server, own) = match scope {
                 // its own names unchanged, whatever it lists
                 Scope::Server(name) => (Arc::from(&**name), uri.as_str().into()),
                 Scope::All | Scope::View(_) => owners::of_uri(plan, scope, &self.links, uri).ok()?,
             };
-            plan.servers.get(&server).filter(|s| tells_of_updates(s))?;
-            Some(Watched { uri: uri.as_str().into(), server, own })
+            let found = plan.servers.get(&server).filter(|s| tells_of_updates(s))?;
+            // updates of an instance per run have nobody to go to: a watch names no run
+            let key = InstanceKey::of(found.isolation(), caller, None)?;
+            Some(Watched { uri: uri.as_str().into(), server, own, key })
         });
         owned.collect()
     }

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
-use cella_transport::{Call, Exchange, Failure, Fault};
+use cella_transport::{Call, Exchange, Failure, Fault, Step};
 use tokio::{
     sync::OwnedSemaphorePermit,
     time::{Instant, sleep},
@@ -53,7 +53,9 @@ impl Pool {
                     entered.slot.mark_answered();
                     return exchange;
                 }
-                None => return exchange.holding(Box::new((entered, place))),
+                None => {
+                    return exchange.holding(Box::new(entered)).mapped(Box::new(place_until_asked(place)));
+                }
             }
         }
     }
@@ -93,6 +95,19 @@ impl Pool {
             }
         }
         Err(faults::crashed(server.name(), "it went away each time it was started"))
+    }
+}
+
+/// Keeps a place among the calls in progress until the server asks the client something: from then on a person decides
+/// how long the call takes, and one client who does not answer must not hold up all others. How many such calls one
+/// client may have open is bounded by the door, and at one server by its link.
+fn place_until_asked(place: OwnedSemaphorePermit) -> impl FnMut(Step) -> Step + Send {
+    let mut place = Some(place);
+    move |step| {
+        if !matches!(step, Step::Notify(_)) {
+            drop(place.take());
+        }
+        step
     }
 }
 

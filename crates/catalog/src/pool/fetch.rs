@@ -1,6 +1,6 @@
 //! Getting lists: one fetch per list at a time, whoever asks and however often.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use cella_mcp::{ListKind, ListPage, Object, RpcError, codes, member, own_client_capabilities, with_cursor};
 use cella_transport::{Answer, Call, Caller, Failure, Fault, Scope, Step};
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{InstanceKey, Problem, ServerList, Upstream, faults, kind::change_of};
 
-/// Most pages of one list that are fetched. Stops a server that always gives a next cursor.
+/// Most pages of one list that are fetched. Stops a server that always gives a next cursor; its list counts as not given.
 pub(crate) const PAGES_MAX: usize = 500;
 /// Most bytes of one list, after which no further page is fetched. Stops a server from filling memory; its list counts as
 /// not given.
@@ -88,7 +88,7 @@ impl Pool {
         let refresh = self.options.refresh_wait;
         let state = server.lock();
         let list = state.lists.of(kind);
-        let (ready, retry) = (state.any_ready(), list.may_retry(now));
+        let (ready, retry) = (state.any_lister(), list.may_retry(now));
         if !matches!(list.known, Known::No) {
             let announced = state.facts.as_ref().is_some_and(|f| announces(&f.capabilities, kind));
             return match list.fetching {
@@ -102,9 +102,9 @@ impl Pool {
         // who is slow for good is waited for once
         let bad = state.is_known_bad();
         let bounded = |until: Instant| if bad { now } else { until };
-        let coming = state.slots.values().filter(|slot| slot.is_starting() || slot.upstream().is_some());
+        let coming = state.listers().filter(|slot| slot.is_starting() || slot.upstream().is_some());
         let promised = coming.map(|slot| slot.began + slot.patience.max(patience)).max();
-        let starting = state.slots.values().any(|slot| slot.is_starting());
+        let starting = state.listers().any(|slot| slot.is_starting());
         match (list.fetching, promised) {
             (Some(since), Some(until)) => Need::Wait(bounded(until.max(since + refresh))),
             (None, Some(until)) if starting => Need::Wait(bounded(until)),
@@ -134,8 +134,9 @@ impl Pool {
         if let Known::Yes(tools) = &known {
             upstream.learn(tools);
         }
-        if slot.key != InstanceKey::Shared && live {
-            // instances of one server list the same; what changes, the server tells
+        if slot.key != InstanceKey::Shared && (live || server.keeps_clients_apart()) {
+            // instances of one server list the same; what changes, the server tells. Of clients who are kept apart by
+            // contract none may see what an instance of another one lists.
             return;
         }
         let facts = upstream.facts();
@@ -191,23 +192,29 @@ impl Pool {
     }
 
     /// Takes the outcome of a fetch and tells whom it concerns.
-    fn arrived(&self, server: &Server, kind: ListKind, fetched: Result<Known, Fault>) {
+    fn arrived(self: &Arc<Self>, server: &Arc<Server>, kind: ListKind, fetched: Result<Known, Fault>) {
         let now = Instant::now();
-        let news = {
+        let (news, retry) = {
             let mut state = server.lock();
             match fetched {
                 Ok(known) => {
                     let news = state.lists.of_mut(kind).arrived(known, now);
                     state.unsaved |= news != News::Nothing;
-                    Some(news)
+                    (Some(news), None)
                 }
                 Err(fault) => {
                     tracing::warn!(server = server.name(), list = kind.method(), %fault, "list not fetched");
-                    state.lists.of_mut(kind).did_not_arrive(Problem::of(&fault), now);
-                    None
+                    let list = state.lists.of_mut(kind);
+                    list.did_not_arrive(Problem::of(&fault), now);
+                    // the first failure is told: whoever hears of it asks, and learns that the list is an old one
+                    let told = list.announced && list.failures == 1;
+                    (told.then_some(News::Changed), list.arrange_retry())
                 }
             }
         };
+        if let Some(pause) = retry {
+            self.fetch_later(server, kind, pause);
+        }
         if news != Some(News::Nothing) {
             self.touch();
         }
@@ -215,6 +222,25 @@ impl Pool {
             self.bus.changed(&self.plan(), server.name(), &change_of(kind));
         }
         server.notify();
+    }
+
+    /// Fetches a list again after a pause, unless it is there by then or nobody runs who could be asked: whoever starts
+    /// the server next asks for all lists anyway.
+    fn fetch_later(self: &Arc<Self>, server: &Arc<Server>, kind: ListKind, pause: Duration) {
+        let (pool, server) = (self.clone(), server.clone());
+        self.spawn(async move {
+            pool.pause(pause).await;
+            let due = {
+                let mut state = server.lock();
+                let list = state.lists.of_mut(kind);
+                list.retrying = false;
+                let due = list.announced && list.failed.is_some();
+                due && state.any_lister() && !pool.is_closing()
+            };
+            if due {
+                pool.fetch(&server, kind);
+            }
+        });
     }
 
     fn save_if_settled(&self, server: &Arc<Server>) {
@@ -269,11 +295,9 @@ async fn fetch_pages(
     let garbage = |why: &str| faults::no_list(server, kind.method(), why);
     let mut pages = Vec::new();
     let mut cursor: Option<Box<str>> = None;
+    let mut cursors = HashSet::new();
     let mut bytes = 0;
-    while pages.len() < PAGES_MAX {
-        if bytes > LIST_BYTES_MAX {
-            return Err(garbage("it is larger than Cella keeps"));
-        }
+    loop {
         let call = Call {
             scope: Scope::Server(server.into()),
             method: kind.method().into(),
@@ -293,12 +317,19 @@ async fn fetch_pages(
         };
         let page = ListPage::parse(kind, &result).map_err(|e| garbage(&e.to_string()))?;
         bytes += result.get().len();
-        let next = page.next_cursor.filter(|next| cursor.as_ref() != Some(next));
         pages.push((cursor, result, answer.era));
-        cursor = next;
-        if cursor.is_none() {
-            break;
+        // a list that is cut would look complete
+        let Some(next) = page.next_cursor else { break };
+        if pages.len() >= PAGES_MAX {
+            return Err(garbage(&format!("it has more than {PAGES_MAX} pages")));
         }
+        if bytes > LIST_BYTES_MAX {
+            return Err(garbage("it is larger than Cella keeps"));
+        }
+        if !cursors.insert(next.clone()) {
+            return Err(garbage("it goes in a circle: a cursor came back"));
+        }
+        cursor = Some(next);
     }
     ServerList::read(kind, pages).map(|list| Known::Yes(Arc::new(list))).map_err(|e| garbage(&e.to_string()))
 }

@@ -83,9 +83,7 @@ impl Pool {
     ) -> End {
         slot.mark_used();
         self.learn(server, slot);
-        if slot.key == InstanceKey::Shared {
-            self.tell_watched(server);
-        }
+        self.tell_watched(server);
         let mut heard = Instant::now();
         let mut ping: Option<BoxFuture<'_, bool>> = None;
         loop {
@@ -127,11 +125,11 @@ impl Pool {
         event: Option<LinkEvent>,
     ) -> Option<End> {
         match event {
-            Some(LinkEvent::ToolsChanged) => self.refetch(server, &Change::Tools),
-            Some(LinkEvent::PromptsChanged) => self.refetch(server, &Change::Prompts),
-            Some(LinkEvent::ResourcesChanged) => self.refetch(server, &Change::Resources),
+            Some(LinkEvent::ToolsChanged) => self.refetch(server, slot, &Change::Tools),
+            Some(LinkEvent::PromptsChanged) => self.refetch(server, slot, &Change::Prompts),
+            Some(LinkEvent::ResourcesChanged) => self.refetch(server, slot, &Change::Resources),
             Some(LinkEvent::ResourceUpdated { uri, params }) => {
-                self.bus.updated(&self.plan(), server.name(), &uri, params.as_ref());
+                self.bus.updated(&self.plan(), server.name(), &slot.key, &uri, params.as_ref());
             }
             Some(LinkEvent::TakesTurns { method }) => {
                 if server.set_takes_turns() {
@@ -144,6 +142,14 @@ impl Pool {
                 tracing::warn!(server = server.name(), %method, "asked without saying for which client");
                 server.isolate();
                 self.touch();
+            }
+            Some(LinkEvent::Log(note)) => {
+                self.bus.logged(&self.plan(), server.name(), &slot.key, &note);
+            }
+            Some(LinkEvent::Other(note)) => {
+                if let Some(client) = self.followups.client(server.name(), note.params.as_ref()) {
+                    self.bus.told(&self.plan(), server.name(), &client, &note);
+                }
             }
             Some(LinkEvent::AuthRequired(challenge)) => {
                 server.wants_credentials(&faults::wants_credentials(server.name(), challenge.status));
@@ -169,7 +175,11 @@ impl Pool {
 
     /// The server says that a list changed. Clients are told once the new one is here, so that they do not read the old one
     /// again.
-    fn refetch(self: &Arc<Self>, server: &Arc<Server>, change: &Change) {
+    fn refetch(self: &Arc<Self>, server: &Arc<Server>, slot: &Slot, change: &Change) {
+        if server.keeps_clients_apart() && slot.key != InstanceKey::Shared {
+            // the lists that clients see are those of the shared instance
+            return;
+        }
         for kind in changed_by(change) {
             server.lock().lists.of_mut(*kind).announced = true;
             self.fetch(server, *kind);
@@ -238,14 +248,16 @@ impl Drop for Ending {
     fn drop(&mut self) {
         let lost = || End::Gone(faults::crashed(self.server.name(), "the task that ran it failed"));
         let end = self.end.take().unwrap_or_else(lost);
+        let by_itself = !matches!(end, End::Stopped);
         self.server.ended(&self.slot, &end, self.slot.last_words(), &self.pool.options);
         self.pool.touch();
         self.slot.set_phase(Phase::Over(match end {
             End::Stopped => None,
             End::NotStarted(fault) | End::Gone(fault) => Some(fault),
         }));
-        if self.slot.key == InstanceKey::Shared {
-            // who watches its resources expects it to come back without being called
+        if by_itself || self.slot.key == InstanceKey::Shared {
+            // who watches its resources expects it to come back without being called; one that had to make room does not
+            // come back to take the room of another
             self.pool.tell_watched(&self.server);
         }
     }

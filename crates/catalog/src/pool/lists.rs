@@ -13,6 +13,12 @@ pub(crate) const FETCH_GAP: Duration = Duration::from_millis(200);
 /// How long a list counts as fresh when its server neither says so nor announces changes.
 pub(crate) const FRESH_UNSAID: Duration = Duration::from_secs(60);
 
+/// The first pause before a list that the server says has changed, and that could not be fetched, is fetched again; each
+/// further one is twice as long.
+const RETRY_FIRST: Duration = Duration::from_secs(1);
+/// The longest of these pauses.
+const RETRY_LAST: Duration = Duration::from_secs(60);
+
 /// What is known of one list.
 #[derive(Clone, Debug, Default)]
 pub(crate) enum Known {
@@ -41,6 +47,10 @@ pub(crate) struct ListState {
     pub(crate) failed: Option<Instant>,
     /// The server has said that it changed: clients are told, whatever we make of it.
     pub(crate) announced: bool,
+    /// It will be fetched again by itself.
+    pub(crate) retrying: bool,
+    /// Fetches in a row that failed.
+    pub(crate) failures: u32,
     /// Clients were shown a merged list without it: its arrival is a change.
     pub(crate) shown_missing: bool,
 }
@@ -87,7 +97,8 @@ impl ListState {
                 None => FRESH_UNSAID,
             },
         };
-        now >= fetched + fresh.max(FETCH_GAP)
+        // a server may say any number of milliseconds
+        fetched.checked_add(fresh.max(FETCH_GAP)).is_some_and(|until| now >= until)
     }
 
     /// True when a fetch that failed may be tried again.
@@ -110,6 +121,7 @@ impl ListState {
         self.fetched = Some(now);
         self.problem = None;
         self.failed = None;
+        self.failures = 0;
         self.shown_missing = false;
         news
     }
@@ -128,6 +140,17 @@ impl ListState {
     pub(crate) fn did_not_arrive(&mut self, problem: Problem, now: Instant) {
         self.problem = Some(problem);
         self.failed = Some(now);
+        self.failures = self.failures.saturating_add(1);
+    }
+
+    /// How long to wait before it is fetched again without anybody asking, when that is due and not arranged yet: the
+    /// server has said that it changed, and what is shown is the old one.
+    pub(crate) fn arrange_retry(&mut self) -> Option<Duration> {
+        if !self.announced || std::mem::replace(&mut self.retrying, true) {
+            return None;
+        }
+        let doubled = RETRY_FIRST.saturating_mul(1 << self.failures.saturating_sub(1).min(16));
+        Some(doubled.min(RETRY_LAST))
     }
 
     pub(crate) fn count(&self) -> Option<usize> {

@@ -24,6 +24,7 @@ use super::{
 use crate::{
     InstanceKey, Missing, Options, Problem, ServerPlan, ServerStatus, Stage, Status,
     backoff::{CRASH_LOOP_AFTER, Failures, HEALTHY_AFTER},
+    bus::WatchedUris,
     faults,
     store::Stored,
 };
@@ -57,13 +58,15 @@ pub(super) struct State {
     pub(super) lists: Lists,
     pub(super) facts: Option<Arc<ServerFacts>>,
     pub(super) failures: Failures,
-    /// Uris that somebody watches, each with the number of those who do.
-    pub(super) watched: HashMap<Box<str>, usize>,
+    /// What somebody watches, as the bus knows it.
+    pub(super) watched: WatchedUris,
     /// The server is being told what is watched.
     pub(super) telling: Telling,
     /// Something was learnt that is not stored yet.
     pub(super) unsaved: bool,
     isolation: Isolation,
+    /// [`Server::keeps_clients_apart`]
+    apart: bool,
     stage: Stage,
     status: Status,
     since_ms: u64,
@@ -134,10 +137,11 @@ impl Server {
             facts: stored.facts,
             lists,
             failures: Failures::default(),
-            watched: HashMap::new(),
+            watched: WatchedUris::new(),
             telling: Telling::No,
             unsaved: false,
             isolation: plan.isolation,
+            apart: plan.isolation != Isolation::Shared,
             status: Status::NotTested,
             since_ms: now_ms(),
             last_error: None,
@@ -175,7 +179,7 @@ impl Server {
         self.changed.subscribe()
     }
 
-    pub(super) fn isolation(&self) -> Isolation {
+    pub(crate) fn isolation(&self) -> Isolation {
         self.lock().isolation
     }
 
@@ -222,7 +226,13 @@ impl Server {
     pub(super) fn any_entered(&self) -> Option<Entered> {
         let state = self.lock();
         let shared = state.slots.get(&InstanceKey::Shared).and_then(Slot::enter);
-        shared.or_else(|| state.slots.values().find_map(Slot::enter))
+        shared.or_else(|| state.listers().find_map(Slot::enter))
+    }
+
+    /// True when the contract gives each client an instance of its own: then only the shared one, which no client calls,
+    /// answers lists, because all clients are shown them.
+    pub(super) fn keeps_clients_apart(&self) -> bool {
+        self.plan.isolation != Isolation::Shared
     }
 
     /// An instance is through its handshake.
@@ -242,9 +252,7 @@ impl Server {
     /// True when the instance may be stopped for being idle; from then on nobody can enter it.
     pub(super) fn stop_if_idle(&self, slot: &Slot, since: Instant) -> bool {
         let state = self.lock();
-        let needed = slot.busy() > 0
-            || slot.used_at() > since
-            || (slot.key == InstanceKey::Shared && !state.watched.is_empty());
+        let needed = slot.busy() > 0 || slot.used_at() > since || state.watched.contains_key(&slot.key);
         if !needed {
             slot.stop();
         }
@@ -369,6 +377,15 @@ impl Server {
         (list.known.clone(), list.is_live())
     }
 
+    /// How long its list is still fresh, if the server gave it a time. A list from the store has used it up: nobody knows
+    /// how old it is.
+    pub(crate) fn fresh_for(&self, kind: ListKind) -> Option<std::time::Duration> {
+        let state = self.lock();
+        let list = state.lists.of(kind);
+        let ttl = list.list()?.ttl?;
+        Some(list.fetched.map_or(std::time::Duration::ZERO, |at| ttl.saturating_sub(at.elapsed())))
+    }
+
     /// The server's part in a merged list that is about to be shown.
     pub(crate) fn show(&self, kind: ListKind) -> Shown {
         let mut state = self.lock();
@@ -482,7 +499,7 @@ impl State {
     /// The instance nobody uses, for the longest time; it may be stopped to make room.
     fn least_needed(&self) -> Option<Arc<Slot>> {
         let unused = self.slots.values().filter(|slot| slot.busy() == 0 && !slot.is_starting());
-        unused.min_by_key(|slot| slot.used_at()).cloned()
+        unused.min_by_key(|slot| (self.watched.contains_key(&slot.key), slot.used_at())).cloned()
     }
 
     /// True when it failed and has not worked since: nobody should wait for it.
@@ -492,6 +509,16 @@ impl State {
 
     pub(super) fn is_retired(&self) -> bool {
         self.retired
+    }
+
+    /// Instances that may be asked for lists.
+    pub(super) fn listers(&self) -> impl Iterator<Item = &Arc<Slot>> {
+        self.slots.values().filter(|slot| !self.apart || slot.key == InstanceKey::Shared)
+    }
+
+    /// True when there is one.
+    pub(super) fn any_lister(&self) -> bool {
+        self.listers().any(|slot| slot.upstream().is_some())
     }
 
     pub(super) fn any_ready(&self) -> bool {

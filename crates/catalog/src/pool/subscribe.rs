@@ -1,53 +1,54 @@
-//! Telling servers which of their resources are watched: once per resource, however many clients watch it.
+//! Telling servers which of their resources are watched: once per resource, however many clients watch it, and each
+//! client's instance only of what its own client watches.
+//!
+//! Who watches what stands in the bus and nowhere else, so that a server that is reconfigured, or removed and added
+//! again, finds all those who watched before.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use cella_transport::Fault;
 
 use super::{Pool, Server, server::Telling};
-use crate::InstanceKey;
+use crate::{InstanceKey, bus::Watched};
 
 /// How soon a server that could not be told is tried again, while somebody watches.
 const RETRY: Duration = Duration::from_secs(5);
 
 impl Pool {
-    /// One more client watches these resources of a server.
-    pub(crate) fn watch_uris<'a>(
-        self: &Arc<Self>,
-        server: &Arc<Server>,
-        uris: impl IntoIterator<Item = &'a str>,
-    ) {
-        let mut news = false;
-        for uri in uris {
+    /// These resources are watched by one more, or by one less: tells the servers for which that makes a difference,
+    /// starting those of which more is watched.
+    pub(crate) fn watched_changed(self: &Arc<Self>, watched: &[Watched]) {
+        let servers: BTreeSet<&Arc<str>> = watched.iter().map(|w| &w.server).collect();
+        for server in servers.into_iter().filter_map(|name| self.server(name)) {
+            let (mut more, mut less) = (false, false);
             let mut state = server.lock();
-            let count = state.watched.entry(uri.into()).or_default();
-            *count += 1;
-            news |= *count == 1;
-        }
-        if news {
-            self.tell_watched(server);
+            // under the lock: of two changes of one resource the later one counts
+            for w in watched.iter().filter(|w| w.server == server.plan.name) {
+                let uris = state.watched.entry(w.key.clone()).or_default();
+                if self.bus.is_watched(w) {
+                    more |= uris.insert(w.own.clone());
+                } else {
+                    less |= uris.remove(&w.own);
+                }
+                if uris.is_empty() {
+                    state.watched.remove(&w.key);
+                }
+            }
+            drop(state);
+            // a server that does not run has forgotten already
+            if more || (less && server.is_running()) {
+                self.tell(&server);
+            }
         }
     }
 
-    /// One client less watches these resources of a server.
-    pub(crate) fn unwatch_uris<'a>(
-        self: &Arc<Self>,
-        server: &Arc<Server>,
-        uris: impl IntoIterator<Item = &'a str>,
-    ) {
-        let mut news = false;
-        for uri in uris {
+    /// A server is new under its name: who watches there watches it.
+    pub(super) fn inherit_watched(self: &Arc<Self>, server: &Arc<Server>) {
+        {
             let mut state = server.lock();
-            if let Some(count) = state.watched.get_mut(uri) {
-                *count -= 1;
-                if *count == 0 {
-                    state.watched.remove(uri);
-                    news = true;
-                }
-            }
+            state.watched = self.bus.watched_at(server.name());
         }
-        // a server that does not run has forgotten already
-        if news && server.is_running() {
-            self.tell(server);
-        }
+        self.tell_watched(server);
     }
 
     /// Makes sure that a server knows what is watched; nothing to do when nothing is.
@@ -82,25 +83,32 @@ impl Pool {
         self.spawn(async move { while pool.tell_once(&server).await {} });
     }
 
-    /// Tells the server; true when it must be told once more.
+    /// Tells every instance that is concerned; true when they must be told once more.
     async fn tell_once(self: &Arc<Self>, server: &Arc<Server>) -> bool {
-        let uris: Vec<Box<str>> = {
+        let wanted: Vec<(InstanceKey, Vec<Box<str>>)> = {
             let mut state = server.lock();
             state.telling = Telling::Yes;
-            state.watched.keys().cloned().collect()
+            let watched =
+                state.watched.iter().map(|(key, uris)| (key.clone(), uris.iter().cloned().collect()));
+            // an instance of which nothing is watched any more is told so, but not started for it
+            let idle = state.slots.keys().filter(|key| !state.watched.contains_key(key));
+            watched.chain(idle.map(|key| (key.clone(), Vec::new()))).collect()
         };
-        match self.enter(server, &InstanceKey::Shared).await {
-            Ok(entered) => entered.upstream.subscribe(uris).await,
-            Err(fault) => {
-                tracing::warn!(server = server.name(), %fault, "cannot be told what is watched");
-                self.pause(RETRY).await;
-                let mut state = server.lock();
-                let again = !state.watched.is_empty() && !state.is_retired() && !self.is_closing();
-                if !again {
-                    state.telling = Telling::No;
-                }
-                return again;
+        let mut untold = None;
+        for (key, uris) in wanted {
+            if let Err(fault) = self.tell_instance(server, &key, uris).await {
+                untold = Some(fault);
             }
+        }
+        if let Some(fault) = untold {
+            tracing::warn!(server = server.name(), %fault, "cannot be told what is watched");
+            self.pause(RETRY).await;
+            let mut state = server.lock();
+            let again = !state.watched.is_empty() && !state.is_retired() && !self.is_closing();
+            if !again {
+                state.telling = Telling::No;
+            }
+            return again;
         }
         let mut state = server.lock();
         let again = state.telling == Telling::Again;
@@ -111,5 +119,23 @@ impl Pool {
         drop(state);
         server.notify();
         again
+    }
+
+    async fn tell_instance(
+        self: &Arc<Self>,
+        server: &Arc<Server>,
+        key: &InstanceKey,
+        uris: Vec<Box<str>>,
+    ) -> Result<(), Fault> {
+        if uris.is_empty() {
+            let running = server.lock().slots.get(key).and_then(|slot| slot.upstream());
+            if let Some(upstream) = running {
+                upstream.subscribe(uris).await;
+            }
+            return Ok(());
+        }
+        let entered = self.enter(server, key).await?;
+        entered.upstream.subscribe(uris).await;
+        Ok(())
     }
 }

@@ -7,6 +7,7 @@ use std::{
     fs::{self, File, OpenOptions},
     io,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
 
@@ -302,7 +303,10 @@ fn try_unified(
 
 /// Making a group is the only honest way to learn whether one may.
 fn try_make(dir: &Path) -> Result<(), String> {
-    let trial = dir.join(format!("{PREFIX}trial-{}-{:?}", std::process::id(), std::thread::current().id()));
+    /// Counts down, so that no cell of this process ever has the same number.
+    static NUMBER: AtomicU64 = AtomicU64::new(u64::MAX);
+    // Named as the groups of cells are: if the node is killed just now, the next one finds it.
+    let trial = dir.join(Owner::current().group_name(NUMBER.fetch_sub(1, Ordering::Relaxed)));
     let tried = fs::create_dir(&trial).and_then(|()| {
         let opened = OpenOptions::new().write(true).open(trial.join("cgroup.procs")).map(drop);
         fs::remove_dir(&trial)?;

@@ -95,10 +95,47 @@ const FORBIDDEN_HERE: &[libc::c_long] = &[
 #[cfg(not(target_arch = "x86_64"))]
 const FORBIDDEN_HERE: &[libc::c_long] = &[libc::SYS_kexec_file_load];
 
-/// Answered with ENOSYS, so that libraries take their older way: io_uring escapes system call rules, and the flags of
-/// clone3 lie in memory, where a filter cannot read them.
-const ABSENT: &[libc::c_long] =
-    &[libc::SYS_io_uring_setup, libc::SYS_io_uring_enter, libc::SYS_io_uring_register, libc::SYS_clone3];
+/// Answered with ENOSYS, so that libraries take their older way: io_uring escapes system call rules, and what clone3 and
+/// openat2 are asked for lies in memory, where a filter cannot read it.
+const ABSENT: &[libc::c_long] = &[
+    libc::SYS_io_uring_setup,
+    libc::SYS_io_uring_enter,
+    libc::SYS_io_uring_register,
+    libc::SYS_clone3,
+    libc::SYS_openat2,
+];
+
+/// Modes that lend a file's owner or group to whoever executes it. Inside they mean nothing (`nosuid`), but a file in a
+/// writable mount keeps them on the host, where somebody else may execute it as the owner.
+const LENDING_MODES: [u64; 2] = [libc::S_ISUID as u64, libc::S_ISGID as u64];
+
+/// `fchmodat2`, the same number everywhere; not every architecture's list in libc has it.
+const FCHMODAT2: libc::c_long = 452;
+
+/// Calls that set a mode, and which argument that is.
+const SETS_MODE: &[(libc::c_long, u8)] = &[
+    (libc::SYS_fchmod, 1),
+    (libc::SYS_fchmodat, 2),
+    (FCHMODAT2, 2),
+    (libc::SYS_mknodat, 2),
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_chmod, 1),
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_mknod, 1),
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_creat, 1),
+];
+
+/// Calls that set a mode if they make a file, and which arguments are the flags and the mode. Without these flags the mode
+/// is whatever was in the register.
+const OPENS: &[(libc::c_long, u8, u8)] = &[
+    (libc::SYS_openat, 2, 3),
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_open, 1, 2),
+];
+
+/// Flags that make a file. `O_TMPFILE` is two bits, of which this is its own.
+const MAKES_FILE: [u64; 2] = [libc::O_CREAT as u64, (libc::O_TMPFILE & !libc::O_DIRECTORY) as u64];
 
 /// Address families that a program may use; packet, netlink, vsock and the rest answer EAFNOSUPPORT.
 const FAMILIES: [libc::c_int; 3] = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6];
@@ -146,6 +183,25 @@ fn forbidden() -> io::Result<Rules> {
     // Asking (0xffffffff) and the ordinary domain (0) are fine; others switch protections off.
     let personality = rule(&[(0, SeccompCmpOp::Ne, 0), (0, SeccompCmpOp::Ne, 0xffff_ffff)])?;
     rules.insert(libc::SYS_personality, vec![personality]);
+    rules.extend(lending_modes()?);
+    Ok(rules)
+}
+
+fn lending_modes() -> io::Result<Rules> {
+    let is_set = |bit| SeccompCmpOp::MaskedEq(bit);
+    let mut rules = Rules::new();
+    for (call, mode) in SETS_MODE {
+        let refused: io::Result<Vec<_>> =
+            LENDING_MODES.iter().map(|bit| rule(&[(*mode, is_set(*bit), *bit)])).collect();
+        rules.insert(*call, refused?);
+    }
+    for (call, flags, mode) in OPENS {
+        let pairs = MAKES_FILE.iter().flat_map(|flag| LENDING_MODES.iter().map(move |bit| (*flag, *bit)));
+        let refused: io::Result<Vec<_>> = pairs
+            .map(|(flag, bit)| rule(&[(*flags, is_set(flag), flag), (*mode, is_set(bit), bit)]))
+            .collect();
+        rules.insert(*call, refused?);
+    }
     Ok(rules)
 }
 

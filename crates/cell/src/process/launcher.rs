@@ -11,6 +11,7 @@ use rustix::fs::{Mode, OFlags};
 use super::{
     birth, facts, filter, sys,
     sys::Forked,
+    tree::{self, TREE_ARG},
     wire::{self, REQUEST_FDS_MAX},
 };
 
@@ -44,8 +45,10 @@ pub fn launcher_main() {
     if args.next().is_none_or(|first| first != LAUNCHER_ARG) {
         return;
     }
-    if args.next().is_some_and(|second| second == PROBE_ARG) {
-        sys::exit_now(facts::print_launcher_facts());
+    match args.next() {
+        Some(second) if second == PROBE_ARG => sys::exit_now(facts::print_launcher_facts()),
+        Some(second) if second == TREE_ARG => tree::keep(args),
+        _ => {}
     }
     let served = serve();
     sys::exit_now(i32::from(served.is_err()));

@@ -70,6 +70,8 @@ pub(crate) enum SourceKind {
     Read,
     /// As `Read`, and writable.
     Write,
+    /// Covered, although it lies in what is shown.
+    Mask,
 }
 
 /// Limits that the kernel keeps per process.
@@ -99,7 +101,7 @@ pub(crate) fn compile(spec: &Spec, ground: &Ground<'_>) -> Result<Order, CellErr
     check_strings(spec)?;
     let cwd = program.cwd.clone().unwrap_or_else(|| PathBuf::from(HOME));
     let links = program.links.iter().map(|(link, _)| link);
-    for path in [&program.command, &cwd].into_iter().chain(links) {
+    for path in [&program.command, &cwd].into_iter().chain(links).chain(&spec.masks) {
         check_path(path)?;
     }
     let limits = &spec.limits;
@@ -151,11 +153,39 @@ fn sources(spec: &Spec, layout: &Layout) -> Result<Vec<Source>, CellError> {
         };
         sources.push(Source { path: mount.source.clone(), target: mount.target.clone(), kind });
     }
+    let masks = masks(spec, &sources);
+    sources.extend(masks);
     if sources.len() > MOUNTS_MAX {
         return Err(refuse(format!("{} mounts, {MOUNTS_MAX} allowed", sources.len())));
     }
     sources.sort_by_key(|source| source.target.components().count());
     Ok(sources)
+}
+
+/// A cover for every place where something hidden would be seen. What is shown at its very place or below it is shown.
+fn masks(spec: &Spec, sources: &[Source]) -> Vec<Source> {
+    let shown = sources.iter().filter(|source| matches!(source.kind, SourceKind::Read | SourceKind::Write));
+    let places = shown.flat_map(|source| {
+        let within = move |hidden: &PathBuf| {
+            let rest = hidden.strip_prefix(&source.path).ok()?;
+            Some((source, hidden.clone(), source.target.join(rest)))
+        };
+        spec.masks.iter().filter_map(within)
+    });
+    let mut masks: Vec<Source> = Vec::new();
+    for (source, path, target) in places {
+        let deepest = sources.iter().filter(|other| target.starts_with(&other.target));
+        let deepest = deepest.max_by_key(|other| other.target.components().count());
+        let seen = deepest == Some(source) && source.target != target;
+        if seen && !masks.iter().any(|mask| mask.target == target) {
+            masks.push(Source { path, target, kind: SourceKind::Mask });
+        }
+    }
+    // Within a cover there is nothing left to cover.
+    let covered =
+        |target: &Path| masks.iter().any(|mask| mask.target != target && target.starts_with(&mask.target));
+    let within: Vec<bool> = masks.iter().map(|mask| covered(&mask.target)).collect();
+    masks.into_iter().zip(within).filter_map(|(mask, within)| (!within).then_some(mask)).collect()
 }
 
 fn check_strings(spec: &Spec) -> Result<(), CellError> {

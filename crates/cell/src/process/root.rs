@@ -16,14 +16,15 @@ use rustix::{
 };
 
 use super::{
+    masks::Masks,
     order::{INNER_ID, Order},
-    sources::{self, OpenSource, OpenSources},
+    sources::{OpenSource, OpenSources},
     sys,
     wire::{Failure, Step},
 };
 
 /// Where the new root is put together; any directory that every Linux has. The old content is hidden only from the cell.
-const WORKBENCH: &str = "/dev";
+pub(super) const WORKBENCH: &str = "/dev";
 /// Bytes and inodes of the root itself: a few small files and mount points, then it is read-only.
 const ROOT_SIZE: (u64, u64) = (1 << 20, 4096);
 
@@ -57,6 +58,7 @@ struct Root {
     dir: OwnedFd,
     /// Device numbers of filesystems that are ours, where mount points may be made.
     own: Vec<u64>,
+    masks: Masks,
 }
 
 /// Builds the tree and enters it. Afterwards nothing of the host is reachable but what was ordered.
@@ -66,7 +68,8 @@ pub(crate) fn enter(order: &Order, opened: OpenSources) -> Result<(), Failure> {
     let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
     let tree = tmpfs(ROOT_SIZE.0, ROOT_SIZE.1, 0o755, attributes).map_err(step(Step::Mount))?;
     attach(tree.as_fd(), CWD, Path::new(WORKBENCH)).map_err(step(Step::Mount))?;
-    let mut root = Root { own: vec![device(tree.as_fd()).map_err(step(Step::Mount))?], dir: tree };
+    let own = vec![device(tree.as_fd()).map_err(step(Step::Mount))?];
+    let mut root = Root { own, dir: tree, masks: Masks::default() };
 
     root.write_etc().map_err(step(Step::Mount))?;
     root.private(order).map_err(step(Step::Mount))?;
@@ -138,15 +141,25 @@ impl Root {
         attach(proc_of_namespace()?.as_fd(), self.dir.as_fd(), Path::new("proc"))
     }
 
-    fn mount(&self, source: &OpenSource) -> io::Result<()> {
+    fn mount(&mut self, source: &OpenSource) -> io::Result<()> {
         let target = relative(&source.target);
+        let Some(tree) = &source.tree else { return self.mask(target, source.directory) };
         if source.directory {
             self.make_dirs(target)?;
         } else {
             self.make_dirs(target.parent().unwrap_or(Path::new("")))?;
             self.make_file(target)?;
         }
-        attach(sources::as_dir(source), self.dir.as_fd(), target)
+        attach(tree.as_fd(), self.dir.as_fd(), target)
+    }
+
+    fn mask(&mut self, target: &Path, directory: bool) -> io::Result<()> {
+        if !directory {
+            return Masks::cover_file(&self.dir, target, Path::new("var"));
+        }
+        let cover = device(self.masks.cover_directory(&self.dir, target)?.as_fd())?;
+        self.own.push(cover);
+        Ok(())
     }
 
     /// Makes missing directories, but never on a filesystem of the host: a mount point there would be an effect on it.
@@ -193,6 +206,7 @@ impl Root {
 
     /// Makes the tree read-only, the only one, and forgets the old one.
     fn finish(self) -> io::Result<()> {
+        self.masks.close()?;
         let attributes = MountAttrFlags::MOUNT_ATTR_RDONLY
             | MountAttrFlags::MOUNT_ATTR_NOSUID
             | MountAttrFlags::MOUNT_ATTR_NODEV;
@@ -222,7 +236,7 @@ fn detach_propagation() -> io::Result<()> {
     Ok(rustix::mount::mount_change("/", flags)?)
 }
 
-fn tmpfs(bytes: u64, inodes: u64, mode: u32, attributes: MountAttrFlags) -> io::Result<OwnedFd> {
+pub(super) fn tmpfs(bytes: u64, inodes: u64, mode: u32, attributes: MountAttrFlags) -> io::Result<OwnedFd> {
     let context = rustix::mount::fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
     let options = [
         ("size", bytes.max(4096).to_string()),
@@ -243,7 +257,7 @@ fn made(context: &OwnedFd, attributes: MountAttrFlags) -> io::Result<OwnedFd> {
 }
 
 /// Attaches a mount at a path beneath `dir`, following no link on the way.
-fn attach(tree: BorrowedFd<'_>, dir: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
+pub(super) fn attach(tree: BorrowedFd<'_>, dir: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
     let point = open_beneath(dir, path, OFlags::empty())?;
     let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
     Ok(rustix::mount::move_mount(tree, c"", &point, c"", flags)?)

@@ -5,7 +5,7 @@
 
 use std::{
     io::{self, Write},
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::fd::{AsFd, OwnedFd},
     path::{Path, PathBuf},
 };
 
@@ -21,13 +21,19 @@ use super::{
     wire::{Failure, Step},
 };
 
-/// One opened part of the host, not yet attached anywhere.
+/// One part of the host that was looked at, not yet attached anywhere.
 #[derive(Debug)]
 pub(crate) struct OpenSource {
-    pub(crate) tree: OwnedFd,
+    /// `None` for a mask: there is nothing of the host to be seen.
+    pub(crate) tree: Option<OwnedFd>,
     pub(crate) target: PathBuf,
     pub(crate) directory: bool,
-    pub(crate) kind: SourceKind,
+}
+
+/// One that was opened.
+struct OpenTree {
+    tree: OwnedFd,
+    directory: bool,
 }
 
 /// All of them.
@@ -44,6 +50,10 @@ pub(crate) fn open(order: &Order) -> Result<OpenSources, Failure> {
     let mut opened = OpenSources::default();
     let mut maps = IdMaps { identity: order.identity, made: Vec::new() };
     for source in &order.sources {
+        if source.kind == SourceKind::Mask {
+            opened.list.extend(look_at(source)?);
+            continue;
+        }
         let open = open_one(source)?;
         if order.identity.privileged && matches!(source.kind, SourceKind::Read | SourceKind::Write) {
             match maps.apply(&open.tree) {
@@ -59,18 +69,38 @@ pub(crate) fn open(order: &Order) -> Result<OpenSources, Failure> {
                 }
             }
         }
-        set_attributes(&open).map_err(|error| Failure::at(Step::Source, &source.path, &error))?;
-        opened.list.push(open);
+        set_attributes(&open.tree, source.kind)
+            .map_err(|error| Failure::at(Step::Source, &source.path, &error))?;
+        let OpenTree { tree, directory } = open;
+        opened.list.push(OpenSource { tree: Some(tree), target: source.target.clone(), directory });
     }
     Ok(opened)
 }
 
-fn open_one(source: &Source) -> Result<OpenSource, Failure> {
-    let fail = |error: io::Error| Failure::at(Step::Source, &source.path, &error);
+/// Opens a path that leads through no link.
+fn walk(path: &Path) -> io::Result<OwnedFd> {
     let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-    let flags = OFlags::PATH | OFlags::CLOEXEC;
-    let file =
-        rustix::fs::openat2(CWD, &source.path, flags, Mode::empty(), resolve).map_err(|e| fail(e.into()))?;
+    Ok(rustix::fs::openat2(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve)?)
+}
+
+/// What a mask has to cover; nothing if there is nothing, or nothing that this user could see.
+fn look_at(mask: &Source) -> Result<Option<OpenSource>, Failure> {
+    let stat = walk(&mask.path).and_then(|file| Ok(rustix::fs::fstat(&file)?));
+    match stat {
+        Ok(stat) => {
+            let directory = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
+            Ok(Some(OpenSource { tree: None, target: mask.target.clone(), directory }))
+        }
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied) => {
+            Ok(None)
+        }
+        Err(error) => Err(Failure::at(Step::Source, &mask.path, &error)),
+    }
+}
+
+fn open_one(source: &Source) -> Result<OpenTree, Failure> {
+    let fail = |error: io::Error| Failure::at(Step::Source, &source.path, &error);
+    let file = walk(&source.path).map_err(fail)?;
     let stat = rustix::fs::fstat(&file).map_err(|e| fail(e.into()))?;
     let directory = match (FileType::from_raw_mode(stat.st_mode), source.kind) {
         (FileType::Directory, SourceKind::Device) => return Err(fail(io::ErrorKind::InvalidInput.into())),
@@ -87,17 +117,19 @@ fn open_one(source: &Source) -> Result<OpenSource, Failure> {
         | OpenTreeFlags::AT_RECURSIVE
         | OpenTreeFlags::AT_EMPTY_PATH;
     let tree = rustix::mount::open_tree(&file, c"", flags).map_err(|e| fail(e.into()))?;
-    Ok(OpenSource { tree, target: source.target.clone(), directory, kind: source.kind })
+    Ok(OpenTree { tree, directory })
 }
 
-fn set_attributes(open: &OpenSource) -> io::Result<()> {
+fn set_attributes(tree: &OwnedFd, kind: SourceKind) -> io::Result<()> {
     let (read_only, no_suid) = (MountAttrFlags::MOUNT_ATTR_RDONLY, MountAttrFlags::MOUNT_ATTR_NOSUID);
-    let set = match open.kind {
-        SourceKind::System | SourceKind::Read => read_only | no_suid | MountAttrFlags::MOUNT_ATTR_NODEV,
+    let set = match kind {
+        SourceKind::System | SourceKind::Read | SourceKind::Mask => {
+            read_only | no_suid | MountAttrFlags::MOUNT_ATTR_NODEV
+        }
         SourceKind::Write => no_suid | MountAttrFlags::MOUNT_ATTR_NODEV,
         SourceKind::Device => read_only | no_suid | MountAttrFlags::MOUNT_ATTR_NOEXEC,
     };
-    sys::set_mount_attributes(open.tree.as_fd(), set, true)
+    sys::set_mount_attributes(tree.as_fd(), set, true)
 }
 
 /// User namespaces that translate one owner on disk to the cell's own id, one per distinct owner.
@@ -160,9 +192,4 @@ pub(crate) fn write_map(proc: &str, file: &str, inner: u32, outer: u32) -> io::R
 /// Writes a kernel file in one call.
 pub(crate) fn write_whole(path: &str, text: &str) -> io::Result<()> {
     std::fs::OpenOptions::new().write(true).open(path)?.write_all(text.as_bytes())
-}
-
-/// The descriptor of a directory or mount, for calls that want one.
-pub(crate) fn as_dir(source: &OpenSource) -> BorrowedFd<'_> {
-    source.tree.as_fd()
 }

@@ -61,7 +61,7 @@ fn grants(order: &Order) -> Vec<(String, BitFlags<AccessFs>)> {
                 let directory = source.target.is_dir();
                 grants.push((path, if directory { change } else { change & file }));
             }
-            SourceKind::System | SourceKind::Read => {}
+            SourceKind::System | SourceKind::Read | SourceKind::Mask => {}
         }
     }
     grants

@@ -1,7 +1,7 @@
 //! How much of the host a program needs around one of its files, and what is too much.
 
 use std::{
-    env,
+    env, fs,
     path::{Path, PathBuf},
 };
 
@@ -40,7 +40,8 @@ impl Roots {
             ["lib", "lib64", "libexec", "share", "include"].iter().any(|name| prefix.join(name).is_dir())
         });
         let added = prefix.is_some_and(|prefix| self.add(prefix));
-        if !added && !process::is_system_path(file) {
+        // A link is made anew inside; a mount through one would be refused.
+        if !added && !process::is_system_path(file) && !file.is_symlink() {
             self.0.push(file.to_owned());
         }
     }
@@ -54,9 +55,11 @@ impl Roots {
             self.add(outermost);
             return;
         }
-        let root = above.iter().find(|dir| PACKAGE_MARKS.iter().any(|mark| dir.join(mark).exists()));
-        let root = root.or(above.first());
-        let added = root.is_some_and(|root| self.add(root));
+        let is_package = |dir: &&&Path| PACKAGE_MARKS.iter().any(|mark| dir.join(mark).exists());
+        let root = above.iter().filter(|dir| !is_hidden_home_dir(dir) && !is_too_broad(dir)).find(is_package);
+        // Without a mark the files beside it are its modules, but not where people's programs keep their settings.
+        let beside = above.first().filter(|dir| !is_below_hidden_home_dir(dir));
+        let added = root.or(beside).is_some_and(|root| self.add(root));
         if !added && !process::is_system_path(file) {
             self.0.push(file.to_owned());
         }
@@ -88,21 +91,52 @@ pub(super) fn covers(shown: &[PathBuf], path: &Path) -> bool {
 /// The root, anything directly below it, a home directory or what contains one, and its shared parts.
 fn is_too_broad(path: &Path) -> bool {
     let depth = path.components().count().saturating_sub(1);
-    let homes = [Path::new("/home"), Path::new("/Users"), Path::new("/var/home")];
-    let in_homes = path.parent().is_some_and(|parent| homes.contains(&parent));
     let of_home = |home: &Path| {
         home.starts_with(path) || SHARED_HOME_DIRS.iter().any(|shared| path == home.join(shared))
     };
-    let someones = path.ancestors().find(|dir| dir.parent().is_some_and(|parent| homes.contains(&parent)));
-    let known = [env::home_dir(), Some(PathBuf::from("/root")), someones.map(Path::to_owned)];
-    depth <= 1 || in_homes || known.into_iter().flatten().any(|home| of_home(&home))
+    depth <= 1 || homes(path).iter().any(|home| of_home(home))
+}
+
+/// `~/.kube`, `~/.ssh`: a directory of settings and credentials, whatever else lies in it.
+fn is_hidden_home_dir(path: &Path) -> bool {
+    hidden_home_dir(path).is_some_and(|dir| dir == path)
+}
+
+/// The same, or anything within.
+fn is_below_hidden_home_dir(path: &Path) -> bool {
+    hidden_home_dir(path).is_some()
+}
+
+fn hidden_home_dir(path: &Path) -> Option<PathBuf> {
+    homes(path).into_iter().find_map(|home| {
+        let first = path.strip_prefix(&home).ok()?.components().next()?;
+        first.as_os_str().as_encoded_bytes().starts_with(b".").then(|| home.join(first))
+    })
+}
+
+/// Home directories that a path could be of: this user's, root's, and the one it lies in.
+fn homes(path: &Path) -> Vec<PathBuf> {
+    let tops = [Path::new("/home"), Path::new("/Users"), Path::new("/var/home")];
+    let someones = path.ancestors().find(|dir| dir.parent().is_some_and(|parent| tops.contains(&parent)));
+    let own = env::home_dir().map(|home| fs::canonicalize(&home).unwrap_or(home));
+    [own, Some(PathBuf::from("/root")), someones.map(Path::to_owned)].into_iter().flatten().collect()
 }
 
 #[cfg(test)]
 mod tests {
     use std::path::Path;
 
-    use super::is_too_broad;
+    use super::{is_hidden_home_dir, is_too_broad};
+
+    #[test]
+    fn directories_of_settings_in_a_home_are_known() {
+        for path in ["/home/u/.kube", "/root/.ssh", "/home/u/.aws"] {
+            assert!(is_hidden_home_dir(Path::new(path)), "{path}");
+        }
+        for path in ["/home/u/app", "/home/u/.venvs/app", "/srv/.app", "/home/u"] {
+            assert!(!is_hidden_home_dir(Path::new(path)), "{path}");
+        }
+    }
 
     #[test]
     fn homes_and_what_contains_them_are_never_shown() {

@@ -77,6 +77,49 @@ fn a_script_brings_its_package_and_what_it_is_given_beside_stays_hidden() {
 }
 
 #[test]
+fn data_is_never_taken_for_a_script() {
+    let host = Host::new();
+    let config = host.file("home/.kube/config", "token");
+    let tool = host.file("bin/kube-server", "\x7fELF");
+    for args in [["--kubeconfig", config.to_str().unwrap()], [config.to_str().unwrap(), "--verbose"]] {
+        let program = host.program("kube-server", &args, None).unwrap();
+        assert_eq!(program.files, std::slice::from_ref(&tool));
+        assert_eq!(program.hidden_paths, std::slice::from_ref(&config));
+    }
+    host.file("srv/app/package.json", "{}");
+    let script = host.file("srv/app/index.js", "");
+    let args = ["-e", "0", "--kubeconfig", config.to_str().unwrap()];
+    assert_eq!(host.program("sh", &args, None).unwrap().hidden_paths, std::slice::from_ref(&config));
+    let args = [script.to_str().unwrap(), config.to_str().unwrap()];
+    let program = host.program("sh", &args, None).unwrap();
+    assert_eq!((program.files, program.hidden_paths), (vec![host.path("srv/app")], vec![config]));
+}
+
+#[test]
+fn a_script_among_settings_is_shown_alone() {
+    let home = std::env::home_dir().expect("a home");
+    let Ok(dir) = tempfile::Builder::new().prefix(".cella-test-").tempdir_in(&home) else { return };
+    let dir = fs::canonicalize(dir.path()).unwrap();
+    let script = dir.join("server.js");
+    fs::write(&script, "").unwrap();
+    // Even what looks like the root of a package: such directories hold credentials.
+    fs::write(dir.join("package.json"), "{}").unwrap();
+    let program = Host::new().program("sh", &[script.to_str().unwrap()], None).unwrap();
+    assert_eq!(program.files, [script]);
+}
+
+#[test]
+fn a_program_behind_a_link_brings_the_link_and_not_a_mount_through_it() {
+    let host = Host::new();
+    let real = host.file("opt/tool/run", "\x7fELF");
+    host.link("bin/run", &real);
+    let program = host.program("run", &[], None).unwrap();
+    assert_eq!(program.command, host.path("bin/run"));
+    assert_eq!(program.files, std::slice::from_ref(&real));
+    assert_eq!(program.links, [(host.path("bin/run"), real)]);
+}
+
+#[test]
 fn a_relative_script_is_found_in_the_working_directory() {
     let host = Host::new();
     host.file("srv/app/pyproject.toml", "");

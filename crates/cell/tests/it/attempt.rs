@@ -35,6 +35,7 @@ const ATTEMPTS: &[(&str, Attempt)] = &[
     }),
     ("remove", |args| fs::remove_file(&args[0]).map(|()| "removed".into())),
     ("chmod", |args| chmod(&args[0])),
+    ("lend", |args| lend(&args[0], &args[1])),
     ("read-through-link", read_through_link),
     ("list", |args| list(&args[0])),
     ("find-process", |args| find_process(&args[0])),
@@ -101,6 +102,47 @@ fn zero_long(result: libc::c_long) -> io::Result<String> {
 fn chmod(path: &str) -> io::Result<String> {
     let path = CString::new(path)?;
     zero(unsafe { libc::chmod(path.as_ptr(), 0o777) })
+}
+
+/// Makes a file that lends its owner to whoever executes it, in one of the ways there are.
+fn lend(way: &str, path: &str) -> io::Result<String> {
+    const MODE: libc::mode_t = 0o6755;
+    let file = CString::new(path)?;
+    let (at, name) = (libc::AT_FDCWD, file.as_ptr());
+    let create = libc::O_CREAT | libc::O_WRONLY;
+    let changes = way.contains("chmod");
+    let made = changes.then(|| fs::File::create(path)).transpose()?;
+    let descriptor = made.as_ref().map_or(-1, std::os::fd::AsRawFd::as_raw_fd);
+    zero_long(unsafe {
+        match way {
+            #[cfg(target_arch = "x86_64")]
+            "chmod" => libc::syscall(libc::SYS_chmod, name, MODE),
+            "fchmod" => libc::syscall(libc::SYS_fchmod, descriptor, MODE),
+            "fchmodat" => libc::syscall(libc::SYS_fchmodat, at, name, MODE),
+            "fchmodat2" => libc::syscall(452, at, name, MODE, 0),
+            "group-chmodat" => libc::syscall(libc::SYS_fchmodat, at, name, 0o2755),
+            #[cfg(target_arch = "x86_64")]
+            "open" => libc::syscall(libc::SYS_open, name, create, MODE),
+            "openat" => libc::syscall(libc::SYS_openat, at, name, create, MODE),
+            "openat2" => {
+                let how: [u64; 3] = [u64::from(create.cast_unsigned()), u64::from(MODE), 0];
+                libc::syscall(libc::SYS_openat2, at, name, how.as_ptr(), size_of_val(&how))
+            }
+            "tmpfile" => {
+                let dir = CString::new(path.rsplit_once('/').map_or("/", |(dir, _)| dir))?;
+                let nameless = libc::open(dir.as_ptr(), libc::O_TMPFILE | libc::O_WRONLY, MODE);
+                let (from, link) =
+                    (CString::new(format!("/proc/self/fd/{nameless}"))?, libc::AT_SYMLINK_FOLLOW);
+                if nameless < 0 { -1 } else { libc::linkat(at, from.as_ptr(), at, name, link).into() }
+            }
+            #[cfg(target_arch = "x86_64")]
+            "creat" => libc::syscall(libc::SYS_creat, name, MODE),
+            #[cfg(target_arch = "x86_64")]
+            "mknod" => libc::syscall(libc::SYS_mknod, name, libc::S_IFREG | MODE, 0),
+            "mknodat" => libc::syscall(libc::SYS_mknodat, at, name, libc::S_IFREG | MODE, 0),
+            other => return Err(io::Error::other(format!("unknown way {other}"))),
+        }
+    })
 }
 
 fn read_through_link(args: &[String]) -> io::Result<String> {

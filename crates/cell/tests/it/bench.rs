@@ -56,6 +56,11 @@ impl Bench {
             .block_on(async { tokio::time::timeout(PATIENCE, future).await.expect("an answer in time") })
     }
 
+    /// This binary, where every user may execute it.
+    pub(crate) fn exe(&self) -> String {
+        self.exe.to_string_lossy().into_owned()
+    }
+
     /// A path in this test's own directory, real.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         fs::canonicalize(self.dir.path()).expect("a directory").join(name)

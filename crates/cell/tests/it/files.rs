@@ -30,6 +30,9 @@ pub(crate) const TESTS: &[Test] = &[
     ("a_mount_point_is_never_made_on_the_host", mount_point_on_host),
     ("a_path_swapped_for_a_link_is_refused_or_harmless", swapped_path),
     ("a_setuid_program_gives_no_rights", setuid),
+    ("no_setuid_file_is_left_on_the_host", no_setuid_file),
+    ("what_is_masked_stays_hidden_in_a_mount", masked),
+    ("what_is_needed_within_a_mask_is_shown", shown_within_mask),
     ("device_nodes_are_dead", device_nodes),
 ];
 
@@ -246,6 +249,94 @@ fn setuid(bench: &Bench) -> Outcome {
     let mut spec = bench.attempt(&words);
     spec.mounts = vec![mount(&id, Access::Read)];
     bench.must_not(&spec, &words)
+}
+
+/// A granted directory with a directory, a file and a socket in it that are nobody's business.
+fn masked(bench: &Bench) -> Outcome {
+    let token = bench.file("granted/state/token", SECRET, 0o644);
+    let config = bench.file("granted/app/config", SECRET, 0o666);
+    bench.file("granted/app/other", "harmless", 0o644);
+    let granted = bench.path("granted");
+    let (state, socket) = (granted.join("state"), granted.join("socket"));
+    let _listener = std::os::unix::net::UnixListener::bind(&socket).map_err(|error| error.to_string())?;
+    let text = |path: &std::path::Path| path.to_string_lossy().into_owned();
+    let masked = |words: &[&str]| {
+        let mut spec = bench.attempt(words);
+        spec.mounts = vec![mount(&granted, Access::Write)];
+        spec.masks =
+            vec![token.clone(), state.clone(), config.clone(), socket.clone(), granted.join("nothing")];
+        spec
+    };
+    let made = text(&state.join("made"));
+    for words in [["read", &text(&token)], ["list", &text(&state)], ["unix", &text(&socket)]] {
+        bench.must_not(&masked(&words), &words)?;
+    }
+    for words in [["write", &made], ["append", &text(&config)], ["remove", &text(&config)]] {
+        let ran = bench.run(&masked(&words));
+        check(ran.stdout.contains("DENIED"), || format!("{words:?}: {ran:?}"))?;
+    }
+    check(fs::read_to_string(&config).is_ok_and(|text| text == SECRET), || "it was changed".into())?;
+    check(!state.join("made").exists(), || "something was made".into())?;
+    let mut spec = bench.script(&format!(
+        "cd {}; cat app/config app/other; mv state moved; mv app/other app/config; echo new > app/new; ls",
+        granted.display()
+    ));
+    spec.mounts = masked(&["read"]).mounts;
+    spec.masks = masked(&["read"]).masks;
+    let ran = bench.run(&spec);
+    check(ran.stdout == "harmlessapp\nsocket\nstate\n", || format!("{ran:?}"))?;
+    check(ran.stderr.matches("busy").count() == 2 && granted.join("app/new").exists(), || format!("{ran:?}"))
+}
+
+fn shown_within_mask(bench: &Bench) -> Outcome {
+    bench.file("granted/store/secret", SECRET, 0o644);
+    let program = bench.file("granted/store/package/run", "needed", 0o644);
+    let granted = bench.path("granted");
+    let mut spec = bench.script(&format!("cat {}; ls {}/store", program.display(), granted.display()));
+    spec.mounts = vec![mount(&granted, Access::Read)];
+    spec.masks = vec![granted.join("store")];
+    spec.program.files = vec![granted.join("store/package")];
+    let ran = bench.run(&spec);
+    check(ran.stdout == "neededpackage\n", || format!("{ran:?}"))?;
+    // What a program is shown of itself has the same holes.
+    spec.mounts.clear();
+    spec.program.files = vec![granted];
+    let ran = bench.run(&spec);
+    check(ran.stdout.is_empty() && ran.stderr.contains("No such file"), || format!("{ran:?}"))
+}
+
+fn no_setuid_file(bench: &Bench) -> Outcome {
+    let ways = [
+        "chmod",
+        "fchmod",
+        "fchmodat",
+        "fchmodat2",
+        "group-chmodat",
+        "open",
+        "openat",
+        "openat2",
+        "tmpfile",
+        "creat",
+        "mknod",
+        "mknodat",
+    ];
+    let work = bench.file("work/file", "", 0o644).parent().expect("a parent").to_owned();
+    let lends = |file: &std::path::Path| fs::metadata(file).is_ok_and(|made| made.mode() & 0o6000 != 0);
+    for way in ways {
+        let (inside, outside) = (work.join(way), work.join(format!("{way}-outside")));
+        let control = bench.outside(&["lend", way, &outside.to_string_lossy()]);
+        check(lends(&outside), || format!("the control run of {way} proves nothing: {control}"))?;
+        let mut spec = bench.attempt(&["lend", way, &inside.to_string_lossy()]);
+        spec.mounts = vec![mount(&work, Access::Write)];
+        let ran = bench.run(&spec);
+        check(ran.stdout.contains("DENIED") && !lends(&inside), || format!("{way}: {ran:?}"))?;
+    }
+    // Ordinary modes, and opening with rubbish where a mode would be, are nobody's business.
+    let mut spec = bench
+        .script(&format!("umask 0; cp -p /bin/true {0}/t; chmod 1777 {0}/t; cat {0}/file", work.display()));
+    spec.mounts = vec![mount(&work, Access::Write)];
+    let ran = bench.run(&spec);
+    check(ran.exit.success() && ran.stderr.is_empty(), || format!("{ran:?}"))
 }
 
 fn device_nodes(bench: &Bench) -> Outcome {

@@ -27,7 +27,7 @@ pub(crate) const TESTS: &[Test] = &[
 ];
 
 /// The law: two seconds. A loaded machine gets the same.
-const DEATH: Duration = Duration::from_secs(2);
+pub(crate) const DEATH: Duration = Duration::from_secs(2);
 
 fn law(bench: &Bench) -> Outcome {
     let script = |text: &str| bench.script(text);
@@ -38,43 +38,52 @@ fn law(bench: &Bench) -> Outcome {
 }
 
 /// A number that stands in the arguments of every process of one test.
-fn token(name: &str) -> String {
+pub(crate) fn token(name: &str) -> String {
     format!("0.{}{}", std::process::id(), name.len())
 }
 
 /// How many living processes of the host carry the token.
-fn carriers(token: &str) -> usize {
+pub(crate) fn carriers(token: &str) -> usize {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     let lines = entries.map(|entry| fs::read(entry.path().join("cmdline")).unwrap_or_default());
     lines.filter(|line| line.split(|byte| *byte == 0).any(|word| word == token.as_bytes())).count()
 }
 
-fn gone_within(limit: Duration, token: &str) -> Result<Duration, String> {
+pub(crate) fn gone_within(limit: Duration, token: &str) -> Result<Duration, String> {
     let began = Instant::now();
-    until(limit, || carriers(token) == 0);
-    match carriers(token) {
-        0 => Ok(began.elapsed()),
-        left => Err(format!("{left} processes after {limit:?}")),
+    // More than one look: one that is just being born has no arguments yet.
+    if settles_at(0, limit, token) {
+        return Ok(began.elapsed());
     }
+    Err(format!("{} processes after {limit:?}", carriers(token)))
 }
 
-/// Looks again and again; there is no event for "the kernel has got that far".
-fn until(limit: Duration, holds: impl Fn() -> bool) {
+/// Looks again and again; there is no event for "the kernel has got that far". Gives whether it held in time.
+pub(crate) fn until(limit: Duration, holds: impl Fn() -> bool) -> bool {
     let began = Instant::now();
-    while !holds() && began.elapsed() < limit {
+    while began.elapsed() < limit {
+        if holds() {
+            return true;
+        }
         std::thread::sleep(Duration::from_millis(5));
     }
+    holds()
+}
+
+/// Whether so many processes carry the token, and not just on the way to more or fewer.
+pub(crate) fn settles_at(count: usize, limit: Duration, token: &str) -> bool {
+    until(limit, || (0..5).all(|_| carriers(token) == count))
 }
 
 /// A node that does not outlive its test.
-struct Node(std::process::Child);
+pub(crate) struct Node(pub(crate) std::process::Child);
 
 impl Node {
     fn start(bench: &Bench, count: usize, token: &str) -> Self {
         Self(bench.command(node::ARG).arg(count.to_string()).arg(token).spawn().expect("a node"))
     }
 
-    fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         let _gone = self.0.kill();
     }
 }
@@ -93,8 +102,7 @@ fn killed_node(bench: &Bench) -> Outcome {
     let read = BufReader::new(node.0.stdout.take().expect("a pipe")).read_line(&mut line);
     check(read.is_ok() && line == "ready\n", || format!("the node said {line:?}"))?;
     // Per cell two sleepers and a daemon, and the node itself. The last ones are still being executed.
-    until(PATIENCE, || carriers(&token) == 10);
-    check(carriers(&token) == 10, || format!("control: {} processes", carriers(&token)))?;
+    check(settles_at(10, PATIENCE, &token), || format!("control: {} processes", carriers(&token)))?;
     let pid = node.0.id();
     check(groups_of(pid).is_empty() != bench.is_root(), || "control: a root node has groups".into())?;
     node.kill();

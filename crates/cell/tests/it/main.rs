@@ -16,6 +16,7 @@ mod limits;
 mod network;
 mod node;
 mod processes;
+mod tree;
 
 use std::process::ExitCode;
 
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
     match args.get(1).map(String::as_str) {
         Some(attempt::ARG) => attempt::main(&args[2..]),
         Some(node::ARG) => node::main(&args[2..]),
+        Some(tree::ARG) => tree::main(&args[2..]),
         Some(bench::TEST_ARG) => run_here(&args[2]),
         _ => libtest_mimic::run(&Arguments::from_args(), trials()).exit_code(),
     }
@@ -51,6 +53,7 @@ fn tests() -> Vec<Test> {
         limits::TESTS,
         network::TESTS,
         processes::TESTS,
+        tree::TESTS,
     ]
     .concat()
 }

@@ -18,8 +18,20 @@ pub(crate) enum EditError {
     Shape { key: String },
 }
 
-/// The servers a client's file names.
-pub(crate) fn read(client: &Client, text: &str) -> Result<Vec<Found>, EditError> {
+/// What a text has around its content, taken off before it is edited and put back after: editors for TOML and YAML know
+/// neither.
+#[derive(Clone, Copy)]
+struct Dress {
+    /// A byte order mark, as Windows' editors write it.
+    mark: bool,
+    /// Every line ends in CR LF.
+    carriage_returns: bool,
+}
+
+/// The servers a client's file names; `project` is the folder of the project it belongs to.
+pub(crate) fn read(client: &Client, text: &str, project: Option<&str>) -> Result<Vec<Found>, EditError> {
+    let (_, text) = Dress::off(text);
+    let text = text.as_str();
     let whole = match client.format {
         Format::Json => json::value(text)?,
         Format::Toml => toml::value(text)?,
@@ -34,25 +46,51 @@ pub(crate) fn read(client: &Client, text: &str) -> Result<Vec<Found>, EditError>
         serde_json::Value::Null => return Ok(Vec::new()),
         _ => return Err(EditError::Shape { key: client.key.join(".") }),
     };
-    Ok(servers.iter().filter_map(|(name, value)| Found::read(name, value, client.spelling)).collect())
+    let found =
+        |(name, value): (&String, &serde_json::Value)| Found::read(name, value, client.spelling, project);
+    Ok(servers.iter().filter_map(found).collect())
 }
 
 /// The text with our entry in it, under the name `cella`.
 pub(crate) fn write(client: &Client, text: &str, entry: &Entry) -> Result<String, EditError> {
     let value = entry.spelled(client.spelling);
-    match client.format {
-        Format::Json => json::set(text, client.key, "cella", &value),
-        Format::Toml => toml::set(text, client.key, "cella", &value),
-        Format::Yaml => yaml::set(text, client.key, "cella", &value),
-    }
+    let (dress, text) = Dress::off(text);
+    let edited = match client.format {
+        Format::Json => json::set(&text, client.key, "cella", &value),
+        Format::Toml => toml::set(&text, client.key, "cella", &value),
+        Format::Yaml => yaml::set(&text, client.key, "cella", &value),
+    };
+    edited.map(|text| dress.on(&text))
 }
 
 /// The text without the entry of that name.
 pub(crate) fn remove(client: &Client, text: &str, name: &str) -> Result<String, EditError> {
-    match client.format {
-        Format::Json => json::remove(text, client.key, name),
-        Format::Toml => toml::remove(text, client.key, name),
-        Format::Yaml => yaml::remove(text, client.key, name),
+    let (dress, text) = Dress::off(text);
+    let edited = match client.format {
+        Format::Json => json::remove(&text, client.key, name),
+        Format::Toml => toml::remove(&text, client.key, name),
+        Format::Yaml => yaml::remove(&text, client.key, name),
+    };
+    edited.map(|text| dress.on(&text))
+}
+
+// === impl Dress ===
+
+impl Dress {
+    fn off(text: &str) -> (Self, String) {
+        let bare = text.strip_prefix('\u{feff}');
+        let (mark, bare) = (bare.is_some(), bare.unwrap_or(text));
+        let (ends, with_return) = (bare.matches('\n').count(), bare.matches("\r\n").count());
+        // A file with both kinds is left as it is: nobody could say which one a new line should have.
+        let carriage_returns = ends > 0 && ends == with_return;
+        let bare = if carriage_returns { bare.replace("\r\n", "\n") } else { bare.to_owned() };
+        (Self { mark, carriage_returns }, bare)
+    }
+
+    fn on(self, text: &str) -> String {
+        let mark = if self.mark { "\u{feff}" } else { "" };
+        let text = if self.carriage_returns { text.replace('\n', "\r\n") } else { text.to_owned() };
+        format!("{mark}{text}")
     }
 }
 

@@ -25,6 +25,8 @@ pub(crate) struct Found {
     pub(crate) sse: bool,
     /// Switched off in the client.
     pub(crate) disabled: bool,
+    /// What Cella cannot take over as it is, for the user to see to.
+    pub(crate) notes: Vec<String>,
 }
 
 /// Our own entry, as it is to be written.
@@ -39,8 +41,8 @@ pub(crate) enum Entry {
 // === impl Found ===
 
 impl Found {
-    /// Reads one server; `None` when it is neither a command nor an address (a client's built-in, for example).
-    pub(crate) fn read(name: &str, value: &Value, spelling: Spelling) -> Option<Self> {
+    /// Reads one server of a file, which may belong to a project's folder; `None` when it is neither a command nor an address (a client's built-in, for example).
+    pub(crate) fn read(name: &str, value: &Value, spelling: Spelling, project: Option<&str>) -> Option<Self> {
         let text = |key: &str| value[key].as_str().map(str::to_owned);
         let list = |key: &str| -> Vec<String> {
             value[key].as_array().into_iter().flatten().filter_map(|v| Some(v.as_str()?.to_owned())).collect()
@@ -55,9 +57,14 @@ impl Found {
             headers: pairs(&value["headers"]),
             sse: value["type"] == "sse" || value["transport"] == "sse",
             disabled: value["disabled"] == true || value["enabled"] == false,
+            notes: Vec::new(),
         };
         match spelling {
-            Spelling::Common => {}
+            Spelling::Common => {
+                found.notes.extend(text("envFile").map(|file| {
+                    format!("its envFile `{file}` is not read: write its variables in cella.toml")
+                }))
+            }
             Spelling::Gemini => {
                 found.sse |= found.url.is_some();
                 found.url = text("httpUrl").or(found.url);
@@ -73,8 +80,20 @@ impl Found {
                 found.command = text("cmd");
                 found.env = pairs(&value["envs"]);
                 found.url = text("uri");
+                for key in list("env_keys").into_iter().filter(|k| value["envs"][k].is_null()) {
+                    found.notes.push(format!("Goose keeps {key} in its keyring: set {key} for the node"));
+                    found.env.push((key.clone(), format!("env:{key}")));
+                }
             }
             Spelling::Codex => found.headers = pairs(&value["http_headers"]),
+        }
+        found.translate(spelling, project);
+        if spelling == Spelling::Codex {
+            found.env.extend(list("env_vars").into_iter().map(|name| (name.clone(), format!("env:{name}"))));
+            let named = pairs(&value["env_http_headers"]).into_iter();
+            found.headers.extend(named.map(|(header, variable)| (header, format!("env:{variable}"))));
+            let bearer = text("bearer_token_env_var").map(|variable| format!("Bearer ${{{variable}}}"));
+            found.headers.extend(bearer.map(|value| ("Authorization".to_owned(), value)));
         }
         (found.command.is_some() || found.url.is_some()).then_some(found)
     }

@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use cella_contract::{NewServer, add_server};
+use cella_contract::{EditError, NewServer, add_server};
 use cella_node::install::{Recipe, Store};
 use serde_json::json;
 
 use crate::{
     args::{Add, Global},
-    edit,
+    codes, edit,
     exit::{Code, Outcome, Stop},
     print::Printer,
     target,
@@ -18,18 +18,19 @@ pub(crate) async fn run(args: Add, global: &Global, printer: Printer) -> Outcome
     let server = wanted(&args)?;
     let path = target::config_path(global);
     let before = read_or_empty(&path)?;
-    let after = add_server(&before, &server).map_err(|e| {
-        Stop::new(Code::Config, format!("{}: {e}", path.display()))
-            .fix("choose another name, or: cella rm NAME")
-    })?;
+    let after = add_server(&before, &server)
+        .map_err(|e| not_edited(&path, &e, "choose another name, or first: cella rm NAME"))?;
     let name = path.display().to_string();
     if let Err(found) = cella_contract::Config::parse(&name, &after) {
-        return Err(Stop::rendered(Code::Config, found.to_string()));
+        return Err(Stop::diagnostics(&found));
+    }
+    if let Some(program) = server.command.as_deref().filter(|c| !can_be_found(c)) {
+        printer.warn(format!("`{program}` is not on this shell's PATH; write its whole path, or install it"));
     }
     if !args.no_install {
         install(&server, global, printer).await?;
     }
-    edit::exchange(&path, &after)?;
+    edit::exchange(&path, after.as_bytes()).map_err(Stop::system(path.display()))?;
     tell_node(global, printer);
     if printer.is_json() {
         printer.json(&json!({ "schema": "cella/v1", "added": server.name, "config": path }));
@@ -40,11 +41,23 @@ pub(crate) async fn run(args: Add, global: &Global, printer: Printer) -> Outcome
     Ok(Code::Ok)
 }
 
+/// True for what a node will find, or what is looked up only when it starts.
+fn can_be_found(command: &str) -> bool {
+    if command.starts_with("builtin:") || command.contains('$') {
+        return true;
+    }
+    if command.contains('/') {
+        return Path::new(command).is_file();
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let there = std::env::split_paths(&path).any(|dir| dir.join(command).is_file());
+    there || matches!(command, "npx" | "uvx")
+}
+
 /// Installs what the server's command names, if it is a package.
 pub(crate) async fn install(server: &NewServer, global: &Global, printer: Printer) -> Result<(), Stop> {
     let Some(command) = &server.command else { return Ok(()) };
-    let failed =
-        |e: cella_node::install::InstallError| Stop::new(Code::Failed, &e).code(e.code()).fix(e.fix());
+    let failed = |e: cella_node::install::InstallError| Stop::new(Code::Failed, e.code(), &e).fix(e.fix());
     let Some(recipe) = Recipe::read(command, &server.args).map_err(failed)? else { return Ok(()) };
     let store = Store::new(target::places(global).store);
     let installed =
@@ -56,9 +69,11 @@ pub(crate) async fn install(server: &NewServer, global: &Global, printer: Printe
 
 /// A running node reads its configuration again.
 pub(crate) fn tell_node(global: &Global, printer: Printer) {
-    let text = std::fs::read_to_string(target::places(global).announcement()).unwrap_or_default();
+    let places = target::places(global);
+    let text = std::fs::read_to_string(places.announcement()).unwrap_or_default();
     let about: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
-    let running = std::os::unix::net::UnixStream::connect(&target::places(global).socket).is_ok();
+    let running =
+        std::os::unix::net::UnixStream::connect(&cella_node::Whereabouts::of(&places).socket).is_ok();
     if let (true, Some(pid)) = (running, about["pid"].as_u64()) {
         let done = std::process::Command::new("kill").args(["-HUP", &pid.to_string()]).status();
         if done.is_ok_and(|s| s.success()) {
@@ -68,7 +83,7 @@ pub(crate) fn tell_node(global: &Global, printer: Printer) {
 }
 
 fn wanted(args: &Add) -> Result<NewServer, Stop> {
-    let usage = |what: &str| Stop::new(Code::Usage, what.to_owned()).fix("see: cella add --help");
+    let usage = |what: &str| Stop::new(Code::Usage, codes::USAGE, what).fix("see: cella add --help");
     let mut server = NewServer {
         name: args.name.clone(),
         url: args.url.clone(),
@@ -98,8 +113,10 @@ fn wanted(args: &Add) -> Result<NewServer, Stop> {
 }
 
 fn pair(text: &str) -> Result<(String, String), Stop> {
-    let (key, value) =
-        text.split_once('=').ok_or_else(|| Stop::new(Code::Usage, format!("`{text}` is not NAME=VALUE")))?;
+    let (key, value) = text.split_once('=').filter(|(key, _)| !key.is_empty()).ok_or_else(|| {
+        Stop::new(Code::Usage, codes::USAGE, format!("`{text}` is not NAME=VALUE"))
+            .fix("a secret is best named, not written: --env TOKEN=env:TOKEN")
+    })?;
     Ok((key.to_owned(), value.to_owned()))
 }
 
@@ -108,6 +125,18 @@ pub(crate) fn read_or_empty(path: &Path) -> Result<String, Stop> {
     match std::fs::read_to_string(path) {
         Ok(text) => Ok(text),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
-        Err(e) => Err(Stop::new(Code::Config, format!("{}: {e}", path.display()))),
+        Err(e) => Err(Stop { exit: Code::Config, ..Stop::system(path.display())(e) }),
+    }
+}
+
+/// Why a server could not be added or removed.
+pub(crate) fn not_edited(path: &Path, why: &EditError, fix: &str) -> Stop {
+    let name = path.display();
+    match why {
+        EditError::Taken(_) | EditError::Absent(_) => {
+            Stop::new(Code::Config, codes::SERVER_NAME, format!("{name}: {why}")).fix(fix)
+        }
+        _ => Stop::new(Code::Config, codes::NOT_EDITABLE, format!("{name}: {why}"))
+            .fix("correct it first: cella config validate"),
     }
 }

@@ -6,7 +6,8 @@ use serde_json::Value;
 
 use crate::{
     args::{Call, Global},
-    exit::{Code, Outcome, Stop},
+    codes,
+    exit::{self, Code, Outcome, Stop},
     mcp_client::McpClient,
     print::Printer,
     target,
@@ -14,10 +15,9 @@ use crate::{
 
 pub(crate) async fn run(args: Call, global: &Global, printer: Printer) -> Outcome {
     let arguments = arguments(&args.arguments)?;
-    let scope = format!("/mcp/servers/{}", args.server);
     let limit = Duration::from_secs(args.timeout);
     if let Some(reach) = target::running(global, &args.target)? {
-        let client = McpClient::open(&reach, &scope).await?;
+        let client = McpClient::of_server(&reach, &args.server).await?;
         return call(&client, &args.tool, &arguments, limit, printer).await;
     }
     let places = target::places(global);
@@ -29,7 +29,7 @@ pub(crate) async fn run(args: Call, global: &Global, printer: Printer) -> Outcom
     options.http = false;
     let running = cella_node::start(options).await?;
     let reach = target::Reach::Socket(running.socket().to_path_buf());
-    let outcome = match McpClient::open(&reach, &scope).await {
+    let outcome = match McpClient::of_server(&reach, &args.server).await {
         Ok(client) => call(&client, &args.tool, &arguments, limit, printer).await,
         Err(stop) => Err(stop),
     };
@@ -45,10 +45,15 @@ async fn call(
     printer: Printer,
 ) -> Outcome {
     let answer = tokio::time::timeout(limit, client.call(tool, arguments)).await.map_err(|_| {
-        Stop::new(Code::TimedOut, format!("no answer within {} s", limit.as_secs()))
+        Stop::new(Code::TimedOut, codes::TIMED_OUT, format!("no answer within {} s", limit.as_secs()))
             .fix("give it more: --timeout SECONDS")
     })??;
     let failed = answer["isError"] == true;
+    let fault = &answer["_meta"]["dev.cella/fault"];
+    let exit = exit::of_kind(fault["kind"].as_str().filter(|_| failed));
+    if failed && fault["code"].is_string() && !printer.is_json() {
+        return Err(not_made(&answer, fault, exit));
+    }
     if printer.is_json() {
         printer.json(&answer);
     } else {
@@ -56,23 +61,32 @@ async fn call(
             printer.line(shown(part));
         }
     }
-    Ok(match (failed, answer["_meta"]["dev.cella/fault"]["kind"].as_str()) {
-        (false, _) => Code::Ok,
-        (true, Some("refused")) => Code::Refused,
-        (true, _) => Code::Failed,
-    })
+    Ok(if failed { exit } else { Code::Ok })
+}
+
+/// A call that Cella did not make or could not finish; what the tool itself reports is data and not an error of ours.
+fn not_made(answer: &Value, fault: &Value, exit: Code) -> Stop {
+    let text = answer["content"][0]["text"].as_str().unwrap_or("the call was not made");
+    let code = fault["code"].as_str().unwrap_or(codes::PEER);
+    let message = text.lines().next().unwrap_or(text).replace(&format!(" [{code}]"), "");
+    let stop = Stop::new(exit, code, message);
+    match fault["fix"].as_str() {
+        Some(fix) => stop.fix(fix),
+        None => stop.fix("see how the server is: cella status"),
+    }
 }
 
 fn arguments(text: &str) -> Result<Value, Stop> {
     let text = if text == "-" {
         let mut read = String::new();
-        std::io::stdin().read_to_string(&mut read)?;
+        std::io::stdin().read_to_string(&mut read).map_err(Stop::system("standard input"))?;
         read
     } else {
         text.to_owned()
     };
     let usage = |what: String| {
-        Stop::new(Code::Usage, what).fix("write them as a JSON object: '{\"path\": \"/tmp\"}'")
+        Stop::new(Code::Usage, codes::ARGUMENTS, what)
+            .fix("write them as a JSON object: '{\"path\": \"/tmp\"}'")
     };
     let value: Value =
         serde_json::from_str(&text).map_err(|e| usage(format!("the arguments are not JSON: {e}")))?;

@@ -3,13 +3,14 @@
 mod restore;
 mod setup;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
 use crate::{
     args::{ClientVerb, Global, Target},
-    clients::{self, Client, Entry, Format, KNOWN},
+    clients::{self, Client, EditError, Entry, Format, KNOWN},
+    codes,
     edit::Backups,
     exit::{Code, Outcome, Stop},
     print::Printer,
@@ -45,7 +46,7 @@ fn ls(printer: Printer) -> Outcome {
         let file = client.file(&home(), &target::var);
         let present = client.is_present(&home(), &target::var);
         let text = std::fs::read_to_string(&file).unwrap_or_default();
-        let found = clients::read(client, &text);
+        let found = clients::read(client, &text, None);
         let (servers, ours) = match &found {
             Ok(found) => (
                 found.iter().filter(|f| !f.is_cella()).count().to_string(),
@@ -69,47 +70,56 @@ fn ls(printer: Printer) -> Outcome {
     Ok(Code::Ok)
 }
 
+/// Nobody is called that.
+pub(super) fn unknown(name: &str) -> Stop {
+    let known: Vec<&str> = KNOWN.iter().map(|c| c.id).collect();
+    Stop::new(Code::Usage, codes::NO_CLIENT, format!("no client is called `{name}`"))
+        .fix(format!("known are: {}", known.join(", ")))
+}
+
+/// A client's file that cannot be edited, and is left as it is.
+fn not_edited(file: &Path, why: &EditError) -> Stop {
+    Stop::new(Code::Failed, codes::CLIENT_FILE, format!("{}: {why}", file.display()))
+        .fix("correct the file, then run this again; it was not touched")
+}
+
 /// The clients named, or all that are on this machine.
 fn chosen(names: &[String]) -> Result<Vec<&'static Client>, Stop> {
     if names.is_empty() {
         return Ok(KNOWN.iter().filter(|c| c.is_present(&home(), &target::var)).collect());
     }
-    names
-        .iter()
-        .map(|name| {
-            clients::find(name).ok_or_else(|| {
-                let known: Vec<&str> = KNOWN.iter().map(|c| c.id).collect();
-                Stop::new(Code::Usage, format!("no client is called `{name}`"))
-                    .fix(format!("known are: {}", known.join(", ")))
-            })
-        })
-        .collect()
+    names.iter().map(|name| clients::find(name).ok_or_else(|| unknown(name))).collect()
 }
 
 /// What is to be written for a client. By default it starts `cella stdio`, so that no token stands in its file.
 async fn entry(client: &Client, http: bool, at: &Target, global: &Global) -> Result<Entry, Stop> {
     if http && client.stdio_only {
         let text = format!("{} takes no URL in its file, only programs", client.title);
-        return Err(Stop::new(Code::Usage, text).fix("leave out --http"));
+        return Err(Stop::new(Code::Usage, codes::NO_URL, text).fix("leave out --http"));
     }
     if http {
         let reach = target::must_run(global, at)?;
         let about = reach.get("/api/v1/node").await?;
-        let url =
-            about["url"].as_str().ok_or_else(|| Stop::new(Code::Failed, "the node has no HTTP door"))?;
+        let url = about["url"].as_str().ok_or_else(|| {
+            Stop::new(Code::Failed, codes::NO_URL, "the node has no HTTP door")
+                .fix("leave out --http, or start the node with --listen 127.0.0.1:7878")
+        })?;
         let file = about["token_file"].as_str().unwrap_or_default();
         let token = target::read_token(at.token_file.as_deref().unwrap_or(file.as_ref()))?;
         return Ok(Entry::Http { url: url.to_owned(), token });
     }
-    let program = std::env::current_exe()?.display().to_string();
-    let config = std::path::absolute(target::config_path(global))?.display().to_string();
+    let program = std::env::current_exe().map_err(Stop::system("this program"))?.display().to_string();
+    let config = target::config_path(global);
+    let config = std::path::absolute(&config).map_err(Stop::system(config.display()))?;
+    let config = config.display().to_string();
     Ok(Entry::Stdio { command: program, args: vec!["stdio".into(), "--config".into(), config] })
 }
 
 async fn show(name: &str, http: bool, at: &Target, global: &Global, printer: Printer) -> Outcome {
     let client = chosen(&[name.to_owned()])?[0];
     let entry = entry(client, http, at, global).await?;
-    let text = clients::write(client, "", &entry).map_err(|e| Stop::new(Code::Failed, e))?;
+    let text = clients::write(client, "", &entry)
+        .map_err(|e| not_edited(&client.file(&home(), &target::var), &e))?;
     let file = client.file(&home(), &target::var);
     if printer.is_json() {
         printer.json(&json!({ "schema": "cella/v1", "client": client.id, "file": file, "text": text }));

@@ -22,13 +22,13 @@ pub(crate) fn run(args: &Config, global: &Global, printer: Printer) -> Outcome {
         }
         ConfigVerb::Path => {
             let places = target::places(global);
-            let (ledger, token) = (places.ledger(), places.token());
+            let found = cella_node::Whereabouts::of(&places);
             let rows = [
                 ("config", &places.config),
                 ("state", &places.state),
-                ("socket", &places.socket),
-                ("ledger", &ledger),
-                ("token", &token),
+                ("socket", &found.socket),
+                ("ledger", &found.ledger),
+                ("token", &found.token_file),
                 ("store", &places.store),
             ];
             if printer.is_json() {

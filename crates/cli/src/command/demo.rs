@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use crate::{
     args::Demo,
+    codes,
     exit::{Code, Outcome, Stop},
     print::Printer,
 };
@@ -47,7 +48,8 @@ pub(crate) async fn run(args: Demo, printer: Printer) -> Outcome {
     if passed {
         Ok(Code::Ok)
     } else {
-        Err(Stop::new(Code::Failed, format!("{} of the steps failed", tally.failed)))
+        Err(Stop::new(Code::Failed, codes::DEMO, format!("{} of the steps failed", tally.failed))
+            .fix("see what this machine can do: cella doctor"))
     }
 }
 

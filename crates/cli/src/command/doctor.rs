@@ -87,7 +87,11 @@ fn machine() -> Vec<Finding> {
     findings.push(Finding {
         what: "control groups".into(),
         state: if groups.is_empty() { State::Weak } else { State::Good },
-        detail: if groups.is_empty() { without.join("; ") } else { groups.join(", ") },
+        detail: match (groups.is_empty(), without.is_empty()) {
+            (false, _) => groups.join(", "),
+            (true, false) => without.join("; "),
+            (true, true) => "no controller may be used here".to_owned(),
+        },
         fix: groups.is_empty().then(|| "run the node by systemd with Delegate=yes, or as root; until then memory is limited per process only".into()),
     });
     findings

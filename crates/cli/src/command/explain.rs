@@ -2,12 +2,13 @@
 
 use crate::{
     args::Explain,
+    codes,
     exit::{Code, Outcome, Stop},
     print::Printer,
 };
 
 /// Every page of `docs/errors`, by code; collected by the build script.
-static PAGES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/error_pages.rs"));
+pub(crate) static PAGES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/error_pages.rs"));
 
 pub(crate) fn run(args: &Explain, printer: Printer) -> Outcome {
     let wanted = args.code.to_uppercase();
@@ -15,9 +16,9 @@ pub(crate) fn run(args: &Explain, printer: Printer) -> Outcome {
     let Some((code, text)) = page else {
         let close = PAGES.iter().filter(|(code, _)| code.starts_with(wanted.get(..4).unwrap_or("CE")));
         let close: Vec<&str> = close.map(|(code, _)| *code).collect();
-        let stop = Stop::new(Code::Usage, format!("there is no error code `{}`", args.code));
+        let stop = Stop::new(Code::Usage, codes::NO_PAGE, format!("there is no error code `{}`", args.code));
         return Err(if close.is_empty() {
-            stop
+            stop.fix("codes look like CE2104 and stand in brackets after `error`")
         } else {
             stop.fix(format!("codes near it: {}", close.join(", ")))
         });

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::{
     args::{Global, Import},
     clients::{self, Client, Found, KNOWN},
-    edit,
+    codes, edit,
     exit::{Code, Outcome, Stop},
     print::Printer,
     prompt, target,
@@ -31,24 +31,27 @@ struct Plan {
     add: Vec<NewServer>,
     /// Files with secrets, to be written beside the configuration.
     secrets: Vec<(PathBuf, String)>,
+    /// What the user must see to, by server.
+    notes: Vec<(String, String)>,
     skipped: Vec<(String, String)>,
 }
 
 pub(crate) async fn run(args: Import, global: &Global, printer: Printer) -> Outcome {
     let (candidates, unreadable) = candidates(&args)?;
-    let path = std::path::absolute(target::config_path(global))?;
+    let path = std::path::absolute(target::config_path(global)).map_err(Stop::system("the configuration"))?;
     let before = super::add::read_or_empty(&path)?;
-    let (config, _) = Config::parse(&path.display().to_string(), &before)
-        .map_err(|found| Stop::rendered(Code::Config, found.to_string()))?;
+    let (config, _) =
+        Config::parse(&path.display().to_string(), &before).map_err(|found| Stop::diagnostics(&found))?;
     let plan = plan(candidates, &config, path.parent().unwrap_or(Path::new(".")));
     let mut after = before.clone();
     for server in &plan.add {
-        after = add_server(&after, server).map_err(|e| Stop::new(Code::Config, e))?;
+        after = add_server(&after, server)
+            .map_err(|e| super::add::not_edited(&path, &e, "rename one of the two servers first"))?;
     }
     report(&plan, &unreadable, printer);
     if plan.add.is_empty() {
-        finish(&plan, &path, false, printer);
-        return Ok(Code::Ok);
+        finish(&plan, &unreadable, &path, false, printer);
+        return Ok(if unreadable.is_empty() { Code::Ok } else { Code::Degraded });
     }
     printer.note(edit::difference(&path, &before, &after).trim_end());
     let go =
@@ -56,9 +59,9 @@ pub(crate) async fn run(args: Import, global: &Global, printer: Printer) -> Outc
     let mut failed = 0;
     if go {
         for (file, secret) in &plan.secrets {
-            write_secret(file, secret)?;
+            write_secret(file, secret).map_err(Stop::system(file.display()))?;
         }
-        edit::exchange(&path, &after)?;
+        edit::exchange(&path, after.as_bytes()).map_err(Stop::system(path.display()))?;
         super::add::tell_node(global, printer);
         for server in plan.add.iter().filter(|_| !args.no_install) {
             if let Err(stop) = super::add::install(server, global, printer).await {
@@ -67,7 +70,7 @@ pub(crate) async fn run(args: Import, global: &Global, printer: Printer) -> Outc
             }
         }
     }
-    finish(&plan, &path, go, printer);
+    finish(&plan, &unreadable, &path, go, printer);
     Ok(if failed + unreadable.len() > 0 { Code::Degraded } else { Code::Ok })
 }
 
@@ -75,27 +78,27 @@ type Unreadable = Vec<(PathBuf, String)>;
 
 fn candidates(args: &Import) -> Result<(Vec<Candidate>, Unreadable), Stop> {
     let home = target::var("HOME").map_or_else(|| PathBuf::from("/"), PathBuf::from);
-    let mut files: Vec<(&'static Client, PathBuf)> = Vec::new();
+    let mut files: Vec<(&'static Client, PathBuf, Option<String>)> = Vec::new();
     if let Some(file) = &args.file {
         let client = by_content(file, args.from.first())?;
-        files.push((client, file.clone()));
+        files.push((client, file.clone(), None));
     } else {
         for name in &args.from {
             if clients::find(name).is_none() {
-                let known: Vec<&str> = KNOWN.iter().map(|c| c.id).collect();
-                return Err(
-                    Stop::new(Code::Usage, format!("no client is called `{name}`")).fix(known.join(", "))
-                );
+                return Err(super::client::unknown(name));
             }
         }
-        let here = std::env::current_dir()?;
+        let here = std::env::current_dir().map_err(Stop::system("the current directory"))?;
         for client in KNOWN.iter().filter(|c| args.from.is_empty() || args.from.iter().any(|n| n == c.id)) {
-            files.push((client, client.file(&home, &target::var)));
-            files.extend(client.project_files(&here).into_iter().map(|f| (client, f)));
+            files.push((client, client.file(&home, &target::var), None));
+            // At home the user's own file is the project's file too.
+            let of_project = client.project_files(&here).into_iter().filter(|_| here != home);
+            let folder = here.display().to_string();
+            files.extend(of_project.map(|f| (client, f, Some(folder.clone()))));
         }
     }
     let (mut candidates, mut unreadable) = (Vec::new(), Vec::new());
-    for (client, file) in files {
+    for (client, file, project) in files {
         let text = match fs::read_to_string(&file) {
             Ok(text) => text,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound && args.file.is_none() => continue,
@@ -104,7 +107,7 @@ fn candidates(args: &Import) -> Result<(Vec<Candidate>, Unreadable), Stop> {
                 continue;
             }
         };
-        match clients::read(client, &text) {
+        match clients::read(client, &text, project.as_deref()) {
             Ok(found) => {
                 let of_projects = projects(client, &text);
                 let all = found.into_iter().chain(of_projects);
@@ -123,14 +126,13 @@ fn candidates(args: &Import) -> Result<(Vec<Candidate>, Unreadable), Stop> {
 /// The client whose spelling a file has, by name or by the key that is in it.
 fn by_content(file: &Path, named: Option<&String>) -> Result<&'static Client, Stop> {
     if let Some(name) = named {
-        return clients::find(name)
-            .ok_or_else(|| Stop::new(Code::Usage, format!("no client is called `{name}`")));
+        return clients::find(name).ok_or_else(|| super::client::unknown(name));
     }
-    let text =
-        fs::read_to_string(file).map_err(|e| Stop::new(Code::Failed, format!("{}: {e}", file.display())))?;
-    let fits = |client: &&Client| clients::read(client, &text).is_ok_and(|found| !found.is_empty());
+    let text = fs::read_to_string(file).map_err(Stop::system(file.display()))?;
+    let fits = |client: &&Client| clients::read(client, &text, None).is_ok_and(|found| !found.is_empty());
     KNOWN.iter().find(fits).ok_or_else(|| {
-        Stop::new(Code::Failed, format!("{} names no MCP servers in a spelling Cella knows", file.display()))
+        let message = format!("{} names no MCP servers in a spelling Cella knows", file.display());
+        Stop::new(Code::Failed, codes::NOTHING_TO_IMPORT, message)
             .fix("say whose file it is: cella import --file FILE CLIENT")
     })
 }
@@ -143,8 +145,9 @@ fn projects(client: &Client, text: &str) -> Vec<Found> {
     let whole: Value = serde_json::from_str(text).unwrap_or_default();
     let projects = whole["projects"].as_object().into_iter().flatten();
     projects
-        .filter_map(|(_, project)| {
-            clients::read(client, &json!({ "mcpServers": project["mcpServers"] }).to_string()).ok()
+        .filter_map(|(folder, project)| {
+            let text = json!({ "mcpServers": project["mcpServers"] }).to_string();
+            clients::read(client, &text, Some(folder)).ok()
         })
         .flatten()
         .collect()
@@ -169,6 +172,7 @@ fn plan(candidates: Vec<Candidate>, config: &Config, base: &Path) -> Plan {
         }
         let name = free_name(&found.name, &taken);
         taken.insert(name.clone());
+        plan.notes.extend(found.notes.iter().map(|note| (name.clone(), note.clone())));
         let server = converted(found, name, &format!("imported from {file}"), base, &mut plan.secrets);
         plan.add.push(server);
     }
@@ -244,7 +248,7 @@ fn write_secret(file: &Path, secret: &str) -> std::io::Result<()> {
         fs::create_dir_all(dir)?;
         fs::set_permissions(dir, fs::Permissions::from_mode(0o700))?;
     }
-    edit::exchange(file, secret)?;
+    edit::exchange(file, secret.as_bytes())?;
     fs::set_permissions(file, fs::Permissions::from_mode(0o600))
 }
 
@@ -255,6 +259,9 @@ fn report(plan: &Plan, unreadable: &Unreadable, printer: Printer) {
     for (name, why) in &plan.skipped {
         printer.note(format!("  {name}: left out, {why}"));
     }
+    for (name, note) in &plan.notes {
+        printer.warn(format!("{name}: {note}"));
+    }
     for (file, _) in &plan.secrets {
         printer.note(format!("  a secret moves to {} (readable by you alone)", file.display()));
     }
@@ -263,12 +270,19 @@ fn report(plan: &Plan, unreadable: &Unreadable, printer: Printer) {
     }
 }
 
-fn finish(plan: &Plan, path: &Path, written: bool, printer: Printer) {
+fn finish(plan: &Plan, unreadable: &Unreadable, path: &Path, written: bool, printer: Printer) {
     let names: Vec<&str> = plan.add.iter().map(|s| s.name.as_str()).collect();
     if printer.is_json() {
-        let skipped: Vec<Value> =
-            plan.skipped.iter().map(|(n, w)| json!({ "server": n, "why": w })).collect();
-        printer.json(&json!({ "schema": "cella/v1", "config": path, "added": names, "skipped": skipped, "written": written }));
+        let pairs = |list: &[(String, String)], key: &str| -> Vec<Value> {
+            list.iter().map(|(name, text)| json!({ "server": name, key: text })).collect()
+        };
+        let unreadable: Vec<Value> =
+            unreadable.iter().map(|(file, why)| json!({ "file": file, "why": why })).collect();
+        let secrets: Vec<&PathBuf> = plan.secrets.iter().map(|(file, _)| file).collect();
+        printer.json(&json!({
+            "schema": "cella/v1", "config": path, "added": names, "skipped": pairs(&plan.skipped, "why"),
+            "notes": pairs(&plan.notes, "note"), "secrets": secrets, "unreadable": unreadable, "written": written,
+        }));
     } else if written {
         printer.done(format!("{} servers are in {}", names.len(), path.display()));
         printer.note("  next: cella up, then cella client setup");

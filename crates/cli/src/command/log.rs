@@ -1,6 +1,8 @@
 //! `cella log`: reading the ledger, of a running node or straight from its file.
 
-use std::{io::Write, path::PathBuf};
+mod export;
+mod rebuild;
+mod verify;
 
 use bytes::Bytes;
 use http_body_util::BodyExt;
@@ -8,7 +10,8 @@ use serde_json::Value;
 
 use crate::{
     args::{Global, LogQuery, LogVerb, Target},
-    exit::{self, Code, Outcome, Stop},
+    codes,
+    exit::{Code, Outcome, Stop},
     print::Printer,
     target::{self, Reach},
 };
@@ -36,21 +39,13 @@ pub(crate) async fn run(what: LogVerb, global: &Global, printer: Printer) -> Out
             let answer = ask(&query.target, global, &question(&query)).await?;
             events(&answer, printer)
         }
-        LogVerb::Verify { target } => verify(&target, global, printer).await,
-        LogVerb::Export { output, payloads, target } => export(output, payloads, &target, global).await,
+        LogVerb::Verify { file, target } => verify::run(file, &target, global, printer).await,
+        LogVerb::Export { output, payloads, target } => export::run(output, payloads, &target, global).await,
         LogVerb::Why { call, target } => {
             let answer = ask(&target, global, &format!("why/{}", escape(&call))).await?;
             why(&answer, printer)
         }
-        LogVerb::Rebuild { target } => {
-            let answer = ask(&target, global, "rebuild").await?;
-            if printer.is_json() {
-                printer.json(&answer);
-            } else {
-                printer.done(format!("projections built again from {} events", answer["events"]));
-            }
-            Ok(Code::Ok)
-        }
+        LogVerb::Rebuild { target } => rebuild::run(&target, global, printer).await,
     }
 }
 
@@ -123,31 +118,6 @@ fn why(answer: &Value, printer: Printer) -> Outcome {
     Ok(Code::Ok)
 }
 
-async fn verify(at: &Target, global: &Global, printer: Printer) -> Outcome {
-    let report = ask(at, global, "verify").await?;
-    let good = report["ok"] == true;
-    if printer.is_json() {
-        printer.json(&report);
-    } else if good {
-        printer.line(format!(
-            "ok: {} events, chain whole, head {}",
-            report["events"],
-            report["head"].as_str().unwrap_or("-")
-        ));
-        printer.line("proven: no event was changed, removed or inserted since it was written");
-        printer.line("recorded: what the events say is what this node saw");
-        printer.line(
-            "trusted: that the file is the one this node wrote; compare the head with a copy kept elsewhere",
-        );
-    } else {
-        for fault in report["faults"].as_array().into_iter().flatten() {
-            printer.line(format!("event {}: {}", fault["seq"], fault["what"].as_str().unwrap_or_default()));
-        }
-        printer.line("NOT ok: the ledger was changed or damaged");
-    }
-    Ok(if good { Code::Ok } else { Code::Failed })
-}
-
 async fn follow(lines: u64, at: &Target, global: &Global, printer: Printer) -> Outcome {
     let reach = target::must_run(global, at)?;
     let answer = reach.request("GET", &format!("/api/v1/log/follow?n={lines}"), Bytes::new()).await?;
@@ -161,28 +131,12 @@ async fn follow(lines: u64, at: &Target, global: &Global, printer: Printer) -> O
             printer.line(if printer.is_json() { event.to_string() } else { line(&event) });
         }
     }
-    Err(Stop::new(Code::Unavailable, "the node has stopped").code(exit::NOT_RUNNING))
+    Err(Stop::new(Code::Unavailable, codes::NOT_RUNNING, "the node has stopped").fix("start it: cella up"))
 }
 
-async fn export(output: Option<PathBuf>, payloads: bool, at: &Target, global: &Global) -> Outcome {
-    let mut out: Box<dyn Write> = match &output {
-        Some(path) => Box::new(std::io::BufWriter::new(std::fs::File::create(path)?)),
-        None => Box::new(std::io::stdout().lock()),
-    };
-    match source(at, global)? {
-        Source::File(history) => history.export(payloads, &mut out).map_err(Stop::from)?,
-        Source::Node(reach) => {
-            let path = format!("/api/v1/log/export?payloads={}", u8::from(payloads));
-            let mut body = reach.request("GET", &path, Bytes::new()).await?.into_body();
-            while let Some(frame) = body.frame().await {
-                let frame =
-                    frame.map_err(|e| Stop::new(Code::Unavailable, format!("the export broke off: {e}")))?;
-                out.write_all(frame.data_ref().map_or(&[], |d| &d[..]))?;
-            }
-        }
-    }
-    out.flush()?;
-    Ok(Code::Ok)
+fn broke_off(e: &dyn std::fmt::Display) -> Stop {
+    Stop::new(Code::Unavailable, codes::BROKE_OFF, format!("the answer broke off: {e}"))
+        .fix("see whether the node still runs: cella status")
 }
 
 fn question(query: &LogQuery) -> String {

@@ -12,11 +12,10 @@ use crate::{
 
 pub(crate) fn run(args: &Rm, global: &Global, printer: Printer) -> Outcome {
     let path = target::config_path(global);
-    let before = std::fs::read_to_string(&path)
-        .map_err(|e| Stop::new(Code::Config, format!("{}: {e}", path.display())))?;
+    let before = super::add::read_or_empty(&path)?;
     let after = cella_contract::remove_server(&before, &args.name)
-        .map_err(|e| Stop::new(Code::Config, format!("{}: {e}", path.display())).fix("see: cella ls"))?;
-    edit::exchange(&path, &after)?;
+        .map_err(|e| super::add::not_edited(&path, &e, "see which there are: cella ls"))?;
+    edit::exchange(&path, after.as_bytes()).map_err(Stop::system(path.display()))?;
     super::add::tell_node(global, printer);
     if printer.is_json() {
         printer.json(&json!({ "schema": "cella/v1", "removed": args.name }));

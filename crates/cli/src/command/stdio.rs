@@ -9,7 +9,7 @@ use cella_door::{DoorOptions, Doors, limits::Limits};
 
 use crate::{
     args::{Global, Stdio},
-    exit::{Code, Outcome},
+    exit::{Code, Outcome, Stop},
     mcp_client::McpClient,
     relay::Relay,
     target::{self, Reach},
@@ -43,7 +43,7 @@ async fn serve(reach: &Reach, path: &str) -> Outcome {
     let doors = Doors::new(Relay::new(link, events), options);
     let served = doors.serve_stdio(tokio::io::stdin(), tokio::io::stdout(), "local".into()).await;
     doors.drain(DRAIN).await;
-    served?;
+    served.map_err(Stop::system("standard input and output"))?;
     Ok(Code::Ok)
 }
 

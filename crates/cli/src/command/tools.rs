@@ -12,12 +12,11 @@ use crate::{
 
 pub(crate) async fn run(args: Tools, global: &Global, printer: Printer) -> Outcome {
     let reach = target::must_run(global, &args.target)?;
-    let path = match (&args.server, &args.view) {
-        (Some(server), _) => format!("/mcp/servers/{server}"),
-        (None, Some(view)) => format!("/mcp/views/{view}"),
-        (None, None) => "/mcp".to_owned(),
+    let client = match (&args.server, &args.view) {
+        (Some(server), _) => McpClient::of_server(&reach, server).await?,
+        (None, Some(view)) => McpClient::open(&reach, &format!("/mcp/views/{view}")).await?,
+        (None, None) => McpClient::open(&reach, "/mcp").await?,
     };
-    let client = McpClient::open(&reach, &path).await?;
     let (tools, missing) = client.tools_and_missing().await?;
     if printer.is_json() {
         printer.json(&json!({ "schema": "cella/v1", "tools": tools, "missing": missing }));

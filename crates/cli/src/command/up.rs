@@ -2,32 +2,44 @@
 
 use std::time::Duration;
 
+use cella_node::Inherited;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     args::{Global, Up},
-    exit::{Code, Outcome},
+    exit::{Code, Outcome, Stop},
     print::Printer,
     target,
 };
 
-pub(crate) async fn run(args: Up, global: &Global, printer: Printer) -> Outcome {
+pub(crate) fn run(args: Up, global: &Global, printer: Printer) -> Outcome {
+    // Before the runtime starts its threads, because it changes the environment.
+    let inherited = Inherited::take()?;
+    super::block_on(serve(args, inherited, global, printer))
+}
+
+async fn serve(args: Up, inherited: Inherited, global: &Global, printer: Printer) -> Outcome {
     let places = target::places(global);
     let mut options = cella_node::Options::new(places);
     options.listen = args.listen;
     options.token_file = args.token_file;
+    options.accept_loss = args.accept_loss;
+    options.inherited = inherited;
     let running = cella_node::start(options).await?;
 
     for warning in running.warnings() {
         printer.warn(warning);
     }
     announce(&running, printer);
-    let ended = until_told(&running).await?;
+    let failed = until_told(&running).await.map_err(Stop::system("signals"))?;
     let drained = running.drain().await;
     if !drained {
         printer.warn("some calls were still running and were cut off");
     }
-    Ok(if ended { Code::Ok } else { Code::Failed })
+    match failed {
+        None => Ok(Code::Ok),
+        Some(error) => Err(error.into()),
+    }
 }
 
 /// The stable line scripts wait for: `ready` and the URL, once calls are accepted.
@@ -42,19 +54,19 @@ fn announce(running: &cella_node::Running, printer: Printer) {
     }
 }
 
-/// Runs until SIGTERM or SIGINT (true) or a fatal fault (false); SIGHUP reads the configuration again.
-async fn until_told(running: &cella_node::Running) -> Result<bool, std::io::Error> {
+/// Runs until SIGTERM or SIGINT, or until the node cannot go on; SIGHUP reads the configuration again.
+async fn until_told(running: &cella_node::Running) -> Result<Option<cella_node::StartError>, std::io::Error> {
     let mut term = signal(SignalKind::terminate())?;
     let mut int = signal(SignalKind::interrupt())?;
     let mut hup = signal(SignalKind::hangup())?;
     let mut watchdog = tokio::time::interval(running.watchdog().unwrap_or(Duration::from_secs(3600)));
     loop {
         tokio::select! {
-            _ = term.recv() => return Ok(true),
-            _ = int.recv() => return Ok(true),
+            _ = term.recv() => return Ok(None),
+            _ = int.recv() => return Ok(None),
             _ = hup.recv() => running.reload().await,
-            _ = watchdog.tick() => running.alive(),
-            () = running.failed() => return Ok(false),
+            _ = watchdog.tick(), if running.watchdog().is_some() => running.alive(),
+            error = running.failed() => return Ok(Some(error)),
         }
     }
 }

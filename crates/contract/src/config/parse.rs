@@ -131,6 +131,7 @@ impl Reading<'_> {
             call_timeout: table.duration("call_timeout"),
             instances: table.count("instances"),
             enabled: table.flag("enabled").unwrap_or(true),
+            build_from_source: table.flag("build_from_source").unwrap_or(false),
             best_effort: table.flag("best_effort").unwrap_or(false),
         })
     }
@@ -153,12 +154,13 @@ impl Reading<'_> {
         for key in ["args", "env", "cwd"] {
             self.only_for(name, table, key, "a program");
         }
-        if !(url.starts_with("http://") || url.starts_with("https://") || url.starts_with("${")) {
-            let fix = "write the whole address: https://host/path".to_owned();
+        let known = ["http://", "https://", "unix:/", "${"];
+        if !known.iter().any(|start| url.starts_with(start)) {
+            let fix = "write the whole address: https://host/path, or unix:/path/to/socket".to_owned();
             self.error(
                 table.place("url"),
                 codes::WRONG_VALUE,
-                format!("`{url}` is not an http or https address"),
+                format!("`{url}` is not an http, https or unix address"),
                 fix,
             );
             return None;

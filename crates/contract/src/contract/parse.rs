@@ -2,9 +2,9 @@
 
 use std::{ops::Range, path::PathBuf};
 
-use super::{CONTRACT_VERSION, Contract, FileGrant, Limits, Mode, Preset, ToolTerms};
+use super::{CONTRACT_VERSION, Contract, FileGrant, Limits, Mode, Preset, SecretTerms, ToolTerms};
 use crate::{
-    Diagnostics, Effect, Isolation, Severity,
+    Diagnostics, Effect, Isolation, Severity, Text,
     diagnostic::{Diagnostic, Origin},
     shape::{CONTRACT, Checked, Table, check},
 };
@@ -61,6 +61,10 @@ impl Reading<'_> {
             let terms = self.terms(name, table, place);
             contract.tools.insert(name.to_owned(), terms);
         }
+        for (name, table, _) in root.named("secrets") {
+            let terms = self.secret(name, table);
+            contract.secrets.insert(name.to_owned(), terms);
+        }
         contract.isolation = root.text("isolation").and_then(Isolation::parse).unwrap_or_default();
         contract
     }
@@ -95,6 +99,24 @@ impl Reading<'_> {
             phases: table.texts("phases"),
             locks: table.texts("locks").unwrap_or_default(),
             line: Some(line),
+        }
+    }
+
+    fn secret(&mut self, name: &str, table: Table<'_>) -> SecretTerms {
+        let from = table.text("from");
+        if from.is_some_and(|from| matches!(Text::read(from), Text::Plain(_))) {
+            let fix = format!("from = \"env:{name}\", or file:PATH, or cmd:PROGRAM");
+            self.error(
+                table.place("from"),
+                "CE1025",
+                format!("the secret `{name}` stands in the contract"),
+                fix,
+            );
+        }
+        SecretTerms {
+            from: from.map(str::to_owned),
+            hosts: table.texts("hosts").unwrap_or_default(),
+            env: table.text("env").map(str::to_owned),
         }
     }
 

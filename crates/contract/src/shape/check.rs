@@ -125,7 +125,7 @@ impl Walk<'_> {
             other => other.type_str().to_owned(),
         };
         let fix = Some(format!("write {wanted}"));
-        self.error(place, codes::WRONG_VALUE, format!("`{key}` is {wanted}, not {got}"), fix);
+        self.error(place, codes::WRONG_VALUE, format!("`{key}` must be {wanted}, not {got}"), fix);
     }
 
     fn error(&mut self, place: Range<usize>, code: &'static str, message: String, fix: Option<String>) {

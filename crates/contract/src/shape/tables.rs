@@ -63,6 +63,11 @@ static SERVER: Shape = Shape {
         field("instances", Kind::Count, "Most processes of this server at one time."),
         field("enabled", Kind::Flag, "false: keep the entry, do not offer the server."),
         field(
+            "build_from_source",
+            Kind::Flag,
+            "true: a Python package without a wheel may run its build code, outside of any cell, when it is installed.",
+        ),
+        field(
             "best_effort",
             Kind::Flag,
             "true: run even where this machine cannot enforce all limits of the contract; status says so.",
@@ -129,7 +134,11 @@ pub(crate) static CONTRACT: Shape = Shape {
         ),
         field("files", Kind::List(&FILE), "Parts of the host the cell may see."),
         field("limits", Kind::Table(&LIMITS), "What the cell may use."),
-        field("tools", Kind::Named(&TOOL), "What the server's tools promise, by name; \"*\" for all others."),
+        field(
+            "tools",
+            Kind::Named(&TOOL),
+            "What the server's tools promise, by name or pattern with *; the most specific entry wins, gaps come from the next.",
+        ),
         field("secrets", Kind::Named(&SECRET), "Secrets the server works with, by name."),
         field("isolation", Kind::Word(ISOLATION), "Who shares a process."),
     ],

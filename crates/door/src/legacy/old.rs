@@ -8,14 +8,14 @@ use hyper::body::Incoming;
 
 use super::{
     super::{
-        Phase, Shared,
+        Shared,
         body::Body,
         codes as ce,
         feed::{Feed, Framing, Gone},
-        limits::STREAMS_MAX,
         reply::{self, Refused},
         request::{Asked, read_json},
         route::OLD_POST,
+        stdio::over,
     },
     no_such, take, too_many,
 };
@@ -26,19 +26,21 @@ pub(in super::super) fn old_stream<S: Service>(shared: &Arc<Shared<S>>, asked: &
     if shared.service.facts(&asked.scope).is_none() {
         return no_such(&asked.scope).response(None);
     }
+    // before there is a session, which only the end of its stream would end
+    let Some(counted) = shared.streams.enter(shared.limits.streams) else {
+        return too_many().response(None);
+    };
     let feed = Feed::new(Framing::Events);
     let session =
         shared.sessions.create_pipe(&shared.limits, &asked.principal, asked.scope.clone(), feed.clone());
-    let (Some(session), Some(counted)) = (session, shared.streams.enter(STREAMS_MAX)) else {
-        return too_many().response(None);
-    };
+    let Some(session) = session else { return too_many().response(None) };
     feed.announce(&format!("{OLD_POST}?sessionId={}", session.id));
     let reader = feed.attach(None, Some(shared.limits.keep_alive));
     let shared_ = shared.clone();
     shared.spawn(counted, async move {
         tokio::select! {
             () = feed.abandoned(Duration::ZERO) => {}
-            () = shared_.reached(Phase::Draining) => {}
+            () = over(&shared_, &session) => {}
         }
         shared_.sessions.end(&session);
     });

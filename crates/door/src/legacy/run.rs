@@ -8,7 +8,7 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 use bytes::Bytes;
 use cella_mcp::{
     Era, Id, LogLevel, Message, Notification, Raw, Request, Response as Rpc, RpcError, codes, has_capability,
-    legacy,
+    legacy, member,
     modern::{self, InputRequired},
     raw_json,
 };
@@ -45,6 +45,10 @@ pub(super) struct Run<S> {
     rounds: usize,
     /// Messages that are ready to be said.
     ready: VecDeque<Message>,
+    /// What is said after them, and then nothing more.
+    last: Option<Said>,
+    /// The last progress that was told. Every round of a call begins anew, and to the client it is one request.
+    progressed: Option<f64>,
 }
 
 /// A question to the client.
@@ -103,6 +107,8 @@ impl<S: Service> Run<S> {
             round: None,
             rounds: 0,
             ready: VecDeque::new(),
+            last: None,
+            progressed: None,
         };
         run.make(params);
         run
@@ -125,32 +131,44 @@ impl<S: Service> Run<S> {
             if let Some(message) = self.ready.pop_front() {
                 return Said::More(message);
             }
+            if let Some(last) = self.last.take() {
+                return last;
+            }
             if let Some(params) = self.next_round() {
                 self.make(params);
             }
             let deadline = self.open.iter().map(|q| q.deadline).min();
-            tokio::select! {
+            let last = tokio::select! {
                 biased;
-                _ = &mut self.progress.cancelled => return Said::Nothing,
-                reply = self.replies.1.recv() => {
-                    if let Some((number, outcome)) = reply
-                        && let Some(failed) = self.answered(number, outcome)
-                    {
-                        return Said::Final(failed);
-                    }
-                }
-                step = self.call.next() => {
-                    if let Some(said) = self.stepped(step) {
-                        return said;
-                    }
-                }
-                () = until(deadline) => {
-                    if let Some(failed) = self.time_out() {
-                        return Said::Final(failed);
-                    }
-                }
+                _ = &mut self.progress.cancelled => Some(Said::Nothing),
+                reply = self.replies.1.recv() => reply
+                    .and_then(|(number, outcome)| self.answered(number, outcome))
+                    .map(Said::Final),
+                step = self.call.next() => match self.stepped(step) {
+                    Some(Said::More(message)) => return Said::More(message),
+                    last => last,
+                },
+                () = until(deadline) => self.time_out().map(Said::Final),
+            };
+            if let Some(last) = last {
+                self.end(last);
             }
         }
+    }
+
+    /// Nothing follows but this. Questions that are still open have lost their sense, and the client may take them from
+    /// its user's screen.
+    fn end(&mut self, last: Said) {
+        for question in std::mem::take(&mut self.open) {
+            self.session.forget(question.number);
+            self.retract(question.number, "the request it belongs to has ended");
+        }
+        self.last = Some(last);
+    }
+
+    fn retract(&mut self, number: u64, reason: &str) {
+        let note = legacy::cancelled(&Id::number(number), Some(reason));
+        self.ready.push_back(Message::Notification(note));
     }
 
     fn stepped(&mut self, step: Step) -> Option<Said> {
@@ -168,14 +186,24 @@ impl<S: Service> Run<S> {
         }
     }
 
-    /// Log messages below the session's level are not for this client.
-    fn concerning(&self, note: Notification) -> Option<Notification> {
-        if &*note.method != "notifications/message" {
-            return Some(note);
-        }
-        let wanted: LogLevel = self.session.caller()?.log_level.as_deref()?.parse().ok()?;
-        let level = LogLevel::of_message(note.params.as_deref());
-        level.is_none_or(|level| level >= wanted).then_some(note)
+    /// What this client is told: log messages from its session's level on, and progress that increases (2025-11-25,
+    /// basic/utilities/progress).
+    fn concerning(&mut self, note: Notification) -> Option<Notification> {
+        let params = note.params.as_deref();
+        let told = match &*note.method {
+            "notifications/message" => {
+                let wanted: LogLevel = self.session.caller()?.log_level.as_deref()?.parse().ok()?;
+                LogLevel::of_message(params).is_none_or(|level| level >= wanted)
+            }
+            "notifications/progress" => {
+                let now: Option<f64> = params.and_then(|p| member(p, "progress")?.get().parse().ok());
+                let increases = self.progressed.is_none_or(|last| now.is_none_or(|now| now > last));
+                self.progressed = now.filter(|_| increases).or(self.progressed);
+                increases
+            }
+            _ => true,
+        };
+        told.then_some(note)
     }
 
     fn may_ask(&self, method: &str, params: Option<&Raw>) -> Result<(), RpcError> {
@@ -226,6 +254,7 @@ impl<S: Service> Run<S> {
         let late: Vec<_> = self.open.iter().filter(|q| q.deadline <= now).map(|q| q.number).collect();
         late.into_iter().find_map(|number| {
             self.session.forget(number);
+            self.retract(number, "it was not answered in time");
             let message = "the client did not answer in time".into();
             self.answered(
                 number,
@@ -315,34 +344,43 @@ impl<S: Service> Run<S> {
     }
 
     /// Waits for the end without a client to talk to; its questions are answered with errors.
-    pub(super) async fn last_word(&mut self) -> Said {
+    pub(super) async fn last_word(&mut self, first: Option<Said>) -> Said {
+        let mut said = match first {
+            Some(said) => said,
+            None => self.next().await,
+        };
         loop {
-            match self.next().await {
+            match said {
                 Said::More(Message::Request(question)) => {
-                    let error = RpcError {
-                        code: codes::INTERNAL_ERROR,
-                        message: "the client takes no event stream, so it cannot be asked".into(),
-                        data: code_data(ce::CANNOT_ASK),
-                    };
-                    if let Some(number) = question.id.as_u64() {
-                        self.session.forget(number);
-                        if let Some(failed) = self.answered(number, Err(error)) {
-                            return Said::Final(failed);
-                        }
+                    if let Some(failed) = self.unasked(&question.id) {
+                        return Said::Final(failed);
                     }
                 }
                 Said::More(_) => {}
                 last => return last,
             }
+            said = self.next().await;
         }
+    }
+
+    /// A question that cannot be put to the client.
+    fn unasked(&mut self, id: &Id) -> Option<Message> {
+        let number = id.as_u64()?;
+        self.session.forget(number);
+        let error = RpcError {
+            code: codes::INTERNAL_ERROR,
+            message: "this request has no event stream, so the client cannot be asked".into(),
+            data: code_data(ce::CANNOT_ASK),
+        };
+        self.answered(number, Err(error))
     }
 
     /// Lets the call come to its end although nobody listens: a lost connection is no cancellation here.
     pub(super) fn detach(mut self, within: Duration) {
         let shared = self.shared.clone();
-        let Some(counted) = shared.streams.enter(super::super::limits::STREAMS_MAX) else { return };
+        let Some(counted) = shared.streams.enter(shared.limits.streams) else { return };
         shared.spawn(counted, async move {
-            let _nobody_listens = tokio::time::timeout(within, self.last_word()).await.is_ok();
+            let _nobody_listens = tokio::time::timeout(within, self.last_word(None)).await.is_ok();
         });
     }
 }

@@ -5,7 +5,7 @@ use std::{
     pin::pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicU64, Ordering::Relaxed},
     },
 };
 
@@ -15,11 +15,14 @@ use tokio::{
     time::Instant,
 };
 
-use super::super::{
-    feed::{Feed, Framing},
-    limits::{CALLS_PER_SESSION_MAX, STREAMS_PER_SESSION_MAX},
+use super::{
+    super::{
+        feed::{Feed, Framing},
+        limits::{CALLS_PER_SESSION_MAX, STREAMS_KEPT_MAX},
+    },
+    ear::Ear,
 };
-use cella_transport::{Caller, Interest, Scope, Watch};
+use cella_transport::{Caller, Scope};
 
 /// A client's answer on its way to the call that waits for it.
 pub(in super::super) type Reply = (u64, Result<Raw, RpcError>);
@@ -33,11 +36,10 @@ pub(in super::super) struct Session {
     pub(in super::super) pipe: Option<Arc<Feed>>,
     /// Whether the identifier alone can bring the session back.
     pub(super) sealed: bool,
-    /// Brought back after it was put out of memory: its client may have missed changes.
-    pub(super) revived: bool,
     /// Unset until `initialize`.
     caller: Mutex<Option<Arc<Caller>>>,
-    calls: Mutex<HashMap<Id, oneshot::Sender<()>>>,
+    /// With a number each, since a client may use an id again once it has cancelled its call.
+    calls: Mutex<HashMap<Id, (u64, oneshot::Sender<()>)>>,
     /// The last request in progress has ended.
     quiet: Notify,
     asked: Mutex<HashMap<u64, mpsc::UnboundedSender<Reply>>>,
@@ -45,17 +47,6 @@ pub(in super::super) struct Session {
     streams: Mutex<Streams>,
     pub(super) ear: Ear,
     used: Mutex<Instant>,
-}
-
-/// What the session listens to.
-#[derive(Debug, Default)]
-pub(super) struct Ear {
-    pub(super) interest: Mutex<Interest>,
-    /// A new watch that nobody reads yet.
-    pub(super) waiting: Mutex<Option<Watch>>,
-    pub(super) renewed: Notify,
-    /// Somebody reads.
-    pub(super) open: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -69,6 +60,7 @@ struct Streams {
 pub(in super::super) struct InProgress {
     session: Arc<Session>,
     id: Id,
+    number: u64,
     /// Completes with `Ok` when the client cancels, with `Err` when the session ends.
     pub(in super::super) cancelled: oneshot::Receiver<()>,
 }
@@ -99,7 +91,6 @@ impl Session {
             scope,
             pipe,
             sealed: false,
-            revived: false,
             caller: Mutex::default(),
             calls: Mutex::default(),
             quiet: Notify::new(),
@@ -149,9 +140,10 @@ impl Session {
         if calls.contains_key(id) {
             return Err(CannotBegin::IdInUse);
         }
-        calls.insert(id.clone(), cancel);
+        let number = self.next.fetch_add(1, Relaxed);
+        calls.insert(id.clone(), (number, cancel));
         drop(calls);
-        Ok(InProgress { session: self.clone(), id: id.clone(), cancelled })
+        Ok(InProgress { session: self.clone(), id: id.clone(), number, cancelled })
     }
 
     /// Completes when no request is in progress.
@@ -191,22 +183,30 @@ impl Session {
     pub(in super::super) fn cancel(&self, notification: &Notification) {
         let id = notification.params.as_ref().and_then(|p| member(p, "requestId"));
         let call = id.and_then(|id| Id::from_json(id.get())).and_then(|id| locked(&self.calls).remove(&id));
-        if let Some(call) = call {
+        if let Some((_, call)) = call {
             let _call_is_gone = call.send(()).is_err();
         }
     }
 
-    /// A new resumable stream for one request; `None` when there are too many that are not finished.
-    pub(super) fn open_stream(&self) -> Option<Arc<Feed>> {
+    /// A new resumable stream for one request.
+    pub(super) fn open_stream(&self) -> Arc<Feed> {
         let name = format!("{:x}", self.next.fetch_add(1, Relaxed));
-        let mut streams = locked(&self.streams);
-        if streams.of_calls.len() >= STREAMS_PER_SESSION_MAX {
-            let finished = streams.of_calls.iter().position(|feed| feed.has_ended())?;
-            streams.of_calls.remove(finished);
-        }
         let feed = Feed::new(Framing::Resumable(name.into()));
-        streams.of_calls.push_back(feed.clone());
-        Some(feed)
+        locked(&self.streams).of_calls.push_back(feed.clone());
+        feed
+    }
+
+    /// Ends the stream of a request and keeps it for a client that comes back, at the cost of the oldest one kept.
+    pub(super) fn finish_stream(&self, feed: &Feed) {
+        feed.end();
+        let mut streams = locked(&self.streams);
+        let kept = streams.of_calls.iter().filter(|feed| feed.has_ended()).count();
+        let mut surplus = kept.saturating_sub(STREAMS_KEPT_MAX);
+        streams.of_calls.retain(|feed| {
+            let forget = surplus > 0 && feed.has_ended();
+            surplus -= usize::from(forget);
+            !forget
+        });
     }
 
     /// The stream that belongs to no request, and whether it is new.
@@ -218,6 +218,10 @@ impl Session {
         let feed = Feed::new(Framing::Resumable(format!("own-{:x}", self.next.fetch_add(1, Relaxed)).into()));
         streams.own = Some(feed.clone());
         (feed, true)
+    }
+
+    pub(super) fn is_own_stream(&self, feed: &Arc<Feed>) -> bool {
+        locked(&self.streams).own.as_ref().is_some_and(|own| Arc::ptr_eq(own, feed))
     }
 
     /// The stream of that name, if it is still kept.
@@ -240,10 +244,33 @@ impl Session {
 impl Drop for InProgress {
     fn drop(&mut self) {
         let mut calls = locked(&self.session.calls);
-        calls.remove(&self.id);
+        if calls.get(&self.id).is_some_and(|(number, _)| *number == self.number) {
+            calls.remove(&self.id);
+        }
         if calls.is_empty() {
             drop(calls);
             self.session.quiet.notify_waiters();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_used_again_after_a_cancellation_belongs_to_the_new_call() {
+        let session = Arc::new(Session::new("s".into(), "p".into(), Scope::All, None));
+        let id = Id::number(1);
+        let cancelled =
+            Notification { method: "n".into(), params: cella_mcp::raw_json("{\"requestId\":1}").ok() };
+        let first = session.begin(&id).ok().unwrap();
+        session.cancel(&cancelled);
+        let mut second = session.begin(&id).ok().unwrap();
+        drop(first);
+        assert_eq!(second.cancelled.try_recv(), Err(oneshot::error::TryRecvError::Empty));
+        assert_eq!(session.begin(&id).err(), Some(CannotBegin::IdInUse));
+        session.cancel(&cancelled);
+        assert_eq!(second.cancelled.try_recv(), Ok(()));
     }
 }

@@ -1,7 +1,8 @@
 //! All sessions, and how one is found again after this node forgot it.
 //!
 //! A session identifier is a sealed ticket with what the client said in `initialize`. A session that was put out of
-//! memory, by a restart or to make room, comes back from it unseen. A session that its client ended does not.
+//! memory, by a restart or to make room, comes back from it unseen, but without what its client set later: the level of
+//! log messages and subscriptions to single resources. A session that its client ended does not come back.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -19,6 +20,7 @@ use super::{
         limits::{ENDED_MAX, Limits, SESSION_AGE_MAX, SESSION_ID_MAX},
         ticket::{self, Purpose},
     },
+    ear::Ear,
     session::Session,
 };
 use cella_transport::{Caller, Scope};
@@ -80,8 +82,12 @@ impl Sessions {
     }
 
     fn insert(&self, limits: &Limits, session: Session) -> Option<Arc<Session>> {
-        let session = Arc::new(session);
         let mut table = self.table();
+        if let Some(first) = table.get(&session.id) {
+            // two requests brought it back at once: it is one session all the same
+            return Some(first.clone());
+        }
+        let session = Arc::new(session);
         if table.len() >= limits.sessions {
             // put the one out of memory that can come back and was not used for longest
             let idle =
@@ -101,9 +107,7 @@ impl Sessions {
         principal: &Arc<str>,
         scope: &Scope,
     ) -> Option<Arc<Session>> {
-        let known = self.table().get(id).cloned();
-        if let Some(session) = known {
-            session.touch();
+        if let Some(session) = self.touched(id) {
             return (session.principal == *principal && session.scope == *scope).then_some(session);
         }
         if self.ended().iter().any(|ended| **ended == *id) {
@@ -111,16 +115,21 @@ impl Sessions {
         }
         let introduction = Introduction::open(shared, principal, scope, id)?;
         let mut session = Session::new(id.into(), principal.clone(), scope.clone(), None);
-        (session.sealed, session.revived) = (true, true);
+        (session.sealed, session.ear) = (true, Ear::of_revived());
         session.introduce(introduction.caller(principal, &session.id));
         self.insert(&shared.limits, session)
     }
 
     /// The session of that identifier and principal, at whichever endpoint.
     pub(super) fn find_pipe(&self, id: &str, principal: &str) -> Option<Arc<Session>> {
-        let session = self.table().get(id).cloned()?;
-        session.touch();
+        let session = self.touched(id)?;
         (*session.principal == *principal && session.pipe.is_some()).then_some(session)
+    }
+
+    /// The session of that identifier, marked as used before it can expire under its user's hands.
+    fn touched(&self, id: &str) -> Option<Arc<Session>> {
+        let table = self.table();
+        table.get(id).inspect(|session| session.touch()).cloned()
     }
 
     /// The client, or its only stream, ended the session.

@@ -15,7 +15,7 @@ use super::{
         body::Body,
         codes as ce,
         feed::{Feed, Framing, Gone},
-        limits::{STREAMS_MAX, WATCHED_MAX},
+        limits::WATCHED_MAX,
         reply::{self, code_data},
         request::Accept,
     },
@@ -33,7 +33,7 @@ struct Listen {
 }
 
 /// The stream that answers a listen request.
-pub(super) fn over_http<S: Service>(
+pub(super) async fn over_http<S: Service>(
     shared: &Arc<Shared<S>>,
     scope: &Scope,
     request: &Request,
@@ -41,11 +41,13 @@ pub(super) fn over_http<S: Service>(
     facts: Arc<ServerFacts>,
 ) -> Response<Body> {
     let json = Accept { json: true, stream: false };
-    let listen = match open(shared, scope, request, caller, facts) {
+    let listen = match open(shared, scope, request, caller, facts).await {
         Ok(listen) => listen,
         Err(reply) => return reply.response(json),
     };
-    let Some(counted) = shared.streams.enter(STREAMS_MAX) else { return too_many(request).response(json) };
+    let Some(counted) = shared.streams.enter(shared.limits.streams) else {
+        return too_many(request).response(json);
+    };
     let feed = Feed::new(Framing::Events);
     let reader = feed.attach(None, Some(shared.limits.keep_alive));
     let shared_ = shared.clone();
@@ -67,13 +69,13 @@ pub(super) async fn over_pipe<S: Service>(
     facts: Arc<ServerFacts>,
     feed: &Feed,
 ) {
-    let _closed = match open(shared, scope, request, caller, facts) {
+    let _closed = match open(shared, scope, request, caller, facts).await {
         Ok(listen) => Listen { cancels: true, ..listen }.run(shared, feed).await.is_err(),
         Err(reply) => feed.send(&reply.message).await.is_err(),
     };
 }
 
-fn open<S: Service>(
+async fn open<S: Service>(
     shared: &Shared<S>,
     scope: &Scope,
     request: &Request,
@@ -89,6 +91,7 @@ fn open<S: Service>(
         rejection.error.data = code_data(ce::CANNOT_WATCH);
         return Err(rejected(Some(request.id.clone()), rejection));
     }
+    shared.service.make_watchable(scope, &uris).await;
     let watch = shared.service.watch(scope, caller, Interest { tools, prompts, resources, uris });
     Ok(Listen { id: request.id.clone(), watch, facts, cancels: false })
 }
@@ -139,6 +142,8 @@ impl Listen {
                 let own = || raw_json(format!("{{\"uri\":{}}}", raw_string(&uri).get())).ok();
                 ("notifications/resources/updated", params.or_else(own))
             }
+            // not asked for by any filter, and not given to modern callers
+            Change::Told(note) => return note,
         };
         let params = Some(modern::with_subscription_id(params.as_deref(), &self.id));
         Notification { method: method.into(), params }

@@ -20,7 +20,8 @@ use super::super::{
 };
 use cella_transport::{Ask, Exchange, Scope};
 
-/// How our own states begin; a server's own states pass through.
+/// How our own states begin; the fingerprint of our key and a point follow. Other states pass through: a server's own,
+/// and those of another Cella behind this one.
 const PREFIX: &str = "cella1.";
 
 /// A call put aside.
@@ -109,9 +110,13 @@ impl fmt::Debug for Parked {
     }
 }
 
-/// True for a state that this or another node of ours made.
-pub(super) fn is_ours(state: &str) -> bool {
-    state.starts_with(PREFIX)
+/// True for a state that this node made, or pretends to be: what follows its mark is still to be opened.
+pub(super) fn is_ours(seal: &Seal, state: &str) -> bool {
+    sealed_part(seal, state).is_some()
+}
+
+fn sealed_part<'a>(seal: &Seal, state: &'a str) -> Option<&'a str> {
+    state.strip_prefix(PREFIX)?.strip_prefix(&*seal.fingerprint())?.strip_prefix('.')
 }
 
 /// What a state is bound to: endpoint, method, target and arguments. Arguments count by value, since clients may write
@@ -127,11 +132,15 @@ pub(super) fn purpose<'a>(
 
 /// The state by which the client finds its call again.
 pub(super) fn state(seal: &Seal, purpose: &Purpose<'_>, limits: &Limits, id: u128) -> String {
-    format!("{PREFIX}{}", ticket::seal(seal, purpose, limits.parked_age, id.to_be_bytes().into()))
+    let fingerprint = seal.fingerprint();
+    format!(
+        "{PREFIX}{fingerprint}.{}",
+        ticket::seal(seal, purpose, limits.parked_age, id.to_be_bytes().into())
+    )
 }
 
 /// The call that a state stands for.
 pub(super) fn read(seal: &Seal, purpose: &Purpose<'_>, state: &str) -> Option<u128> {
-    let payload = ticket::open(seal, purpose, state.strip_prefix(PREFIX)?)?;
+    let payload = ticket::open(seal, purpose, sealed_part(seal, state)?)?;
     Some(u128::from_be_bytes(payload.try_into().ok()?))
 }

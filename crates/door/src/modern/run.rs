@@ -273,7 +273,7 @@ impl<S: Service> Run<S> {
             },
             (Ok(result), Era::Legacy) => Ok(self.to_modern(result)),
             (Err(Failure::Fault(fault)), _) => faults::outcome(&fault, &self.method, Era::Modern),
-            (Err(Failure::Peer(error)), Era::Modern) => Err(error),
+            (Err(Failure::Peer(error)), Era::Modern) => Err(modern::error_of_next_hop(error)),
             (Err(Failure::Peer(error)), Era::Legacy) => match self.url_elicitations(&error) {
                 Some(Ok(result)) => Ok(result),
                 Some(Err(rejection)) => return rejected(Some(id), rejection),

@@ -129,3 +129,27 @@ async fn a_thousand_clients_that_come_and_go_leave_nothing() {
     .await;
     assert!(shown.starts_with("Doors"));
 }
+
+#[tokio::test]
+async fn a_drain_finishes_calls_of_the_old_transport_too() {
+    let house = House::open().await;
+    let mut events =
+        house.connect().await.events("GET", "/sse", &[("accept", "text/event-stream")], "").await;
+    let endpoint = events.next().await.unwrap().data;
+    let init = json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {
+        "protocolVersion": "2024-11-05", "capabilities": {}, "clientInfo": {"name": "old", "version": "0"}}});
+    for message in [init, Client::call(1, "gate")] {
+        let reply = house.connect().await.ask("POST", &endpoint, &[], &message.to_string()).await;
+        assert_eq!(reply.status(), 202);
+    }
+    assert_eq!(events.message().await["id"], 0);
+    house.service.beginnings(1).await;
+    let doors = house.doors.clone();
+    let drain = tokio::spawn(async move { doors.drain(Duration::from_secs(20)).await });
+    within(async { while tokio::net::TcpStream::connect(house.address).await.is_ok() {} }).await;
+    house.service.gate.send_replace(true);
+    assert_eq!(events.message().await["result"]["content"][0]["text"], "through");
+    assert!(events.next().await.is_none());
+    within(drain).await.unwrap();
+    assert_eq!(*house.service.cancelled.borrow(), 0);
+}

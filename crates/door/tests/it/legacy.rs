@@ -306,6 +306,14 @@ async fn batches_exist_in_one_revision() {
     assert_eq!(ids, [json!(1), json!(2), json!(null)]);
     let notes = json!([{"jsonrpc": "2.0", "method": "notifications/x"}]);
     assert_eq!(client.ask(notes).await.status(), 202);
+    // whoever takes no stream is refused before anything is done
+    let begun = *house.service.begun.borrow();
+    let mut headers = client.headers().to_vec();
+    headers.push(("accept", "application/json"));
+    let batch = json!([Client::call(3, "echo")]).to_string();
+    let refused = house.connect().await.ask("POST", "/mcp", &headers, &batch).await;
+    assert_eq!((refused.status(), refused.ce()), (406, "CE3055".into()));
+    assert_eq!(*house.service.begun.borrow(), begun);
 }
 
 #[tokio::test]

@@ -125,6 +125,23 @@ async fn errors_are_mapped_to_what_the_era_knows() {
 }
 
 #[tokio::test]
+async fn what_a_modern_server_says_of_our_hop_is_not_told_of_the_clients() {
+    let house = House::open().await;
+    let mut http = house.connect().await;
+    for (tool, status, code) in [
+        ("modern-error-32002", 200, -32602),
+        ("modern-error-32020", 200, -32603),
+        ("modern-error-32021", 400, -32021),
+        ("modern-error-32022", 200, -32603),
+        ("modern-error-32000", 200, -32000),
+    ] {
+        let reply = Modern::call(1, tool).ask(&mut http).await;
+        assert_eq!((reply.status(), reply.code()), (status, code), "{tool}");
+        assert!(reply.json()["error"]["data"].to_string().contains(r#"{"x":1}"#), "{tool}");
+    }
+}
+
+#[tokio::test]
 async fn progress_opens_a_stream_that_ends_with_the_answer() {
     let house = House::open().await;
     let call = Modern::call(3, "progress").meta("progressToken", json!("tok"));

@@ -1,6 +1,6 @@
 use std::{sync::Arc, time::Duration};
 
-use cella_door::Doors;
+use cella_door::{DoorOptions, Doors};
 use cella_transport::Change;
 use serde_json::{Value, json};
 use tokio::{
@@ -24,9 +24,14 @@ struct Pipe {
 
 impl Pipe {
     fn open() -> Self {
+        Self::with(|_| {})
+    }
+
+    fn with(change: impl FnOnce(&mut DoorOptions)) -> Self {
         let service = Arc::new(Scripted::new());
         let mut options = options();
         options.limits.linger = Duration::from_millis(100);
+        change(&mut options);
         let doors = Doors::new(service.clone(), options);
         let (ours, theirs) = tokio::io::duplex(64 * 1024);
         let (reader, writer) = tokio::io::split(theirs);
@@ -174,4 +179,29 @@ async fn a_closed_pipe_ends_the_service_and_its_calls() {
     drop((lines, input));
     within(serving).await.unwrap().ok();
     service.cancellations(1).await;
+}
+
+#[tokio::test]
+async fn a_subscription_that_takes_its_time_keeps_nothing_waiting() {
+    let mut pipe = Pipe::open();
+    pipe.initialize().await;
+    let subscribe = |id: i64, uri: &str| json!({"jsonrpc": "2.0", "id": id, "method": "resources/subscribe", "params": {"uri": uri}});
+    pipe.say(subscribe(1, "test://slow")).await;
+    pipe.say(Client::call(2, "echo")).await;
+    assert_eq!(pipe.hear().await["id"], 2);
+    pipe.say(subscribe(3, "file:///no")).await;
+    assert_eq!(pipe.hear().await["error"]["data"]["code"], "CE3071");
+    pipe.service.gate.send_replace(true);
+    assert_eq!(pipe.hear().await, json!({"jsonrpc": "2.0", "id": 1, "result": {}}));
+}
+
+#[tokio::test]
+async fn a_parked_call_of_a_pipe_is_cancelled_in_time_too() {
+    let mut pipe = Pipe::with(|o| {
+        o.limits.parked_age = Duration::from_millis(10);
+        o.limits.sweep = Duration::from_millis(1);
+    });
+    pipe.say(Modern::call(1, "ask").body).await;
+    assert_eq!(pipe.hear().await["result"]["resultType"], "input_required");
+    pipe.service.cancellations(1).await;
 }

@@ -15,6 +15,9 @@ async fn a_foreign_host_or_origin_is_refused_before_anything_else() {
     assert_eq!((reply.status(), reply.ce()), (403, "CE3051".into()));
     let reply = http.ask("GET", "/livez", &[("host", "evil.example")], "").await;
     assert_eq!(reply.status(), 403);
+    let reply = http.ask("GET", "http://localhost/livez", &[("host", "evil.example")], "").await;
+    assert_eq!(reply.status(), 403);
+    assert_eq!(http.ask("GET", "http://localhost/livez", &[], "").await.status(), 200);
     let own = format!("http://localhost:{}", house.address.port());
     assert_eq!(http.ask("GET", "/livez", &[("origin", &own)], "").await.status(), 200);
 }
@@ -28,13 +31,43 @@ async fn without_a_token_nothing_is_read_and_the_challenge_is_told() {
 }
 
 #[tokio::test]
-async fn paths_of_the_service_are_its_own_business() {
+async fn whoever_is_not_admitted_reaches_no_path_at_all() {
     let house = House::open().await;
     let mut http = house.connect().await;
-    let reply = http.ask("POST", "/admin/x", &[("authorization", "-")], "abc").await;
-    assert_eq!(String::from_utf8(reply.body).unwrap(), "POST /admin/x None 3");
-    let reply = http.ask("GET", "/admin/x", &[], "").await;
-    assert_eq!(String::from_utf8(reply.body).unwrap(), "GET /admin/x Some(\"token:default\") 0");
+    for path in [
+        "/mcp",
+        "/mcp/servers/one",
+        "/mcp/servers/none",
+        "/mcp/views/v",
+        "/sse",
+        "/servers/one/sse",
+        "/messages?sessionId=1",
+        "/",
+        "/metrics",
+        "/admin/x",
+        "/livez/",
+        "/livezx",
+        "//livez",
+        "/%6Civez",
+        "/admin/../livez",
+    ] {
+        for (method, token) in [("GET", "-"), ("POST", "-"), ("DELETE", "Bearer wrong"), ("PUT", "-")] {
+            let reply = http.ask(method, path, &[("authorization", token)], "").await;
+            assert_eq!(reply.status(), 401, "{method} {path}");
+            assert_eq!(reply.head.header("www-authenticate"), Some("Bearer realm=\"cella\""));
+        }
+    }
+    assert_eq!(*house.service.others.borrow(), 0);
+}
+
+#[tokio::test]
+async fn the_services_own_paths_learn_who_asks() {
+    let house = House::open().await;
+    let mut http = house.connect().await;
+    let reply = http.ask("POST", "/admin/x", &[], "abc").await;
+    assert_eq!(String::from_utf8(reply.body).unwrap(), "POST /admin/x token:default 3");
+    let reply = http.ask("GET", "/livez", &[("authorization", "-")], "").await;
+    assert_eq!(String::from_utf8(reply.body).unwrap(), "GET /livez public 0");
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ use cella_transport::{
     Performer, Refusal, Scope, Service, Step, Watch,
 };
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::wire::Http;
 
@@ -30,9 +30,11 @@ pub(super) struct Scripted {
     pub(super) cancelled: watch::Sender<usize>,
     /// How many calls have begun.
     pub(super) begun: watch::Sender<usize>,
+    /// How many requests for the service's own paths have come.
+    pub(super) others: watch::Sender<usize>,
     /// Lets calls of `gate` go on.
     pub(super) gate: watch::Sender<bool>,
-    watches: Mutex<Vec<mpsc::Sender<Change>>>,
+    watches: Mutex<Vec<(Interest, mpsc::Sender<Change>)>>,
     pub(super) seen: Mutex<Vec<Call>>,
     live: watch::Sender<usize>,
 }
@@ -69,6 +71,16 @@ impl House {
         Self { service, doors, address }
     }
 
+    /// Waits until no stream is open.
+    pub(super) async fn no_streams(&self) {
+        within(async {
+            while !format!("{:?}", self.doors).contains("streams: 0") {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+    }
+
     pub(super) async fn connect(&self) -> Http {
         Http::connect(self.address).await
     }
@@ -79,6 +91,7 @@ impl Scripted {
         Self {
             cancelled: watch::channel(0).0,
             begun: watch::channel(0).0,
+            others: watch::channel(0).0,
             gate: watch::channel(false).0,
             watches: Mutex::default(),
             seen: Mutex::default(),
@@ -106,8 +119,8 @@ impl Scripted {
         loop {
             let open: Vec<_> = {
                 let mut all = self.watches.lock().unwrap();
-                all.retain(|w| !w.is_closed());
-                all.clone()
+                all.retain(|(_, w)| !w.is_closed());
+                all.iter().map(|(_, w)| w.clone()).collect()
             };
             if open.len() >= watches {
                 for watch in open {
@@ -120,7 +133,13 @@ impl Scripted {
     }
 
     pub(super) fn open_watches(&self) -> usize {
-        self.watches.lock().unwrap().iter().filter(|w| !w.is_closed()).count()
+        self.watches.lock().unwrap().iter().filter(|(_, w)| !w.is_closed()).count()
+    }
+
+    /// The resources that open watches were granted.
+    pub(super) fn watched(&self) -> Vec<Vec<String>> {
+        let watches = self.watches.lock().unwrap();
+        watches.iter().filter(|(_, w)| !w.is_closed()).map(|(granted, _)| granted.uris.clone()).collect()
     }
 }
 
@@ -133,6 +152,9 @@ impl Service for Scripted {
     fn admit(&self, head: &http::request::Parts, peer: &Peer) -> Result<Arc<str>, Refusal> {
         if let Peer::Unix { uid, .. } = peer {
             return Ok(format!("local:uid={uid}").into());
+        }
+        if head.uri.path() == "/livez" {
+            return Ok("public".into());
         }
         match head
             .headers
@@ -198,20 +220,30 @@ impl Service for Scripted {
 
     fn watch(&self, _: &Scope, _: &Arc<Caller>, mut interest: Interest) -> Watch {
         let (sender, changes) = mpsc::channel(16);
-        self.watches.lock().unwrap().push(sender);
         interest.prompts = false;
         interest.uris.retain(|uri| uri.starts_with("test://"));
-        Watch { granted: interest, changes, settled: None }
+        self.watches.lock().unwrap().push((interest.clone(), sender));
+        let settled = interest.uris.iter().any(|uri| uri.starts_with("test://slow")).then(|| {
+            let (told, settled) = oneshot::channel();
+            let mut gate = self.gate.subscribe();
+            tokio::spawn(async move {
+                gate.wait_for(|open| *open).await.unwrap();
+                told.send(()).ok();
+            });
+            settled
+        });
+        Watch { granted: interest, changes, settled }
     }
 
     async fn other(
         &self,
         request: http::Request<Bytes>,
-        principal: Option<Arc<str>>,
+        principal: Arc<str>,
         _: &Peer,
     ) -> http::Response<UnsyncBoxBody<Bytes, std::io::Error>> {
+        self.others.send_modify(|n| *n += 1);
         let text =
-            format!("{} {} {:?} {}", request.method(), request.uri().path(), principal, request.body().len());
+            format!("{} {} {principal} {}", request.method(), request.uri().path(), request.body().len());
         http::Response::new(Full::new(Bytes::from(text)).map_err(|never| match never {}).boxed_unsync())
     }
 }
@@ -239,6 +271,14 @@ fn at_once(call: &Call, tool: &str) -> Option<Answer> {
         ("tools/call", "modern-endless") => Some(Answer {
             era: Era::Modern,
             outcome: Ok(raw(r#"{"resultType":"input_required","requestState":"again"}"#)),
+        }),
+        ("tools/call", tool) if tool.starts_with("modern-error") => Some(Answer {
+            era: Era::Modern,
+            outcome: Err(Failure::Peer(RpcError {
+                code: tool.trim_start_matches("modern-error").parse().unwrap(),
+                message: "so it is".into(),
+                data: Some(raw(r#"{"x":1}"#)),
+            })),
         }),
         ("tools/call", "peer-error") => legacy(Err(Failure::Peer(RpcError {
             code: -32002,
@@ -292,6 +332,15 @@ impl Perform {
                 }
                 self.done(r#"{"content":[]}"#).await;
             }
+            "modern-progress" => self.modern_progress(call, token.as_ref()).await,
+            "ask-and-leave" => {
+                self.put(1).await;
+                tokio::select! {
+                    () = self.performer.abandoned() => self.cancelled.send_modify(|n| *n += 1),
+                    opened = self.gate.wait_for(|open| *open) => { opened.unwrap(); }
+                }
+                self.done(r#"{"content":[]}"#).await;
+            }
             "ask" => {
                 let answers = self.ask(&[1]).await;
                 self.progress(token.as_ref(), 1).await;
@@ -313,18 +362,7 @@ impl Perform {
                 }
                 self.done(r#"{"content":[{"type":"text","text":"through"}]}"#).await;
             }
-            "flood" => {
-                let data = "x".repeat(32 * 1024);
-                let params = raw(&format!(r#"{{"level":"error","data":"{data}"}}"#));
-                loop {
-                    let note =
-                        Notification { method: "notifications/message".into(), params: Some(params.clone()) };
-                    if !self.performer.step(Step::Notify(note)).await {
-                        self.cancelled.send_modify(|n| *n += 1);
-                        return;
-                    }
-                }
-            }
+            "flood" => self.flood().await,
             "steps" => {
                 // one message per opening of the gate
                 let mut gate = self.gate.clone();
@@ -335,6 +373,29 @@ impl Perform {
                 self.done(r#"{"content":[]}"#).await;
             }
             tool => self.fail(&format!("no script for {tool}")).await,
+        }
+    }
+
+    /// A modern server that tells progress in both rounds, beginning anew in the second.
+    async fn modern_progress(&self, call: &Call, token: Option<&Raw>) {
+        let again = member(call.params.as_ref().unwrap(), "inputResponses").is_some();
+        for n in if again { [1, 2, 3] } else { [0, 1, 2] } {
+            self.progress(token, n).await;
+        }
+        let result =
+            if again { raw(r#"{"resultType":"complete","content":[]}"#) } else { modern_input(call) };
+        self.performer.step(Step::Done(Answer { era: Era::Modern, outcome: Ok(result) })).await;
+    }
+
+    async fn flood(&self) {
+        let data = "x".repeat(32 * 1024);
+        let params = raw(&format!(r#"{{"level":"error","data":"{data}"}}"#));
+        loop {
+            let note = Notification { method: "notifications/message".into(), params: Some(params.clone()) };
+            if !self.performer.step(Step::Notify(note)).await {
+                self.cancelled.send_modify(|n| *n += 1);
+                return;
+            }
         }
     }
 
@@ -352,12 +413,16 @@ impl Perform {
         self.performer.step(Step::Notify(note)).await;
     }
 
+    async fn put(&self, key: u64) {
+        let params = raw(r#"{"message":"name?","requestedSchema":{"type":"object","properties":{}}}"#);
+        let ask = Ask { key: AskKey(key), method: "elicitation/create".into(), params: Some(params) };
+        self.performer.step(Step::Ask(ask)).await;
+    }
+
     /// Asks all at once, and returns a result that holds the answers in the order of the keys.
     async fn ask(&mut self, keys: &[u64]) -> String {
         for key in keys {
-            let params = raw(r#"{"message":"name?","requestedSchema":{"type":"object","properties":{}}}"#);
-            let ask = Ask { key: AskKey(*key), method: "elicitation/create".into(), params: Some(params) };
-            self.performer.step(Step::Ask(ask)).await;
+            self.put(*key).await;
         }
         let mut answers = HashMap::new();
         while answers.len() < keys.len() {

@@ -105,6 +105,14 @@ pub enum Fault {
         /// Its name.
         name: String,
     },
+    /// A payload is marked as deleted, and no event says that it was.
+    #[error("payload {name} of event {seq} is marked as deleted, and no event says that it was")]
+    DeletionUnrecorded {
+        /// The event.
+        seq: Seq,
+        /// Its name.
+        name: String,
+    },
     /// The storage cannot read on.
     #[error("what follows event {after} cannot be read: {reason}")]
     Unreadable {
@@ -123,6 +131,41 @@ impl Fault {
     pub const fn altered(&self) -> Option<Seq> {
         match self {
             Self::Altered { seq, .. } | Self::NotTheEvent { seq, .. } => Some(*seq),
+            _ => None,
+        }
+    }
+
+    /// The event it is about; the first of several, or of the block.
+    #[must_use]
+    pub const fn place(&self) -> Seq {
+        match self {
+            Self::Altered { seq, .. }
+            | Self::NotTheEvent { seq, .. }
+            | Self::Length { seq }
+            | Self::Payload { seq, .. }
+            | Self::PayloadMissing { seq, .. }
+            | Self::DeletionUnrecorded { seq, .. } => *seq,
+            Self::Missing { first, .. }
+            | Self::Column { first, .. }
+            | Self::Rest { first, .. }
+            | Self::Records { first, .. } => *first,
+            Self::Unreadable { after, .. } => after.next(),
+        }
+    }
+
+    /// What was expected and what was found, where the two can be named.
+    #[must_use]
+    pub fn contrast(&self) -> Option<(String, String)> {
+        match self {
+            Self::Altered { expected, got, .. } => Some((expected.to_string(), got.to_string())),
+            Self::NotTheEvent { refusal, .. } | Self::Payload { refusal, .. } => match refusal {
+                Refusal::Gap { expected, got } => Some((expected.to_string(), got.to_string())),
+                Refusal::BrokenChain { expected, got, .. } | Refusal::PayloadDigest { expected, got, .. } => {
+                    Some((expected.to_string(), got.to_string()))
+                }
+                Refusal::PayloadLength { expected, got, .. } => Some((expected.to_string(), got.to_string())),
+                _ => None,
+            },
             _ => None,
         }
     }

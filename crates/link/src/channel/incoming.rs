@@ -18,7 +18,7 @@ use crate::{
     LinkEvent,
     asks::{self, Verdict},
     error,
-    events::Lists,
+    events::{Lists, is_about_a_task},
     limits::{ASKS_MAX, NOISE_LINES_MAX},
     sink::NotTaken,
 };
@@ -156,6 +156,7 @@ impl Channel {
             }
             "notifications/cancelled" => self.retracted(params),
             modern::ACKNOWLEDGED => self.acknowledged(params),
+            other if is_about_a_task(other) => self.events.tell(LinkEvent::Other(note)),
             _ => self.unnamed(note),
         }
     }

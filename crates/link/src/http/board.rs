@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use cella_mcp::Message;
+use cella_mcp::{AskProfile, Message};
 use tokio::sync::Notify;
 
 use crate::{
@@ -33,6 +33,8 @@ struct State {
 #[derive(Debug)]
 struct Seat {
     caller: Arc<Caller>,
+    /// The session it runs in.
+    lane: Option<AskProfile>,
     mailbox: Arc<Mailbox>,
     token: Option<Box<str>>,
 }
@@ -70,18 +72,30 @@ impl Board {
         self.lock().tokens.insert(token.into())
     }
 
-    /// Makes a call known to the standing stream.
-    pub(super) fn seat(&self, id: u64, caller: &Arc<Caller>, token: Option<&str>) -> Arc<Mailbox> {
+    /// Makes a call known to the standing stream of its session.
+    pub(super) fn seat(
+        &self,
+        id: u64,
+        lane: Option<AskProfile>,
+        caller: &Arc<Caller>,
+        token: Option<&str>,
+    ) -> Arc<Mailbox> {
         let mailbox = Arc::new(Mailbox::default());
-        let seat =
-            Seat { caller: Arc::clone(caller), mailbox: Arc::clone(&mailbox), token: token.map(Into::into) };
+        let seat = Seat {
+            caller: Arc::clone(caller),
+            lane,
+            mailbox: Arc::clone(&mailbox),
+            token: token.map(Into::into),
+        };
         self.lock().legacy.insert(id, seat);
         mailbox
     }
 
-    /// Whose call a message without a name belongs to.
-    pub(super) fn attribute(&self) -> Attribution {
-        attribute(self.lock().legacy.iter().map(|(id, seat)| (*id, &seat.caller)))
+    /// Whose call a message without a name belongs to that came in this session.
+    pub(super) fn attribute(&self, lane: Option<AskProfile>) -> Attribution {
+        let state = self.lock();
+        let calls = state.legacy.iter().filter(|(_, seat)| seat.lane == lane);
+        attribute(calls.map(|(id, seat)| (*id, &seat.caller)))
     }
 
     /// Puts a message into the mailbox of a call; false when there is no such call or no room.

@@ -108,6 +108,11 @@ impl Carriage {
         }
     }
 
+    /// True while events come.
+    pub(super) const fn is_stream(&self) -> bool {
+        matches!(self.state, State::Stream { .. })
+    }
+
     /// The next thing that comes. After anything but a message there is no more.
     pub(crate) async fn next(&mut self) -> Arrival {
         loop {

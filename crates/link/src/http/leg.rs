@@ -59,6 +59,7 @@ pub(super) enum First {
 #[derive(Debug, Default)]
 pub(super) struct Mended {
     negotiated: bool,
+    reopened: bool,
     listed: bool,
 }
 
@@ -76,7 +77,7 @@ impl Leg {
         let progress = claim_token(link, &mut params, &Id::number(id));
         let legacy = terms.terms.era() == Era::Legacy;
         let token = progress.as_ref().map(Progress::sent);
-        let mailbox = legacy.then(|| link.board.seat(id, &call.caller, token));
+        let mailbox = legacy.then(|| link.board.seat(id, terms.lane, &call.caller, token));
         let request = RpcRequest { id: Id::number(id), method: call.method.clone(), params };
         let mut body = Vec::new();
         request.write(&mut body);
@@ -329,14 +330,25 @@ impl HttpLink {
                     Err(_) => answer(refusal.to_failure()),
                 }
             }
-            Meaning::Negotiate if !mended.negotiated => {
+            meaning @ (Meaning::Negotiate | Meaning::Doubt) if terms.lane.is_some() && !mended.reopened => {
+                mended.reopened = true;
+                if matches!(meaning, Meaning::Doubt) && self.holds(terms).await {
+                    return answer(refusal.to_failure());
+                }
+                // The next attempt opens another, or finds that the server has become another.
+                self.lanes.forget(terms);
+                None
+            }
+            meaning @ (Meaning::Negotiate | Meaning::Doubt) if terms.lane.is_none() && !mended.negotiated => {
                 mended.negotiated = true;
-                match self.negotiate_again(terms).await {
+                let sure = matches!(meaning, Meaning::Negotiate);
+                match self.negotiate_again(terms, sure).await {
                     // The server is as it was: then the refusal is its answer.
-                    Ok(now) if now.terms.era() == Era::Modern && era == Era::Modern => {
+                    Ok(None) => answer(refusal.to_failure()),
+                    Ok(Some(now)) if now.terms.era() == Era::Modern && era == Era::Modern => {
                         answer(refusal.to_failure())
                     }
-                    Ok(_) => None,
+                    Ok(Some(_)) => None,
                     Err(error) => answer(Failure::Fault(error.into_fault())),
                 }
             }
@@ -344,7 +356,9 @@ impl HttpLink {
                 self.events.tell(crate::LinkEvent::AuthRequired(refusal.challenge().clone()));
                 answer(Failure::Fault(error::auth_required(refusal.challenge())))
             }
-            Meaning::StaleHeaders | Meaning::Negotiate | Meaning::Final => answer(refusal.to_failure()),
+            Meaning::StaleHeaders | Meaning::Negotiate | Meaning::Doubt | Meaning::Final => {
+                answer(refusal.to_failure())
+            }
         }
     }
 }

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use cella_mcp::{Era, Message, Notification, Raw, Request as RpcRequest, ask, legacy, modern, progress_of};
+use cella_mcp::{
+    AskProfile, Era, Message, Notification, Raw, Request as RpcRequest, ask, legacy, modern, progress_of,
+};
 use tokio::sync::oneshot;
 
 use super::{Arrival, Carriage, HttpLink, HttpTerms, get};
@@ -11,7 +13,7 @@ use crate::{
     asks::{self, Attribution, Verdict},
     backoff::Backoff,
     error,
-    events::Lists,
+    events::{Lists, is_about_a_task},
 };
 use cella_transport::Failure;
 
@@ -38,7 +40,7 @@ impl HttpLink {
                         let _keeper_gone = acknowledged.send(granted);
                     }
                 }
-                Arrival::Message(Message::Notification(note)) => self.unattributed(note),
+                Arrival::Message(Message::Notification(note)) => self.unattributed(None, note),
                 Arrival::Message(Message::Request(_)) => self.tally.stray(),
                 Arrival::Accepted => {
                     return Err(Failure::Fault(error::garbage("a listen request was not answered")));
@@ -51,7 +53,7 @@ impl HttpLink {
     }
 
     /// A notification that did not come on the stream of a call.
-    fn unattributed(self: &Arc<Self>, note: Notification) {
+    fn unattributed(self: &Arc<Self>, lane: Option<AskProfile>, note: Notification) {
         if let Some(lists) = Lists::of_notification(&note.method) {
             return self.events.changed(lists);
         }
@@ -66,7 +68,8 @@ impl HttpLink {
             "notifications/progress" => {
                 progress_of(note.params.as_deref()).and_then(|token| self.board.by_token(token.get()))
             }
-            _ => match self.board.attribute() {
+            other if is_about_a_task(other) => None,
+            _ => match self.board.attribute(lane) {
                 Attribution::Call(id) => Some(id),
                 Attribution::Nobody | Attribution::Ambiguous => None,
             },
@@ -89,7 +92,7 @@ impl HttpLink {
             return self.reply(terms, request.id, Ok(cella_mcp::Object::empty().to_raw()));
         }
         let declared = &*request.method == ask::ROOTS && !self.options.roots.is_empty();
-        let verdict = match self.board.attribute() {
+        let verdict = match self.board.attribute(terms.lane) {
             Attribution::Call(call) => {
                 let id = request.id.clone();
                 if !self.board.post(call, Message::Request(request)) {
@@ -115,7 +118,7 @@ impl HttpLink {
     /// A message of the standing stream.
     fn take_standing(self: &Arc<Self>, terms: &Arc<HttpTerms>, message: Message) {
         match message {
-            Message::Notification(note) => self.unattributed(note),
+            Message::Notification(note) => self.unattributed(terms.lane, note),
             Message::Request(request) => self.asked(terms, request),
             Message::Response(response) => {
                 let call = response.id.as_ref().and_then(cella_mcp::Id::as_u64);
@@ -127,52 +130,71 @@ impl HttpLink {
     }
 }
 
-/// Keeps the standing stream of a legacy session open for as long as the server offers one. Returns when it does not.
+/// Keeps the standing stream of the session for all open for as long as the server offers one. Returns when it does not.
 pub(crate) async fn keep_stream(link: &Arc<HttpLink>, ready: &mut Option<oneshot::Sender<()>>) {
     let mut backoff = Backoff::default();
     let mut gap = false;
     while let Some(terms) = link.terms().filter(|terms| terms.terms.era() == Era::Legacy && !link.is_closed())
     {
-        let request = get(&link.target.path, &terms.headers, None);
-        let mut carriage = Carriage::send(link, &terms, request, true);
-        let opened = carriage.head().await;
-        if let Some(ready) = ready.take() {
-            let _nobody_waits = ready.send(());
-        }
-        let end = match opened {
-            Ok(_) => {
-                if std::mem::take(&mut gap) {
-                    link.events.changed(Lists::ALL);
-                }
-                read_standing(link, &terms, &mut carriage, &mut backoff).await
-            }
-            Err(arrival) => *arrival,
-        };
-        if let Arrival::Refused(refusal) = end {
-            let lost = terms.session && refusal.status == http::StatusCode::NOT_FOUND;
-            if !lost || link.negotiate_again(&terms).await.is_err() {
-                return;
-            }
-            continue;
+        match stand(link, &terms, ready, &mut gap, &mut backoff).await {
+            Stood::Lost if matches!(link.negotiate_again(&terms, true).await, Ok(Some(_))) => continue,
+            Stood::Unoffered => return,
+            Stood::Lost | Stood::Broken => {}
         }
         gap = true;
         backoff.wait().await;
     }
 }
 
-async fn read_standing(
+/// How a standing stream ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stood {
+    /// The server has forgotten the session.
+    Lost,
+    /// The server has no such stream.
+    Unoffered,
+    /// It broke off, or the server cannot give it now: an overload is no reason never to ask again.
+    Broken,
+}
+
+impl Stood {
+    fn of(end: &Arrival, session: bool) -> Self {
+        let Arrival::Refused(refusal) = end else { return Self::Broken };
+        match refusal.status.as_u16() {
+            404 if session => Self::Lost,
+            404 | 405 | 501 => Self::Unoffered,
+            _ => Self::Broken,
+        }
+    }
+}
+
+/// Opens a standing stream and takes what comes until it ends. `gap`: changes may have been missed before it stood.
+pub(super) async fn stand(
     link: &Arc<HttpLink>,
     terms: &Arc<HttpTerms>,
-    carriage: &mut Carriage,
+    ready: &mut Option<oneshot::Sender<()>>,
+    gap: &mut bool,
     backoff: &mut Backoff,
-) -> Arrival {
+) -> Stood {
+    let request = get(&link.target.path, &terms.headers, None);
+    let mut carriage = Carriage::send(link, terms, request, true);
+    let opened = carriage.head().await;
+    if let Some(ready) = ready.take() {
+        let _nobody_waits = ready.send(());
+    }
+    if let Err(arrival) = opened {
+        return Stood::of(&arrival, terms.session);
+    }
+    if carriage.is_stream() && std::mem::take(gap) {
+        link.events.changed(Lists::ALL);
+    }
     loop {
         match carriage.next().await {
             Arrival::Message(message) => {
                 backoff.reset();
                 link.take_standing(terms, message);
             }
-            end => return end,
+            end => return Stood::of(&end, terms.session),
         }
     }
 }

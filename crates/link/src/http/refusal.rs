@@ -26,6 +26,9 @@ pub(super) enum Meaning {
     StaleHeaders,
     /// The server has forgotten us or speaks another era now; the request was not processed.
     Negotiate,
+    /// Perhaps it has, or it only dislikes this request: a sign of life tells. Many servers answer a session that they
+    /// have forgotten with 400 and a code of their own.
+    Doubt,
     /// Credentials are missing.
     Auth,
     /// Nothing that could be mended.
@@ -68,21 +71,19 @@ impl Refusal {
         if self.is_auth() {
             return Meaning::Auth;
         }
+        let lost = self.status == StatusCode::NOT_FOUND;
         let doubtful = matches!(self.status.as_u16(), 400 | 404 | 405);
         match (&self.error, era) {
-            (None, _) if doubtful => Meaning::Negotiate,
+            (None, Era::Legacy) if session && lost => Meaning::Negotiate,
+            (None, _) if doubtful => Meaning::Doubt,
             (None, _) => Meaning::Final,
-            (Some(error), Era::Legacy)
-                if session && self.status == StatusCode::NOT_FOUND && !is_settled(error.code) =>
-            {
-                Meaning::Negotiate
-            }
+            (Some(error), Era::Legacy) if session && lost && !is_settled(error.code) => Meaning::Negotiate,
             (Some(error), Era::Legacy) if modern::is_modern_error(error.code) => Meaning::Negotiate,
             (Some(error), Era::Modern) if error.code == codes::UNSUPPORTED_PROTOCOL_VERSION => {
                 Meaning::Negotiate
             }
             (Some(error), Era::Modern) if error.code == codes::HEADER_MISMATCH => Meaning::StaleHeaders,
-            (Some(error), _) if doubtful && !is_settled(error.code) => Meaning::Negotiate,
+            (Some(error), _) if doubtful && !is_settled(error.code) => Meaning::Doubt,
             (Some(error), _) => Meaning::Answer(error.clone()),
         }
     }
@@ -140,15 +141,26 @@ mod tests {
         for (status, body, era) in [
             (404, rpc(-32001), Era::Legacy),
             (404, String::new(), Era::Legacy),
-            (400, rpc(-32000), Era::Legacy),
             (400, rpc(-32020), Era::Legacy),
             (400, rpc(-32022), Era::Legacy),
             (400, rpc(-32022), Era::Modern),
-            (400, rpc(-32000), Era::Modern),
-            (405, "no".into(), Era::Modern),
         ] {
             let meaning = refusal(status, &body).meaning(era, true);
             assert!(matches!(meaning, Meaning::Negotiate), "{status} {body} {era:?} {meaning:?}");
+        }
+    }
+
+    #[test]
+    fn what_may_be_a_lost_session_or_one_bad_request_is_looked_into_first() {
+        for (status, body, era, session) in [
+            (400, rpc(-32000), Era::Legacy, true),
+            (400, "no".into(), Era::Legacy, true),
+            (404, String::new(), Era::Legacy, false),
+            (400, rpc(-32000), Era::Modern, false),
+            (405, "no".into(), Era::Modern, false),
+        ] {
+            let meaning = refusal(status, &body).meaning(era, session);
+            assert!(matches!(meaning, Meaning::Doubt), "{status} {body} {era:?} {meaning:?}");
         }
     }
 

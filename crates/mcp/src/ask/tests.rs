@@ -51,3 +51,38 @@ fn a_required_capability_satisfies_the_question_it_is_required_for() {
     }
     assert!(required_capability("tools/call", None).is_none());
 }
+
+#[test]
+fn a_profile_narrows_what_is_declared_to_what_the_client_can_be_asked() {
+    let declared = crate::own_client_capabilities();
+    let all = AskProfile::of(&declared);
+    let extensions = crate::member(&declared, "extensions").unwrap().get();
+    for (client, narrowed) in [
+        ("{}", String::new()),
+        (r#"{"elicitation":{}}"#, r#""elicitation":{"form":{}},"#.into()),
+        (r#"{"elicitation":{"url":{}}}"#, r#""elicitation":{"url":{}},"#.into()),
+        (r#"{"sampling":{"context":{}}}"#, r#""sampling":{},"#.into()),
+        (
+            r#"{"roots":{},"sampling":{"tools":{}}}"#,
+            r#""roots":{"listChanged":true},"sampling":{"tools":{}},"#.into(),
+        ),
+    ] {
+        let profile = AskProfile::of(&raw_json(client).unwrap());
+        assert_ne!(profile.and(all), all, "{client}");
+        assert_eq!(profile.can_be_asked(), client != "{}");
+        let expected = format!("{{{narrowed}\"extensions\":{extensions}}}");
+        assert_eq!(profile.narrow(&declared).get(), expected, "{client}");
+        assert_eq!(AskProfile::of(&profile.narrow(&declared)), profile, "{client}");
+    }
+}
+
+#[test]
+fn whoever_can_be_asked_everything_needs_no_narrower_profile() {
+    let all = AskProfile::of(&crate::own_client_capabilities());
+    let client =
+        raw_json(r#"{"elicitation":{"form":{},"url":{}},"sampling":{"tools":{}},"roots":{},"x":{}}"#);
+    assert_eq!(AskProfile::of(&client.unwrap()), all);
+    let none = AskProfile::of(&raw_json("{}").unwrap());
+    assert_eq!(none.and(all), none);
+    assert!(none.with_roots().can_be_asked());
+}

@@ -4,7 +4,10 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use crate::{Era, Object, Raw, Revision, RpcError, ServerFacts, codes, facts::UnreadableFacts, raw};
+use crate::{
+    Era, Object, Raw, Revision, RpcError, ServerFacts, capability::capabilities_in, codes,
+    facts::UnreadableFacts, raw,
+};
 
 /// What a client said in `initialize`.
 #[derive(Clone, Debug)]
@@ -51,7 +54,7 @@ pub fn read_initialize(params: Option<&RawValue>) -> Result<Initialize, RpcError
 pub fn initialize_result(facts: &ServerFacts, negotiated: Revision) -> Raw {
     let mut object = Object::empty();
     object.set_str("protocolVersion", negotiated.as_str());
-    object.set("capabilities", &facts.capabilities);
+    object.set("capabilities", &capabilities_in(Era::Legacy, &facts.capabilities));
     match &facts.info {
         Some(info) => object.set("serverInfo", info),
         None => object.put("serverInfo", "{\"name\":\"unknown\",\"version\":\"unknown\"}".into()),
@@ -67,7 +70,7 @@ pub fn initialize_result(facts: &ServerFacts, negotiated: Revision) -> Raw {
 pub fn initialize_request(revision: Revision, capabilities: &RawValue, client_info: &RawValue) -> Raw {
     let mut object = Object::empty();
     object.set_str("protocolVersion", revision.as_str());
-    object.set("capabilities", capabilities);
+    object.set("capabilities", &capabilities_in(Era::Legacy, capabilities));
     object.set("clientInfo", client_info);
     object.to_raw()
 }

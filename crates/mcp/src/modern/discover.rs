@@ -4,7 +4,8 @@ use serde_json::value::RawValue;
 
 use super::request::SERVER_INFO;
 use crate::{
-    Array, CacheHints, META, Object, Raw, Revision, ServerFacts, facts::UnreadableFacts, object, raw,
+    Array, CacheHints, Era, META, Object, Raw, Revision, ServerFacts, capability::capabilities_in,
+    facts::UnreadableFacts, object, raw,
 };
 
 /// The result of `server/discover`. Revisions are listed newest first.
@@ -14,7 +15,7 @@ pub fn discover_result(facts: &ServerFacts, hints: CacheHints) -> Raw {
     let mut object = Object::empty();
     object.set_str("resultType", "complete");
     object.put("supportedVersions", format!("[{}]", versions.join(",")));
-    object.set("capabilities", &facts.capabilities);
+    object.set("capabilities", &capabilities_in(Era::Modern, &facts.capabilities));
     if let Some(info) = &facts.info {
         object.edit_object(META, |meta| meta.set(SERVER_INFO, info));
     }

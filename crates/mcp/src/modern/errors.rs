@@ -2,7 +2,7 @@
 
 use serde_json::value::RawValue;
 
-use crate::{Array, Id, Raw, Response, Revision, RpcError, codes, object, raw, text};
+use crate::{Array, Id, Object, Raw, Response, Revision, RpcError, codes, object, raw, text};
 
 /// A request that is refused before anything is done.
 #[derive(Clone, Debug)]
@@ -61,9 +61,7 @@ pub fn missing_capability(required: &RawValue) -> Rejection {
 }
 
 fn object_keys(object: &RawValue) -> Vec<String> {
-    crate::Object::parse(object)
-        .map(|o| o.iter().map(|(key, _)| key.to_owned()).collect())
-        .unwrap_or_default()
+    Object::parse(object).map(|o| o.iter().map(|(key, _)| key.to_owned()).collect()).unwrap_or_default()
 }
 
 /// -32601 with status 404: the method does not exist, or not any more.
@@ -104,6 +102,29 @@ pub fn error_to_modern(mut error: RpcError) -> RpcError {
         code => code,
     };
     error
+}
+
+/// An error of a modern server as a modern client of Cella may see it. -32020 and -32022 speak of the request on this hop,
+/// which Cella wrote: to the client they would say that its own headers or revision are wrong. They become -32603, with
+/// the server's error as `data`. The rest as in [`error_to_modern`].
+#[must_use]
+pub fn error_of_next_hop(error: RpcError) -> RpcError {
+    if !matches!(error.code, codes::HEADER_MISMATCH | codes::UNSUPPORTED_PROTOCOL_VERSION) {
+        return error_to_modern(error);
+    }
+    let mut said = Object::empty();
+    said.put("code", error.code.to_string());
+    said.set_str("message", &error.message);
+    if let Some(data) = &error.data {
+        said.set("data", data);
+    }
+    let mut data = Object::empty();
+    data.set("serverError", &said.to_raw());
+    RpcError {
+        code: codes::INTERNAL_ERROR,
+        message: "the server did not accept the form in which the request was passed on to it".into(),
+        data: Some(data.to_raw()),
+    }
 }
 
 /// The URL elicitations that a -32042 error of 2025-11-25 demands, as params of `elicitation/create`. When they are

@@ -94,3 +94,13 @@ fn the_tag_is_hmac_sha256() {
     let hex: String = tag.iter().map(|b| format!("{b:02x}")).collect();
     assert_eq!(hex, "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7");
 }
+
+#[test]
+fn a_fingerprint_tells_keys_apart_and_is_no_seal() {
+    let (one, other) = (Seal::new([7; 32]), Seal::new([8; 32]));
+    assert_eq!(one.fingerprint(), Seal::new([7; 32]).fingerprint());
+    assert_ne!(one.fingerprint(), other.fingerprint());
+    assert_eq!(one.fingerprint().len(), 8);
+    let owner = Digest::of_principal("owner");
+    assert!(one.open(&one.fingerprint(), 0, owner, owner).is_err());
+}

@@ -38,6 +38,22 @@ pub enum InstallError {
         /// The installer's last words.
         said: String,
     },
+    /// Nothing can be installed without running the package's own code.
+    #[error("there is no package, or no wheel, for `{package}` and what it needs: {said}")]
+    NoWheel {
+        /// The package asked for.
+        package: String,
+        /// The installer's last words.
+        said: String,
+    },
+    /// A flag before the package whose meaning is not known.
+    #[error("`{command}` has the flag `{flag}`, which Cella does not know")]
+    UnknownFlag {
+        /// The command as configured.
+        command: String,
+        /// The flag.
+        flag: String,
+    },
     /// The package has no program of that name.
     #[error("`{package}` has no program `{wanted}`; it has: {offered}")]
     NoProgram {
@@ -69,6 +85,8 @@ impl InstallError {
             Self::Failed { .. } => "CE2204",
             Self::NoProgram { .. } => "CE2205",
             Self::Store { .. } => "CE2206",
+            Self::NoWheel { .. } => "CE2207",
+            Self::UnknownFlag { .. } => "CE2208",
         }
     }
 
@@ -89,6 +107,14 @@ impl InstallError {
             Self::NoProgram { package, .. } => {
                 format!("name the program: npx -p {package} PROGRAM, or uvx --from {package} PROGRAM")
             }
+            Self::NoWheel { package, .. } => format!(
+                "check the name; if `{package}` must be built, its code runs outside of any cell: to allow that, set \
+                 build_from_source = true under its [servers.NAME]"
+            ),
+            Self::UnknownFlag { flag, .. } => format!(
+                "take `{flag}` out, write it after the package if it is for the program, or install the package yourself \
+                 and name its program"
+            ),
             Self::Store { path, .. } => format!("make {} writable, or set XDG_DATA_HOME", path.display()),
         }
     }

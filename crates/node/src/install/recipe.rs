@@ -26,6 +26,10 @@ pub struct Recipe {
     pub program: Option<String>,
     /// Arguments for the program.
     pub args: Vec<String>,
+    /// Where packages are looked for; empty: where the installer's own configuration says.
+    pub indexes: Vec<Index>,
+    /// The user has said that code of the package may run, outside of any cell, in order to build it.
+    pub build_from_source: bool,
 }
 
 // === impl Recipe ===
@@ -34,32 +38,40 @@ impl Recipe {
     /// The recipe behind a command line; `None` when it is not a package runner.
     ///
     /// # Errors
-    /// A runner without a package, or one that starts containers.
+    /// A runner without a package, one with flags that are not known, or one that starts containers.
     pub fn read(command: &str, args: &[String]) -> Result<Option<Self>, InstallError> {
         let runner = command.rsplit('/').next().unwrap_or(command);
         let line: Vec<&str> = args.iter().map(String::as_str).collect();
         let read = match (runner, line.as_slice()) {
-            ("npx" | "bunx", rest) => npx(rest),
-            ("npm", ["exec" | "x", rest @ ..]) => npx(rest),
-            ("pnpm" | "yarn", ["dlx", rest @ ..]) => npx(rest),
-            ("uvx", rest) => uvx(rest),
-            ("uv", ["tool", "run", rest @ ..] | ["x", rest @ ..]) => uvx(rest),
-            ("pipx", ["run", rest @ ..]) => uvx(rest),
+            ("npx" | "bunx", rest) => npx(command, rest),
+            ("npm", ["exec" | "x", rest @ ..]) => npx(command, rest),
+            ("pnpm" | "yarn", ["dlx", rest @ ..]) => npx(command, rest),
+            ("uvx", rest) => uvx(command, rest),
+            ("uv", ["tool", "run", rest @ ..] | ["x", rest @ ..]) => uvx(command, rest),
+            ("pipx", ["run", rest @ ..]) => uvx(command, rest),
             ("docker" | "podman", ["run", ..]) => {
                 return Err(InstallError::Container { command: runner.to_owned() });
             }
             _ => return Ok(None),
         };
-        read.map(Some).ok_or_else(|| InstallError::NoPackage { command: command.to_owned() })
+        read?.map(Some).ok_or_else(|| InstallError::NoPackage { command: command.to_owned() })
     }
 
-    /// A name for the installation: the same packages give the same name.
+    /// A name for the installation: the same packages from the same place give the same name.
     #[must_use]
     pub fn key(&self) -> String {
         let mut hash = Sha256::new();
         for package in &self.packages {
             hash.update(package.as_bytes());
             hash.update([0]);
+        }
+        for index in &self.indexes {
+            let (kind, url) = match index {
+                Index::Instead(url) => ([1], url),
+                Index::Before(url) => ([2], url),
+            };
+            hash.update(kind);
+            hash.update(url.as_bytes());
         }
         let digest: String = hash.finalize().iter().take(6).map(|b| format!("{b:02x}")).collect();
         let readable: String =
@@ -92,60 +104,162 @@ impl fmt::Display for Ecosystem {
     }
 }
 
-fn npx(line: &[&str]) -> Option<Recipe> {
-    let (mut packages, mut program, mut rest) = (Vec::new(), None, line);
-    while let [first, more @ ..] = rest {
-        rest = more;
-        match (*first, more) {
-            ("-p" | "--package", [package, tail @ ..]) => {
-                packages.push((*package).to_owned());
-                rest = tail;
-            }
-            ("--", _) => {}
-            (flag, _) if flag.strip_prefix("--package=").is_some() => {
-                packages.push(flag.trim_start_matches("--package=").to_owned());
-            }
-            (flag, _) if flag.starts_with('-') => {}
-            (word, _) => {
-                // With -p the word is a program of those packages; without, it is the package itself.
-                if packages.is_empty() {
-                    packages.push(word.to_owned())
-                } else {
-                    program = Some(word.to_owned())
-                }
-                break;
-            }
-        }
-    }
-    let args = rest.iter().map(|s| (*s).to_owned()).collect();
-    (!packages.is_empty()).then_some(Recipe { ecosystem: Ecosystem::Npm, packages, program, args })
+/// Where a runner's flags say that packages are to be looked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Index {
+    /// Instead of the public one.
+    Instead(String),
+    /// Before the public one: a package that is there is never taken from elsewhere.
+    Before(String),
 }
 
-fn uvx(line: &[&str]) -> Option<Recipe> {
-    let (mut from, mut with, mut rest) = (None, Vec::new(), line);
-    let mut word = None;
-    while let [first, more @ ..] = rest {
-        rest = more;
-        match (*first, more) {
-            ("--from" | "--spec", [package, tail @ ..]) => {
-                from = Some((*package).to_owned());
-                rest = tail;
-            }
-            ("--with", [package, tail @ ..]) => {
-                with.push((*package).to_owned());
-                rest = tail;
-            }
-            // Flags of the runner with a value that does not change what is installed.
-            ("--python" | "-p" | "--index-url" | "--refresh-package", [_, tail @ ..]) => rest = tail,
-            (flag, _) if flag.starts_with('-') => {}
-            (found, _) => {
-                word = Some(found.to_owned());
+/// The flags of a runner. One that is not here is refused: whether the word after it is its value or the package cannot
+/// be known, and what it changes would be lost.
+struct Flags {
+    /// Without a value, and without an effect on what is installed.
+    switches: &'static [&'static str],
+    /// With a value, and without an effect on what is installed.
+    settings: &'static [&'static str],
+    /// Names the package that has the program.
+    main: &'static [&'static str],
+    /// Names a package that is installed too.
+    also: &'static [&'static str],
+    instead: &'static [&'static str],
+    before: &'static [&'static str],
+}
+
+const NPX: Flags = Flags {
+    switches: &[
+        "-y",
+        "--yes",
+        "--no",
+        "-q",
+        "--quiet",
+        "-s",
+        "--silent",
+        "--verbose",
+        "--offline",
+        "--prefer-offline",
+        "--prefer-online",
+        "--ignore-existing",
+        "--no-install",
+        "--bun",
+    ],
+    settings: &["--loglevel", "--cache"],
+    main: &[],
+    also: &["-p", "--package"],
+    instead: &["--registry"],
+    before: &[],
+};
+
+const UVX: Flags = Flags {
+    switches: &[
+        "-q",
+        "--quiet",
+        "-v",
+        "--verbose",
+        "-n",
+        "--no-cache",
+        "--no-cache-dir",
+        "--refresh",
+        "--isolated",
+        "--offline",
+        "--native-tls",
+        "--system-certs",
+        "--no-progress",
+        "--no-env-file",
+        "--managed-python",
+        "--no-managed-python",
+        "--no-python-downloads",
+        "-U",
+        "--upgrade",
+        "--no-build",
+    ],
+    settings: &[
+        "-p",
+        "--python",
+        "--python-preference",
+        "--refresh-package",
+        "-P",
+        "--upgrade-package",
+        "--cache-dir",
+        "--link-mode",
+        "--color",
+    ],
+    main: &["--from", "--spec"],
+    also: &["-w", "--with"],
+    instead: &["-i", "--index-url", "--default-index"],
+    before: &["--index", "--extra-index-url"],
+};
+
+/// A runner's line: what its flags say, the first plain word, and what follows it.
+#[derive(Debug, Default)]
+struct Line {
+    main: Option<String>,
+    also: Vec<String>,
+    indexes: Vec<Index>,
+    word: Option<String>,
+    args: Vec<String>,
+}
+
+impl Line {
+    fn read(command: &str, flags: &Flags, words: &[&str]) -> Result<Self, InstallError> {
+        let mut line = Self::default();
+        let mut rest = words.iter();
+        while let Some(word) = rest.next() {
+            if *word == "--" {
+                line.word = rest.next().map(|word| (*word).to_owned());
                 break;
             }
+            if !word.starts_with('-') {
+                line.word = Some((*word).to_owned());
+                break;
+            }
+            let (flag, value) = match word.split_once('=') {
+                Some((flag, value)) => (flag, Some(value)),
+                None => (*word, None),
+            };
+            if value.is_none() && flags.switches.contains(&flag) {
+                continue;
+            }
+            let unknown =
+                || InstallError::UnknownFlag { command: command.to_owned(), flag: (*word).to_owned() };
+            let mut value = || value.or_else(|| rest.next().copied()).map(str::to_owned).ok_or_else(unknown);
+            match flag {
+                flag if flags.settings.contains(&flag) => drop(value()?),
+                flag if flags.main.contains(&flag) => line.main = Some(value()?),
+                flag if flags.also.contains(&flag) => line.also.push(value()?),
+                flag if flags.instead.contains(&flag) => line.indexes.push(Index::Instead(value()?)),
+                flag if flags.before.contains(&flag) => line.indexes.push(Index::Before(value()?)),
+                _ => return Err(unknown()),
+            }
         }
+        line.args = rest.map(|word| (*word).to_owned()).collect();
+        Ok(line)
     }
-    let word = word?;
-    let (main, program) = match from {
+}
+
+fn npx(command: &str, words: &[&str]) -> Result<Option<Recipe>, InstallError> {
+    let line = Line::read(command, &NPX, words)?;
+    // With -p the word is a program of those packages; without, it is the package itself.
+    let (packages, program) = match (line.also.is_empty(), line.word) {
+        (true, Some(word)) => (vec![word], None),
+        (_, word) => (line.also, word),
+    };
+    Ok((!packages.is_empty()).then_some(Recipe {
+        ecosystem: Ecosystem::Npm,
+        packages,
+        program,
+        args: line.args,
+        indexes: line.indexes,
+        build_from_source: false,
+    }))
+}
+
+fn uvx(command: &str, words: &[&str]) -> Result<Option<Recipe>, InstallError> {
+    let line = Line::read(command, &UVX, words)?;
+    let Some(word) = line.word else { return Ok(None) };
+    let (main, program) = match line.main {
         Some(package) => (package, Some(word)),
         // `uvx pkg@1.2` means version 1.2; `pkg@latest` means any.
         None => match word.split_once('@') {
@@ -154,9 +268,18 @@ fn uvx(line: &[&str]) -> Option<Recipe> {
             None => (word, None),
         },
     };
-    let packages = std::iter::once(main).chain(with).collect();
-    let args = rest.iter().map(|s| (*s).to_owned()).collect();
-    Some(Recipe { ecosystem: Ecosystem::PyPi, packages, program, args })
+    // `--with a,b` are two.
+    let with = line.also.iter().flat_map(|list| list.split(',')).map(|name| name.trim().to_owned());
+    let packages =
+        std::iter::once(main).chain(with).filter(|package| !package.is_empty()).collect::<Vec<_>>();
+    Ok((!packages.is_empty()).then_some(Recipe {
+        ecosystem: Ecosystem::PyPi,
+        packages,
+        program,
+        args: line.args,
+        indexes: line.indexes,
+        build_from_source: false,
+    }))
 }
 
 #[cfg(test)]
@@ -190,6 +313,35 @@ mod tests {
             ("mcp-server-time==2026.10.19", "mcp-server-time")
         );
         assert_eq!(read("uvx --from git+x prog").expect("a recipe").program.as_deref(), Some("prog"));
+    }
+
+    #[test]
+    fn an_index_is_never_lost_and_never_taken_for_the_package() {
+        let (private, other) = ("https://a.example/simple", "https://b.example/simple");
+        let public = read("uvx tool").expect("a recipe");
+        for flag in ["--index-url ", "--index-url=", "-i ", "--default-index "] {
+            let recipe = read(&format!("uvx {flag}{private} tool --index-url x")).expect("a recipe");
+            assert_eq!((recipe.packages.as_slice(), recipe.args.len()), (&["tool".to_owned()][..], 2));
+            assert_eq!(recipe.indexes, [Index::Instead(private.into())], "{flag}");
+            assert_ne!(recipe.key(), public.key(), "the same name from elsewhere is another package");
+        }
+        let recipe =
+            read(&format!("uvx --index {private} --extra-index-url={other} tool")).expect("a recipe");
+        assert_eq!(recipe.indexes, [Index::Before(private.into()), Index::Before(other.into())]);
+        let npm = read(&format!("npx -y --registry {private} @a/tool")).expect("a recipe");
+        assert_eq!((npm.package_name(), npm.indexes.len()), ("@a/tool", 1));
+    }
+
+    #[test]
+    fn a_flag_that_is_not_known_is_refused_with_its_name() {
+        for line in ["npx --userconfig x tool", "npx -c tool", "uvx --constraints c.txt tool", "uvx --with"] {
+            let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
+            let refused = Recipe::read(&words[0], &words[1..]).expect_err("refused");
+            assert!(refused.code() == "CE2208" && refused.to_string().contains(&words[1]), "{refused}");
+        }
+        let late = read("npx tool --userconfig x").expect("a recipe");
+        assert_eq!(late.args, ["--userconfig", "x"], "after the package flags are the program's own");
+        assert_eq!(read("npx -- tool -y").expect("a recipe").args, ["-y"]);
     }
 
     #[test]

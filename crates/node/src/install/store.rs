@@ -1,7 +1,9 @@
 //! Installing a recipe into the store, once.
 
 use std::{
+    ffi::OsString,
     fs, io,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::Stdio,
     time::Duration,
@@ -10,13 +12,16 @@ use std::{
 use serde::{Deserialize, Serialize};
 use tokio::process::Command;
 
-use super::{Ecosystem, InstallError, Recipe};
+use super::{Ecosystem, Index, InstallError, Recipe, environment};
 
 /// Time one installation may take. Stops an installer that waits for a registry for ever.
 const INSTALL_TIME_MAX: Duration = Duration::from_secs(600);
 
 /// Lines of an installer's output kept for an error message.
 const SAID_LINES: usize = 6;
+
+/// Variables that name indexes which uv asks before the public one.
+const UV_INDEXES: [&str; 2] = ["UV_INDEX", "UV_EXTRA_INDEX_URL"];
 
 /// The directory of installed packages.
 #[derive(Clone, Debug)]
@@ -90,9 +95,15 @@ impl Store {
         }
         fs::create_dir_all(&home).map_err(store(&home))?;
         tell(&format!("installing {} from {}", recipe.packages.join(" "), recipe.ecosystem));
+        // Installers keep their caches at home, and look there for what is none of their business.
+        let users_home = self.root.join("home");
+        fs::create_dir_all(&users_home).map_err(store(&users_home))?;
+        let env =
+            environment::environment(&users_home, &|name| std::env::var_os(name), &|path| path.exists());
+        let installer = Installer { recipe, home: &home, env };
         let done = match recipe.ecosystem {
-            Ecosystem::Npm => npm(recipe, &home).await,
-            Ecosystem::PyPi => pypi(recipe, &home, tell).await,
+            Ecosystem::Npm => installer.npm().await,
+            Ecosystem::PyPi => installer.pypi().await,
         };
         let done = done.and_then(|()| resolve(recipe, &home));
         let installed = match done {
@@ -109,62 +120,148 @@ impl Store {
     }
 }
 
-async fn npm(recipe: &Recipe, home: &Path) -> Result<(), InstallError> {
-    fs::write(home.join("package.json"), "{\"private\":true}\n")
-        .map_err(|source| InstallError::Store { path: home.to_path_buf(), source })?;
-    let mut command = Command::new("npm");
-    // Install scripts would run unconfined; a package that needs them must be built by its user.
-    command
-        .args(["install", "--no-audit", "--no-fund", "--loglevel=error", "--ignore-scripts"])
-        .args(&recipe.packages);
-    run(recipe, command.current_dir(home), "npm", "install Node.js: apt-get install nodejs npm").await
+/// Runs installers for one recipe.
+struct Installer<'a> {
+    recipe: &'a Recipe,
+    /// Where the packages go.
+    home: &'a Path,
+    /// The whole environment.
+    env: Vec<(String, OsString)>,
 }
 
-async fn pypi(recipe: &Recipe, home: &Path, tell: &(dyn Fn(&str) + Sync)) -> Result<(), InstallError> {
-    let fix = "install Python: apt-get install python3 python3-venv";
-    let venv = home.join("venv");
-    run(recipe, Command::new("python3").args(["-m", "venv"]).arg(&venv), "python3", fix).await?;
-    let pip = |extra: &[&str]| {
-        let mut command = Command::new(venv.join("bin/python"));
-        command.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]);
-        command.args(extra).args(&recipe.packages);
+impl Installer<'_> {
+    async fn npm(&self) -> Result<(), InstallError> {
+        fs::write(self.home.join("package.json"), "{\"private\":true}\n")
+            .map_err(|source| InstallError::Store { path: self.home.to_path_buf(), source })?;
+        let npm = self.tool("npm", "install Node.js: apt-get install nodejs npm")?;
+        self.run(&npm, npm_args(self.recipe)).await
+    }
+
+    async fn pypi(&self) -> Result<(), InstallError> {
+        // pip builds what is named by address whatever it is told of wheels.
+        let sources = self.recipe.packages.iter().find(|package| names_sources(package));
+        if let Some(package) = sources.filter(|_| !self.recipe.build_from_source) {
+            let said = "it names sources, not a package of an index".to_owned();
+            return Err(InstallError::NoWheel { package: package.clone(), said });
+        }
+        let python = self.tool("python3", "install Python: apt-get install python3 python3-venv")?;
+        let venv = self.home.join("venv");
+        let path = venv.to_string_lossy().into_owned();
+        self.run(&python, ["-m".to_owned(), "venv".to_owned(), path].into()).await?;
+        let python = venv.join("bin/python");
+        let before = self.recipe.indexes.iter().any(|index| matches!(index, Index::Before(_)));
+        let before = before || self.env.iter().any(|(name, _)| UV_INDEXES.contains(&name.as_str()));
+        let done = if before {
+            // pip takes the highest version of all indexes, so that anybody could publish one under a private name.
+            let uv = self.tool(
+                "uv",
+                "install uv, which asks one index after the other, or name a single one: --default-index URL",
+            )?;
+            self.run(&uv, uv_args(self.recipe, &python)).await
+        } else {
+            self.run(&python, pip_args(self.recipe)).await
+        };
+        match done {
+            Err(InstallError::Failed { package, said, .. })
+                if !self.recipe.build_from_source && is_no_wheel(&said) =>
+            {
+                Err(InstallError::NoWheel { package, said })
+            }
+            done => done,
+        }
+    }
+
+    fn tool(&self, tool: &'static str, fix: &'static str) -> Result<PathBuf, InstallError> {
+        let is_program = |file: &Path| {
+            fs::metadata(file).is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
+        };
+        environment::program(tool, &self.env, &is_program).ok_or(InstallError::NoInstaller { tool, fix })
+    }
+
+    /// Everything that it starts is gone when it has ended, when its time is over, and when this process is gone.
+    async fn run(&self, program: &Path, args: Vec<String>) -> Result<(), InstallError> {
+        let failed = |said: String| InstallError::Failed {
+            ecosystem: self.recipe.ecosystem,
+            package: self.recipe.packages.join(" "),
+            said,
+        };
+        let mut command = Command::from(cella_cell::whole_tree(program));
         command
-    };
-    // Wheels only, at first: building a source distribution runs its code unconfined.
-    if run(recipe, &mut pip(&["--only-binary", ":all:"]), "python3", fix).await.is_ok() {
-        return Ok(());
+            .args(args)
+            .current_dir(self.home)
+            .env_clear()
+            .envs(self.env.iter().map(|(key, value)| (key, value)));
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        let child = command.spawn().map_err(|e| failed(e.to_string()))?;
+        let output = tokio::time::timeout(INSTALL_TIME_MAX, child.wait_with_output())
+            .await
+            .map_err(|_| failed(format!("no end within {} s", INSTALL_TIME_MAX.as_secs())))?
+            .map_err(|e| failed(e.to_string()))?;
+        if output.status.success() {
+            return Ok(());
+        }
+        let text = [output.stdout, output.stderr].concat();
+        let text = String::from_utf8_lossy(&text);
+        let last: Vec<&str> = text.lines().filter(|l| !l.trim().is_empty()).collect();
+        Err(failed(last[last.len().saturating_sub(SAID_LINES)..].join(" | ")))
     }
-    tell("no wheel for every requirement; building from source");
-    run(recipe, &mut pip(&[]), "python3", fix).await
 }
 
-async fn run(
-    recipe: &Recipe,
-    command: &mut Command,
-    tool: &'static str,
-    fix: &'static str,
-) -> Result<(), InstallError> {
-    let failed = |said: String| InstallError::Failed {
-        ecosystem: recipe.ecosystem,
-        package: recipe.packages.join(" "),
-        said,
+fn npm_args(recipe: &Recipe) -> Vec<String> {
+    // Install scripts would run unconfined; a package that needs them must be built by its user.
+    let fixed = ["install", "--no-audit", "--no-fund", "--loglevel=error", "--ignore-scripts"];
+    line(&fixed, &recipe.indexes, |_| "--registry", &recipe.packages)
+}
+
+fn pip_args(recipe: &Recipe) -> Vec<String> {
+    let fixed = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"];
+    let wheels: &[&str] = if recipe.build_from_source { &[] } else { &["--only-binary", ":all:"] };
+    line(&[&fixed[..], wheels].concat(), &recipe.indexes, |_| "--index-url", &recipe.packages)
+}
+
+fn uv_args(recipe: &Recipe, python: &Path) -> Vec<String> {
+    let python = python.to_string_lossy();
+    let fixed = ["pip", "install", "--quiet", "--index-strategy", "first-index", "--python", &python];
+    let wheels: &[&str] = if recipe.build_from_source { &[] } else { &["--only-binary", ":all:"] };
+    let flag = |index: &Index| match index {
+        Index::Instead(_) => "--default-index",
+        Index::Before(_) => "--index",
     };
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-    let child = command.spawn().map_err(|e| match e.kind() {
-        io::ErrorKind::NotFound => InstallError::NoInstaller { tool, fix },
-        _ => failed(e.to_string()),
-    })?;
-    let output = tokio::time::timeout(INSTALL_TIME_MAX, child.wait_with_output())
-        .await
-        .map_err(|_| failed(format!("no end within {} s", INSTALL_TIME_MAX.as_secs())))?
-        .map_err(|e| failed(e.to_string()))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let text = [output.stdout, output.stderr].concat();
-    let text = String::from_utf8_lossy(&text);
-    let last: Vec<&str> = text.lines().filter(|l| !l.trim().is_empty()).collect();
-    Err(failed(last[last.len().saturating_sub(SAID_LINES)..].join(" | ")))
+    line(&[&fixed[..], wheels].concat(), &recipe.indexes, flag, &recipe.packages)
+}
+
+/// Flags, indexes, and after `--` the packages, so that none is taken for a flag.
+fn line(
+    fixed: &[&str],
+    indexes: &[Index],
+    flag: fn(&Index) -> &'static str,
+    packages: &[String],
+) -> Vec<String> {
+    let indexes = indexes.iter().flat_map(|index| {
+        let (Index::Instead(url) | Index::Before(url)) = index;
+        [flag(index).to_owned(), url.clone()]
+    });
+    let fixed = fixed.iter().map(|word| (*word).to_owned());
+    fixed.chain(indexes).chain(["--".to_owned()]).chain(packages.iter().cloned()).collect()
+}
+
+/// Whether a requirement is an address or a path, and not that of a wheel.
+fn names_sources(package: &str) -> bool {
+    let is_place = package.contains("://") || package.starts_with(['.', '/', '~']);
+    is_place && !package.split(['#', '?']).next().unwrap_or(package).ends_with(".whl")
+}
+
+/// What pip and uv say when there are only sources, or nothing at all; they do not tell the two apart.
+fn is_no_wheel(said: &str) -> bool {
+    [
+        "No matching distribution",
+        "Could not find a version",
+        "no usable wheels",
+        "has no wheels",
+        "no wheels with",
+    ]
+    .iter()
+    .any(|words| said.contains(words))
 }
 
 fn resolve(recipe: &Recipe, home: &Path) -> Result<Installed, InstallError> {
@@ -245,5 +342,57 @@ async fn lock(path: &Path) -> io::Result<fs::File> {
             Err(fs::TryLockError::WouldBlock) => tokio::time::sleep(Duration::from_millis(200)).await,
             Err(fs::TryLockError::Error(e)) => return Err(e),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn recipe(line: &str) -> Recipe {
+        let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
+        Recipe::read(&words[0], &words[1..]).expect("readable").expect("a recipe")
+    }
+
+    #[test]
+    fn source_is_built_only_when_told_to() {
+        let mut tool = recipe("uvx tool");
+        let wheels_only = |args: Vec<String>| args.windows(2).any(|pair| pair == ["--only-binary", ":all:"]);
+        assert!(wheels_only(pip_args(&tool)) && wheels_only(uv_args(&tool, Path::new("/venv/bin/python"))));
+        tool.build_from_source = true;
+        assert!(!wheels_only(pip_args(&tool)) && !wheels_only(uv_args(&tool, Path::new("/venv/bin/python"))));
+        assert!(npm_args(&recipe("npx tool")).contains(&"--ignore-scripts".to_owned()));
+    }
+
+    #[test]
+    fn addresses_and_paths_are_sources_unless_they_are_wheels() {
+        for package in ["git+https://a/b", "b @ git+ssh://git@a/b", "./b", "/b", "https://u@a/b-1.tar.gz"] {
+            assert!(names_sources(package), "{package}");
+        }
+        for package in
+            ["b", "b==1", "b[extra]>=2,<3", "b @ https://a/b-1-py3-none-any.whl#sha256=1", "/b-1.whl"]
+        {
+            assert!(!names_sources(package), "{package}");
+        }
+    }
+
+    #[test]
+    fn packages_are_never_flags_and_come_from_the_index_that_was_named() {
+        let ends = |args: Vec<String>, with: &[&str]| {
+            assert!(args.ends_with(&with.iter().map(|w| (*w).to_owned()).collect::<Vec<_>>()), "{args:?}")
+        };
+        ends(
+            npm_args(&recipe("npx --registry https://a -p --global -p b c")),
+            &["--registry", "https://a", "--", "--global", "b"],
+        );
+        ends(
+            pip_args(&recipe("uvx --index-url https://a tool@1")),
+            &["--index-url", "https://a", "--", "tool==1"],
+        );
+        let both = recipe("uvx --index https://a --default-index https://b tool");
+        ends(
+            uv_args(&both, Path::new("/p")),
+            &["--index", "https://a", "--default-index", "https://b", "--", "tool"],
+        );
     }
 }

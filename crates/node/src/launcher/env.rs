@@ -1,41 +1,59 @@
 //! Values from the environment, files and commands, looked up when a server starts and kept nowhere.
 
-use std::{path::Path, process::Command, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
 
 use cella_catalog::LaunchError;
 use cella_contract::{Text, expand};
 use cella_transport::FaultKind;
+use tokio::{io::AsyncReadExt, process::Command};
 
 use super::error;
+use crate::inherit::SUPERVISION;
 
 /// Longest time a `cmd:` value may take. Stops a password prompt from holding a start for ever.
 const COMMAND_TIME_MAX: Duration = Duration::from_secs(20);
 
+/// Longest output of a `cmd:` value, in bytes: more than any environment variable holds (`MAX_ARG_STRLEN`). Stops a
+/// command that prints without end.
+const COMMAND_BYTES_MAX: u64 = 128 << 10;
+
 /// The text with its `${VAR}` replaced.
 pub(super) fn expanded(text: &str) -> Result<String, LaunchError> {
-    expand(text, &|name| std::env::var(name).ok()).map_err(|name| {
-        let message = format!("the variable `{name}` is not set");
-        error(
-            FaultKind::Unavailable,
-            "CE4121",
-            &message,
-            Some(format!("set {name} for the node, or write ${{{name}:-otherwise}}")),
-        )
-    })
+    expand(text, &|name| std::env::var(name).ok()).map_err(|name| unset(&name))
+}
+
+/// The refusal for a variable that is not set.
+pub(super) fn unset(name: &str) -> LaunchError {
+    error(
+        FaultKind::Unavailable,
+        "CE4121",
+        &format!("the variable `{name}` is not set"),
+        Some(format!("set {name} for the node, or write ${{{name}:-otherwise}}")),
+    )
 }
 
 /// Names and values, looked up.
-pub(super) fn resolved(
+pub(super) async fn resolved(
     pairs: &[(String, String)],
     base: &Path,
 ) -> Result<Vec<(String, String)>, LaunchError> {
-    pairs.iter().map(|(name, value)| Ok((name.clone(), value_of(name, value, base)?))).collect()
+    let mut found = Vec::with_capacity(pairs.len());
+    for (name, value) in pairs {
+        found.push((name.clone(), value_of(name, value, base).await?));
+    }
+    Ok(found)
 }
 
-fn value_of(name: &str, value: &str, base: &Path) -> Result<String, LaunchError> {
+/// What kind of value it is, is read from what stands in the configuration; variables are replaced after that. So what a
+/// variable holds is never taken for a reference to a file or a command.
+async fn value_of(name: &str, value: &str, base: &Path) -> Result<String, LaunchError> {
     let missing = |what: String, fix: String| error(FaultKind::Unavailable, "CE4122", &what, Some(fix));
-    match Text::read(&expanded(value)?) {
-        Text::Plain(text) => Ok(text),
+    match Text::read(value) {
+        Text::Plain(text) => expanded(&text),
         Text::Env(variable) => std::env::var(&variable).map_err(|_| {
             missing(
                 format!("`{name}` comes from the variable `{variable}`, which is not set"),
@@ -43,49 +61,83 @@ fn value_of(name: &str, value: &str, base: &Path) -> Result<String, LaunchError>
             )
         }),
         Text::File(path) => {
-            let path = base.join(path);
-            std::fs::read_to_string(&path).map(|text| text.trim_end_matches(['\n', '\r']).to_owned()).map_err(
-                |e| {
-                    missing(
-                        format!("`{name}` comes from {}: {e}", path.display()),
-                        format!("make {} readable", path.display()),
-                    )
-                },
-            )
+            let path = base.join(PathBuf::from(expanded(&path.to_string_lossy())?));
+            let read = tokio::fs::read_to_string(&path).await;
+            read.map(|text| text.trim_end_matches(['\n', '\r']).to_owned()).map_err(|e| {
+                missing(
+                    format!("`{name}` comes from {}: {e}", path.display()),
+                    format!("make {} readable", path.display()),
+                )
+            })
         }
-        Text::Command(line) => printed(&line).map_err(|said| {
-            missing(
-                format!("`{name}` comes from `{}`, which failed: {said}", line.join(" ")),
-                "run it by hand and see".into(),
-            )
-        }),
+        Text::Command(line) => {
+            let line = line.iter().map(|word| expanded(word)).collect::<Result<Vec<_>, _>>()?;
+            let printed = tokio::time::timeout(COMMAND_TIME_MAX, printed(&line));
+            let late = || Err(format!("no end within {} s", COMMAND_TIME_MAX.as_secs()));
+            printed.await.unwrap_or_else(|_| late()).map_err(|said| {
+                // The words as configured: what variables hold may be secret.
+                missing(
+                    format!("`{name}` comes from `{value}`, which failed: {said}"),
+                    "run it by hand and see".into(),
+                )
+            })
+        }
     }
 }
 
-fn printed(line: &[String]) -> Result<String, String> {
+/// Dropping this kills the command.
+async fn printed(line: &[String]) -> Result<String, String> {
     let (program, args) = line.split_first().ok_or("no program")?;
-    let mut child = Command::new(program)
+    let mut command = Command::new(program);
+    for variable in SUPERVISION {
+        command.env_remove(variable);
+    }
+    let mut child = command
         .args(args)
-        .stdin(std::process::Stdio::null())
-        .stdout(std::process::Stdio::piped())
-        .stderr(std::process::Stdio::null())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
         .spawn()
         .map_err(|e| e.to_string())?;
-    let began = std::time::Instant::now();
-    loop {
-        match child.try_wait().map_err(|e| e.to_string())? {
-            Some(status) if status.success() => break,
-            Some(status) => return Err(status.to_string()),
-            None if began.elapsed() > COMMAND_TIME_MAX => {
-                let _gone = child.kill();
-                let _reaped = child.wait();
-                return Err(format!("no end within {} s", COMMAND_TIME_MAX.as_secs()));
-            }
-            None => std::thread::sleep(Duration::from_millis(5)),
-        }
-    }
     let mut text = String::new();
-    let mut out = child.stdout.take().ok_or("no output")?;
-    std::io::Read::read_to_string(&mut out, &mut text).map_err(|e| e.to_string())?;
-    Ok(text.trim_end_matches(['\n', '\r']).to_owned())
+    let mut out = child.stdout.take().ok_or("no output")?.take(COMMAND_BYTES_MAX + 1);
+    out.read_to_string(&mut text).await.map_err(|e| e.to_string())?;
+    if text.len() as u64 > COMMAND_BYTES_MAX {
+        return Err(format!("it prints more than {COMMAND_BYTES_MAX} bytes"));
+    }
+    match child.wait().await.map_err(|e| e.to_string())? {
+        status if status.success() => Ok(text.trim_end_matches(['\n', '\r']).to_owned()),
+        status => Err(status.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn value(text: &str) -> Result<String, LaunchError> {
+        value_of("X", text, Path::new("/")).await
+    }
+
+    #[tokio::test]
+    async fn what_a_variable_holds_is_never_a_command() {
+        // Nothing sets the variable, so what stands after `:-` is its content.
+        let held = value("${CELLA_TEST_UNSET:-cmd:echo run}").await.expect("a value");
+        assert_eq!(held, "cmd:echo run");
+        assert_eq!(value("cmd:echo ${CELLA_TEST_UNSET:-word}").await.expect("a value"), "word");
+    }
+
+    #[tokio::test]
+    async fn a_long_output_is_read_and_an_endless_one_refused() {
+        assert_eq!(value("cmd:head -c 100000 /dev/zero").await.expect("a value").len(), 100_000);
+        let endless = value("cmd:yes").await.expect_err("refused");
+        assert!(endless.code == "CE4122" && endless.message.contains("more than"), "{}", endless.message);
+    }
+
+    #[tokio::test]
+    async fn a_failing_command_is_said_with_its_status() {
+        let failed = value("cmd:false").await.expect_err("refused");
+        assert!(failed.message.contains("exit status: 1"), "{}", failed.message);
+    }
 }

@@ -7,6 +7,7 @@ use cella_cell::{Exit, Handle, StderrTail};
 use cella_event::{Draft, Int, Kind, Label, Map};
 use tokio::{net::unix::pipe, task::JoinHandle};
 
+use super::masks::Masks;
 use crate::record::Recorder;
 
 /// Time a server has to end by itself after its input was closed and it was asked to.
@@ -24,6 +25,7 @@ pub(super) struct CellInstance {
     tail: StderrTail,
     /// Fills the tail, until the last process of the cell is gone.
     reading: JoinHandle<()>,
+    masks: Masks,
     recorder: Recorder,
     server: String,
 }
@@ -31,12 +33,17 @@ pub(super) struct CellInstance {
 // === impl CellInstance ===
 
 impl CellInstance {
-    pub(super) fn new(running: (Handle, pipe::Receiver), recorder: Recorder, server: String) -> Self {
+    pub(super) fn new(
+        running: (Handle, pipe::Receiver),
+        masks: Masks,
+        recorder: Recorder,
+        server: String,
+    ) -> Self {
         let (cell, stderr) = running;
         let tail = StderrTail::new(STDERR_LINES);
         let filled = tail.clone();
         let reading = tokio::spawn(async move { filled.fill_from(stderr).await });
-        Self { cell, tail, reading, recorder, server }
+        Self { cell, tail, reading, masks, recorder, server }
     }
 }
 
@@ -55,7 +62,7 @@ impl Instance for CellInstance {
     }
 
     fn stderr_tail(&self) -> Vec<String> {
-        self.tail.lines()
+        self.tail.lines().iter().map(|line| self.masks.mask(line)).collect()
     }
 
     fn exit(&self) -> Option<String> {

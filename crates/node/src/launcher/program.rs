@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use cella_catalog::LaunchError;
-use cella_cell::{Access, Ask, Enforcement, Mount, Program, Spec, program_files};
+use cella_cell::{Access, Enforcement, Mount, Program, Spec, program_files};
 use cella_contract::{Mode, StdioProgram};
 use cella_transport::FaultKind;
 
 use super::{Launcher, env, error};
 use crate::{
+    grants::{Grant, Refused},
     install::{InstallError, Recipe},
     load::Served,
 };
@@ -17,8 +18,9 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Ready {
     pub(super) program: Program,
-    env: Vec<(String, String)>,
+    pub(super) env: Vec<(String, String)>,
     mounts: Vec<Mount>,
+    masks: Vec<PathBuf>,
     /// Directories the contract shows, for a server that asks for roots.
     pub(super) roots: Vec<PathBuf>,
 }
@@ -37,43 +39,25 @@ pub(super) async fn prepare(
     let mut found = program_files(&command, &args, cwd.as_deref(), &path)
         .map_err(|e| error(FaultKind::Unavailable, e.code(), &e.to_string(), Some(e.fix())))?;
     found.files.extend(extra);
-    let mounts = mounts(served, &found, &args)?;
+    let mounts = mounts(served, &found)?;
+    check_own(by, &mounts, &found)?;
     found.hidden_paths.retain(|path| !mounts.iter().any(|m| path.starts_with(&m.source)));
     let roots = mounts.iter().filter(|m| m.source.is_dir()).map(|m| m.target.clone()).collect();
-    Ok(Ready { program: found, env: env::resolved(&program.env, &served.base)?, mounts, roots })
+    let masks = by.own_places.masks(&by.loaded.load(), &served.config.name);
+    let env = env::resolved(&program.env, &served.base).await?;
+    Ok(Ready { program: found, env, mounts, masks, roots })
 }
 
 /// The specification of the cell.
-pub(super) fn spec(served: &Served, ready: &Ready) -> Result<Spec, LaunchError> {
-    let mut spec = Spec::new(served.config.name.clone(), ready.program.clone());
+pub(super) fn spec(served: &Served, ready: &Ready) -> Spec {
+    let mut spec = Spec::from_contract(&served.config.name, &served.contract, ready.program.clone());
     spec.env.extend(ready.env.iter().cloned());
     spec.mounts = ready.mounts.clone();
-    let limits = &served.contract.limits;
-    // What a contract file says itself is required; what comes from the preset is wished for.
-    let written = served.contract.file.is_some();
-    let ask = |value: Option<u64>| match value {
-        Some(value) if written => Ask::Require(value),
-        Some(value) => Ask::Prefer(value),
-        None => Ask::No,
-    };
-    spec.limits.memory_bytes = match (limits.memory, written) {
-        (value, true) if value == cella_contract::Contract::preset(served.contract.preset).limits.memory => {
-            value.map_or(Ask::No, Ask::Prefer)
-        }
-        (value, _) => ask(value),
-    };
-    spec.limits.processes = limits.processes.map_or(Ask::No, Ask::Prefer);
-    spec.limits.cpu_milli = limits.cpu.map_or(Ask::No, |percent| Ask::Require(percent.saturating_mul(10)));
-    if let Some(files) = limits.open_files {
-        spec.limits.open_files = u64::from(files);
-    }
-    if let Some(disk) = limits.disk {
-        spec.tmpfs.bytes = disk;
-    }
+    spec.masks = ready.masks.clone();
     if served.config.best_effort {
         spec.enforcement = Enforcement::BestEffort;
     }
-    Ok(spec)
+    spec
 }
 
 /// The program to start, its arguments, and directories it needs beside what can be seen from them.
@@ -89,12 +73,13 @@ async fn located(
         return Ok((program, line, vec![by.own_program.clone()]));
     }
     let refused = |e: InstallError| error(FaultKind::Unavailable, e.code(), &e.to_string(), Some(e.fix()));
-    let Some(recipe) = Recipe::read(command, &args).map_err(refused)? else {
+    let Some(mut recipe) = Recipe::read(command, &args).map_err(refused)? else {
         let relative = command.contains('/') && !command.starts_with('/');
         let command =
             if relative { served.base.join(command).display().to_string() } else { command.to_owned() };
         return Ok((command, args, Vec::new()));
     };
+    recipe.build_from_source = served.config.build_from_source;
     let name = served.config.name.clone();
     let tell = move |text: &str| tracing::info!(server = %name, "{text}");
     let installed = by.store.install(&recipe, &tell).await.map_err(refused)?;
@@ -103,31 +88,58 @@ async fn located(
 }
 
 /// What the contract shows of the host: its file grants, and under a preset that says so what the arguments name.
-fn mounts(served: &Served, program: &Program, args: &[String]) -> Result<Vec<Mount>, LaunchError> {
+fn mounts(served: &Served, program: &Program) -> Result<Vec<Mount>, LaunchError> {
     let mut mounts: Vec<Mount> = Vec::new();
-    for grant in &served.contract.files {
-        let written = env::expanded(&grant.path.to_string_lossy())?;
-        let path = real(&served.contract_base.join(written)).map_err(|(path, e)| {
-            let message = format!("{} of {}: {e}", path.display(), served.contract.name());
-            error(
-                FaultKind::Unavailable,
-                "CE4123",
-                &message,
-                Some(format!("make {}, or take it out of the contract", path.display())),
-            )
-        })?;
-        mounts.push(mount(path, grant.mode));
+    for grant in &served.grants.declared {
+        usable(grant, &served.contract.name())?;
+        if let Err(e) = std::fs::symlink_metadata(&grant.path) {
+            let message = format!("{} of {}: {e}", grant.written.display(), served.contract.name());
+            let fix = format!("make {}, or take it out of the contract", grant.written.display());
+            return Err(error(FaultKind::Unavailable, "CE4123", &message, Some(fix)));
+        }
+        mounts.push(mount(grant));
     }
-    if let Some(mode) = served.contract.preset.named_files() {
-        let named = args.iter().map(Path::new).chain(program.cwd.as_deref());
-        for path in named.filter_map(|p| real(p).ok()).filter(|p| p.parent().is_some()) {
-            let known = mounts.iter().any(|m| path.starts_with(&m.source)) || is_system(&path);
-            if path.is_absolute() && !known && !program.files.iter().any(|f| path.starts_with(f)) {
-                mounts.push(mount(path, mode));
-            }
+    for grant in &served.grants.named {
+        let known = mounts.iter().any(|m| grant.path.starts_with(&m.source)) || is_system(&grant.path);
+        let shown = program.files.iter().any(|file| grant.path.starts_with(file));
+        if !known && !shown && grant.path.exists() {
+            usable(grant, "the arguments")?;
+            mounts.push(mount(grant));
         }
     }
     Ok(mounts)
+}
+
+/// Refuses a grant that leads elsewhere than it did, or that a cell may redirect.
+fn usable(grant: &Grant, source: &str) -> Result<(), LaunchError> {
+    let written = grant.written.display();
+    let (message, fix) = match (&grant.refused, grant.led_elsewhere()) {
+        (Some(Refused::Variable(name)), _) => return Err(env::unset(name)),
+        (Some(Refused::Redirectable { link, server }), _) => (
+            format!(
+                "{written} of {source} leads through the link {}, which `{server}` may change",
+                link.display()
+            ),
+            format!("grant its real path: {}", grant.path.display()),
+        ),
+        (None, Some(now)) => (
+            format!("{written} of {source} now leads to {}, not to {}", now.display(), grant.path.display()),
+            "if you changed it, let the node read its configuration again: kill -HUP, or cella up".to_owned(),
+        ),
+        (None, None) => return Ok(()),
+    };
+    Err(error(FaultKind::Unavailable, "CE4125", &message, Some(fix)))
+}
+
+/// Refuses a mount or a program within Cella's own places. What merely contains them is shown without them.
+fn check_own(by: &Launcher, mounts: &[Mount], program: &Program) -> Result<(), LaunchError> {
+    let mounted = mounts.iter().find_map(|mount| Some((&mount.source, by.own_places.shown_by(mount)?)));
+    let needed = program.files.iter().find_map(|file| Some((file, by.own_places.holds(file)?)));
+    let Some((path, own)) = mounted.or(needed) else { return Ok(()) };
+    let message = format!("{} lies in {}, which is Cella's own", path.display(), own.display());
+    let fix =
+        "grant another path, or a directory that contains it: Cella's own places are empty inside".to_owned();
+    Err(error(FaultKind::Unavailable, "CE4124", &message, Some(fix)))
 }
 
 /// True for what every cell has of its own or sees anyway.
@@ -137,17 +149,10 @@ fn is_system(path: &Path) -> bool {
         .any(|top| path.starts_with(top))
 }
 
-fn real(path: &Path) -> Result<PathBuf, (PathBuf, std::io::Error)> {
-    if !path.is_absolute() {
-        return Err((path.to_path_buf(), std::io::Error::from(std::io::ErrorKind::InvalidInput)));
-    }
-    std::fs::canonicalize(path).map_err(|e| (path.to_path_buf(), e))
-}
-
-fn mount(path: PathBuf, mode: Mode) -> Mount {
-    let access = match mode {
+fn mount(grant: &Grant) -> Mount {
+    let access = match grant.mode {
         Mode::Read => Access::Read,
         Mode::Write => Access::Write,
     };
-    Mount { target: path.clone(), source: path, access }
+    Mount { target: grant.path.clone(), source: grant.path.clone(), access }
 }

@@ -6,7 +6,7 @@ use cella_link::LinkEvent;
 use cella_transport::{Change, Interest, Scope, Watch};
 use tokio::time::{sleep, timeout};
 
-use super::fake::{FakeServer, World, client, options, plan, plans};
+use super::fake::{FakeServer, Flaw, World, client, options, plan, plans};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -31,6 +31,24 @@ async fn a_list_that_its_server_calls_changed_is_told_within_a_second() {
     assert!(matches!(next(&mut watch).await, Some(Change::Tools)));
     assert_eq!(world.tools().await, ["a__t", "a__u"]);
     assert!(next(&mut watch).await.is_none());
+    world.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_whose_list_cannot_be_fetched_is_told_and_fetched_later() {
+    let world = World::new(&[("a", FakeServer::with_tools(&["t"]))]);
+    world.tools().await;
+    let mut watch = world.catalog.watch(&Scope::All, &client("ann"), &lists());
+    world.server("a").set_tools(&["t", "u"]);
+    world.server("a").set_fault(Flaw::Garbage);
+    world.server("a").say(|| LinkEvent::ToolsChanged).await;
+    assert!(matches!(next(&mut watch).await, Some(Change::Tools)), "what is shown is old");
+    sleep(SECOND * 20).await;
+    assert!(next(&mut watch).await.is_none(), "once");
+    world.server("a").set_fault(Flaw::None);
+    sleep(SECOND * 30).await;
+    assert!(matches!(next(&mut watch).await, Some(Change::Tools)), "nobody asked for it");
+    assert_eq!(world.tools().await, ["a__t", "a__u"]);
     world.finish().await;
 }
 
@@ -161,4 +179,47 @@ async fn a_thousand_watches_leave_nothing_behind() {
     sleep(SECOND).await;
     assert!(server.subscribed.lock().unwrap().last().is_none_or(Vec::is_empty));
     Arc::into_inner(world).unwrap().finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_watches_a_resource_watches_it_at_the_server_that_takes_the_place_of_another() {
+    let server = FakeServer::with_tools(&["t"]);
+    server.set("resources/list", r#"{"resources":[{"uri":"f:/1"},{"uri":"f:/2"}]}"#);
+    let world = World::new(&[("a", server.clone())]);
+    world.names(Scope::All, cella_mcp::ListKind::Resources).await;
+    let interest = |uri: &str| Interest { uris: vec![uri.into()], ..Interest::default() };
+    let mut old = world.catalog.watch(&Scope::All, &client("ann"), &interest("f:/1"));
+    let changed = |digest| crate::ServerPlan { digest: [digest; 32], ..plan("a") };
+    world.catalog.apply(plans([changed(1)]));
+    sleep(SECOND).await;
+    assert_eq!(server.subscribed.lock().unwrap().last().unwrap(), &["f:/1"]);
+    server.say(|| update("f:/1")).await;
+    assert!(next(&mut old).await.is_some());
+
+    // removed and added again, with a newer watch of the same resource
+    world.catalog.apply(plans([]));
+    world.catalog.apply(plans([changed(2)]));
+    world.names(Scope::All, cella_mcp::ListKind::Resources).await;
+    let mut new = world.catalog.watch(&Scope::All, &client("bob"), &interest("f:/1"));
+    drop(old);
+    sleep(SECOND).await;
+    assert_eq!(server.subscribed.lock().unwrap().last().unwrap(), &["f:/1"]);
+    server.say(|| update("f:/1")).await;
+    assert!(next(&mut new).await.is_some(), "the end of the older watch is not the end of this one");
+    world.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resource_can_be_watched_before_any_list_was_asked_for() {
+    let (one, two) = (FakeServer::with_tools(&[]), FakeServer::with_tools(&[]));
+    two.set("resources/list", r#"{"resources":[{"uri":"f:/2"}]}"#);
+    let world = World::new(&[("a", one), ("b", two.clone())]);
+    let interest = Interest { uris: vec!["f:/2".into()], ..Interest::default() };
+    world.catalog.make_watchable(&Scope::All, &interest.uris).await;
+    let mut watch = world.catalog.watch(&Scope::All, &client("ann"), &interest);
+    assert_eq!(watch.granted.uris, ["f:/2"]);
+    watch.settled.take().unwrap().await.unwrap();
+    two.say(|| update("f:/2")).await;
+    assert!(next(&mut watch).await.is_some());
+    world.finish().await;
 }

@@ -12,7 +12,7 @@ use std::{
 
 use cella_link::{LinkError, LinkEvent};
 use cella_mcp::{Era, ListPage, Raw, Revision, ServerFacts, call_target, cursor, raw_json};
-use cella_transport::{Answer, Call, Caller, Exchange, Failure, Fault, FaultKind, Scope, Step};
+use cella_transport::{Answer, Ask, AskKey, Call, Caller, Exchange, Failure, Fault, FaultKind, Scope, Step};
 use tokio::{sync::mpsc, time::sleep};
 
 use crate::{
@@ -40,6 +40,8 @@ pub(super) enum Flaw {
     HangsAtCalls,
     /// Calls end the process.
     DiesAtCalls,
+    /// Calls ask the client something and wait for ever.
+    Asks,
 }
 
 /// One server: what it does, and what was seen of it.
@@ -54,10 +56,12 @@ pub(super) struct FakeServer {
     pub(super) most_running: AtomicUsize,
     pub(super) fetches: AtomicUsize,
     pub(super) seen: Mutex<Vec<(InstanceKey, Call)>>,
+    /// Whose instance was asked for a list.
+    pub(super) listed: Mutex<Vec<InstanceKey>>,
     pub(super) subscribed: Mutex<Vec<Vec<String>>>,
     /// Instances that were told that the server asks within calls.
     pub(super) taking_turns: AtomicUsize,
-    events: Mutex<Vec<mpsc::Sender<LinkEvent>>>,
+    events: Mutex<Vec<(InstanceKey, mpsc::Sender<LinkEvent>)>>,
 }
 
 impl Default for FakeServer {
@@ -73,6 +77,7 @@ impl Default for FakeServer {
             most_running: AtomicUsize::new(0),
             fetches: AtomicUsize::new(0),
             seen: Mutex::default(),
+            listed: Mutex::default(),
             subscribed: Mutex::default(),
             taking_turns: AtomicUsize::new(0),
             events: Mutex::default(),
@@ -109,8 +114,13 @@ impl FakeServer {
 
     /// Every instance says this.
     pub(super) async fn say(&self, event: impl Fn() -> LinkEvent) {
+        self.say_in(|_| true, event).await;
+    }
+
+    /// Some instances say this.
+    pub(super) async fn say_in(&self, which: impl Fn(&InstanceKey) -> bool, event: impl Fn() -> LinkEvent) {
         let senders = self.events.lock().unwrap().clone();
-        for sender in senders {
+        for (_, sender) in senders.into_iter().filter(|(key, _)| which(key)) {
             let _gone = sender.send(event()).await.is_err();
         }
     }
@@ -163,12 +173,21 @@ impl Upstream for FakeInstance {
             let is_list = call.method.ends_with("/list");
             if is_list {
                 self.server.fetches.fetch_add(1, Ordering::SeqCst);
+                self.server.listed.lock().unwrap().push(self.key.clone());
             } else {
                 self.server.seen.lock().unwrap().push((self.key.clone(), call.clone()));
             }
             match self.server.fault() {
                 Flaw::Garbage => Exchange::ready(Answer { era: era(), outcome: Ok(raw_json("7").unwrap()) }),
                 Flaw::HangsAtCalls if !is_list => pending().await,
+                Flaw::Asks if !is_list => {
+                    let (performer, exchange) = Exchange::live();
+                    let (steps, replies, alive) = performer.split();
+                    let ask = Ask { key: AskKey(0), method: "elicitation/create".into(), params: None };
+                    steps.send(Step::Ask(ask)).await.unwrap();
+                    tokio::spawn(async move { (alive.await, steps, replies) });
+                    exchange
+                }
                 Flaw::DiesAtCalls if !is_list => {
                     self.dead.store(true, Ordering::SeqCst);
                     let closed = LinkEvent::Closed(LinkError::Closed { why: "it died".into() });
@@ -275,7 +294,7 @@ impl Launch for FakeLauncher {
                 }),
                 _ => {
                     let (sender, events) = mpsc::channel(16);
-                    fake.events.lock().unwrap().push(sender.clone());
+                    fake.events.lock().unwrap().push((key.clone(), sender.clone()));
                     let upstream =
                         FakeInstance { server: fake, key, dead: AtomicBool::new(false), events: sender };
                     Ok(Connected { upstream: Arc::new(upstream), events })

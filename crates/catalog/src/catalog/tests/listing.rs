@@ -120,7 +120,8 @@ async fn the_status_is_a_resource_of_every_endpoint_of_many() {
     assert_eq!(world.names(Scope::All, ListKind::Resources).await, ["cella://status"]);
     let text = world.ask(Scope::All, "resources/read", r#"{"uri":"cella://status"}"#).await.unwrap();
     assert!(text.contains("exit status 1") && text.contains("connected"), "{text}");
-    assert!(!text.contains("last words") && !text.contains("4711"), "only the operator sees those: {text}");
+    assert!(text.contains("last words"), "they say why: {text}");
+    assert!(!text.contains("4711"), "only the operator sees process ids: {text}");
     assert!(world.names(Scope::Server("a".into()), ListKind::Resources).await.is_empty());
     world.finish().await;
 }
@@ -234,5 +235,38 @@ async fn a_server_without_a_capability_is_not_asked_for_the_list_and_is_not_miss
     let list = world.list(Scope::All, ListKind::Prompts).await.unwrap();
     assert!(!list.get().contains("missing"), "{list}");
     assert_eq!(world.server("a").fetches.load(Ordering::SeqCst), 1);
+    world.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_without_end_is_said_to_be_missing_and_never_cut() {
+    for (first, second) in [("x", "x"), ("x", "y")] {
+        let circle = FakeServer::with_tools(&["t"]);
+        let page = |next: &str| format!(r#"{{"tools":[{{"name":"t{next}"}}],"nextCursor":"{next}"}}"#);
+        circle.set("tools/list", &page("x"));
+        circle.set(&format!("tools/list {first}"), &page(second));
+        circle.set(&format!("tools/list {second}"), &page(first));
+        let world = World::new(&[("a", circle), ("b", FakeServer::with_tools(&["t"]))]);
+        let list = world.list(Scope::All, ListKind::Tools).await.unwrap();
+        assert!(list.get().contains("a cursor came back"), "{list}");
+        assert!(!list.get().contains("a__t"), "{list}");
+        let status = world.status("a");
+        assert_eq!((status.status, status.tools), (Status::Degraded, None));
+        world.finish().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_is_called_fresh_for_what_is_left_of_the_time_its_server_gave() {
+    let world = World::new(&[("a", FakeServer::with_tools(&["t"])), ("b", FakeServer::with_tools(&["t"]))]);
+    for scope in [Scope::All, Scope::Server("a".into())] {
+        world.list(scope.clone(), ListKind::Tools).await.unwrap();
+    }
+    tokio::time::advance(Duration::from_secs(40)).await;
+    for scope in [Scope::All, Scope::Server("a".into())] {
+        let list = world.list(scope, ListKind::Tools).await.unwrap();
+        let ttl = cella_mcp::CacheHints::read(&list).unwrap().ttl_ms;
+        assert!((19_000..=20_000).contains(&ttl), "{list}");
+    }
     world.finish().await;
 }

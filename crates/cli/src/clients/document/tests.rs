@@ -21,10 +21,14 @@ fn comments_and_other_servers_survive_in_json() {
         after.contains("// mine") && after.contains("// keep") && after.contains("\"theme\": \"dark\""),
         "{after}"
     );
-    let names: Vec<_> = read(client("cursor"), &after).expect("read").into_iter().map(|f| f.name).collect();
+    let names: Vec<_> =
+        read(client("cursor"), &after, None).expect("read").into_iter().map(|f| f.name).collect();
     assert!(names.contains(&"git".to_owned()) && names.contains(&"cella".to_owned()));
     let undone = remove(client("cursor"), &after, "cella").expect("removed");
-    assert_eq!(read(client("cursor"), &undone).expect("read"), read(client("cursor"), before).expect("read"));
+    assert_eq!(
+        read(client("cursor"), &undone, None).expect("read"),
+        read(client("cursor"), before, None).expect("read")
+    );
 }
 
 #[test]
@@ -42,7 +46,7 @@ fn writing_twice_changes_nothing_more() {
             let once = write(client(id), before, &entry).expect("edited");
             let twice = write(client(id), &once, &entry).expect("edited");
             assert_eq!(once, twice, "{id}");
-            let ours = read(client(id), &once).expect("read").into_iter().find(|f| f.name == "cella");
+            let ours = read(client(id), &once, None).expect("read").into_iter().find(|f| f.name == "cella");
             let ours = ours.unwrap_or_else(|| panic!("{id}: {once}"));
             match &entry {
                 Entry::Http { url, .. } => assert_eq!(ours.url.as_ref(), Some(url), "{id}"),
@@ -68,16 +72,16 @@ fn toml_and_yaml_keep_their_comments() {
 #[test]
 fn each_client_is_read_in_its_own_spelling() {
     let gemini = r#"{"mcpServers":{"a":{"httpUrl":"http://x/mcp"},"b":{"url":"http://x/sse"},"c":{"command":"npx","args":["-y","p"],"env":{"K":"v"}}}}"#;
-    let found = read(client("gemini"), gemini).expect("read");
+    let found = read(client("gemini"), gemini, None).expect("read");
     let by = |name: &str| found.iter().find(|f| f.name == name).expect("there").clone();
     assert!(!by("a").sse && by("b").sse);
     assert_eq!(by("c").env, [("K".to_owned(), "v".to_owned())]);
     let opencode = r#"{"mcp":{"x":{"type":"local","command":["npx","-y","p"],"environment":{"K":"v"},"enabled":false}}}"#;
-    let found = read(client("opencode"), opencode).expect("read");
+    let found = read(client("opencode"), opencode, None).expect("read");
     assert_eq!((found[0].command.as_deref(), found[0].args.len(), found[0].disabled), (Some("npx"), 2, true));
     let codex = "[mcp_servers.d]\nurl = \"https://x/mcp\"\nhttp_headers = { \"X-Key\" = \"k\" }\n";
     assert_eq!(
-        read(client("codex"), codex).expect("read")[0].headers,
+        read(client("codex"), codex, None).expect("read")[0].headers,
         [("X-Key".to_owned(), "k".to_owned())]
     );
 }
@@ -90,4 +94,56 @@ fn a_broken_file_is_refused_and_not_overwritten() {
         Err(EditError::Shape { .. })
     ));
     assert!(matches!(write(client("codex"), "a = ", &http()), Err(EditError::Syntax { .. })));
+}
+
+/// Files as clients and people write them, one per client.
+const REAL: &[(&str, &str)] = &[
+    (
+        "cursor",
+        "{\n  // mine\n  \"theme\": \"dark\", \"n\": 1.0, \"big\": 12345678901234567890123,\n  \"mcpServers\": {\n    \"git\": { \"command\": \"uvx\" }, // keep\n  },\n  \"u\": \"\\u00fc ü\"\n}\n",
+    ),
+    (
+        "vscode",
+        "{\n\t\"inputs\": [ ],\n\t\"servers\": {\n\t\t\"a\": {\n\t\t\t\"url\": \"http://x\"\n\t\t}\n\t}\n}",
+    ),
+    ("claude-code", "{\n  \"numStartups\": 3,\n  \"projects\": { \"/a\": { \"mcpServers\": {} } }\n}\n"),
+    (
+        "codex",
+        "# top\nmodel = \"x\"   # why\n\n[mcp_servers.git]\ncommand = \"uvx\" # keep\nargs = [\n  \"a\", # one\n  \"b\",\n]\n\n[mcp_servers.git.env]\nK = 'v'\n\n[projects.\"/a\"]\ntrust_level = \"trusted\"\n",
+    ),
+    ("codex", "model = \"x\"\n"),
+    (
+        "goose",
+        "# top\nGOOSE_MODEL: x\nextensions:\n    dev:\n        type: builtin\n        enabled: true # yes\n\nother: 1\n",
+    ),
+    ("goose", "extensions:\n# none yet\n  dev:\n    args:\n    - -y\n    - 'a b'\n    cmd: npx\n"),
+    ("goose", "GOOSE_MODEL: x"),
+    ("opencode", "{ \"$schema\": \"x\", \"mcp\": {} }"),
+];
+
+#[test]
+fn nothing_but_our_own_lines_changes_whatever_ends_them() {
+    for (id, text) in REAL {
+        for before in [(*text).to_owned(), text.replace('\n', "\r\n"), format!("\u{feff}{text}")] {
+            let after = write(client(id), &before, &stdio()).expect("edited");
+            let end = if before.contains("\r\n") { "\r\n" } else { "\n" };
+            let odd = after
+                .split_inclusive('\n')
+                .any(|line| line.ends_with('\n') && line.ends_with("\r\n") != (end == "\r\n"));
+            assert!(!odd, "{id}: line ends are mixed: {after:?}");
+            // Each line is there still; the last server of a JSON object gets a comma.
+            let mut rest = after.split(end);
+            for line in before.split(end).filter(|line| !line.is_empty() && !line.contains("\"mcp\"")) {
+                let found = rest.any(|l| l == line || l == format!("{line},"));
+                assert!(found, "{id}: {line:?} is gone from {after:?}");
+            }
+            let found: Vec<_> = read(client(id), &before, None).expect("read");
+            let mut now = read(client(id), &after, None).expect("read");
+            now.retain(|f| f.name != "cella");
+            assert_eq!(found, now, "{id}");
+            assert_eq!(write(client(id), &after, &stdio()).expect("edited"), after, "{id}");
+            let undone = remove(client(id), &after, "cella").expect("removed");
+            assert_eq!(read(client(id), &undone, None).expect("read"), found, "{id}: {undone:?}");
+        }
+    }
 }

@@ -59,5 +59,5 @@ fn toml_value(value: &Value) -> Option<toml_edit::Value> {
 }
 
 fn syntax(error: &dyn std::fmt::Display) -> EditError {
-    EditError::Syntax { syntax: "TOML", said: error.to_string() }
+    EditError::Syntax { syntax: "TOML", said: error.to_string().trim_end().to_owned() }
 }

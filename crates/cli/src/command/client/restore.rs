@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::json;
 
 use crate::{
-    clients,
+    clients, codes,
     edit::{self, Change},
     exit::{Code, Outcome, Stop},
     print::Printer,
@@ -14,53 +14,91 @@ use crate::{
 
 pub(super) fn run(names: &[String], yes: bool, printer: Printer) -> Outcome {
     let backups = super::backups();
-    let all = backups.list();
+    let all = backups.list().map_err(Stop::system(backups.file().display()))?;
     let mut chosen: Vec<String> = all.iter().map(|c| c.client.clone()).collect();
     chosen.sort();
     chosen.dedup();
     if !names.is_empty() {
         if let Some(unknown) = names.iter().find(|n| !chosen.contains(n)) {
-            return Err(Stop::new(Code::Usage, format!("nothing to undo for `{unknown}`")));
+            let message = format!("nothing to undo for `{unknown}`");
+            return Err(Stop::new(Code::Usage, codes::NOTHING_TO_UNDO, message)
+                .fix("see which clients use this node: cella client ls"));
         }
         chosen.retain(|c| names.contains(c));
     }
     if chosen.is_empty() {
         printer.note("nothing to undo");
-        return Ok(Code::Ok);
-    }
-    if !yes && !prompt::confirm(&format!("Undo the setup of {}?", chosen.join(", ")))? {
+    } else if !yes && !prompt::confirm(&format!("Undo the setup of {}?", chosen.join(", ")))? {
         return Ok(Code::Failed);
     }
-    let mut done = Vec::new();
+    let (mut done, mut failed) = (Vec::new(), Vec::new());
     for client in &chosen {
-        // The first change holds what was there before Cella; the last tells whether somebody wrote since.
-        let of: Vec<&Change> = all.iter().filter(|c| c.client == *client).collect();
-        let (Some(first), Some(last)) = (of.first(), of.last()) else { continue };
-        let how = undo(client, first, last)?;
-        backups.forget(client)?;
-        printer.done(format!("{client}: {how}"));
-        done.push(json!({ "client": client, "file": last.file, "how": how }));
+        let changes: Vec<&Change> = all.iter().filter(|c| c.client == *client).collect();
+        let undone = undo(client, &changes).and_then(|how| {
+            backups.forget(client).map_err(Stop::system(backups.file().display()))?;
+            Ok(how)
+        });
+        match undone {
+            Ok(how) => {
+                printer.done(format!("{client}: {how}"));
+                done.push(json!({ "client": client, "file": changes[0].file, "how": how }));
+            }
+            Err(stop) => {
+                printer.warn(format!("{client}: [{}] {}", stop.code, stop.message));
+                failed.push(json!({ "client": client, "code": stop.code, "error": stop.message }));
+            }
+        }
     }
     if printer.is_json() {
-        printer.json(&json!({ "schema": "cella/v1", "restored": done }));
+        printer.json(&json!({ "schema": "cella/v1", "restored": done, "failed": failed }));
     }
-    Ok(Code::Ok)
+    Ok(if failed.is_empty() { Code::Ok } else { Code::Degraded })
 }
 
-fn undo(client: &str, first: &Change, last: &Change) -> Result<&'static str, Stop> {
-    let now = fs::read_to_string(&last.file).unwrap_or_default();
-    if edit::digest(now.as_bytes()) == last.written {
+/// Undoes the changes of one client, which are given oldest first.
+fn undo(client: &str, changes: &[&Change]) -> Result<&'static str, Stop> {
+    match (changes.first(), changes.last()) {
+        (Some(first), Some(last)) => undo_between(client, first, last, is_unbroken(changes)?),
+        _ => Ok("nothing to undo"),
+    }
+}
+
+/// True when each change found the file as the one before had left it, so that nobody else's edits lie between them.
+fn is_unbroken(changes: &[&Change]) -> Result<bool, Stop> {
+    for pair in changes.windows(2) {
+        let [before, after] = pair else { continue };
+        let found = match &after.backup {
+            Some(backup) => Some(fs::read(backup).map_err(Stop::system(backup.display()))?),
+            None => None,
+        };
+        if before.file != after.file || found.map(|b| edit::digest(&b)).as_ref() != Some(&before.written) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn undo_between(client: &str, first: &Change, last: &Change, unbroken: bool) -> Result<&'static str, Stop> {
+    let about = || last.file.display().to_string();
+    let now = match fs::read(&last.file) {
+        Ok(bytes) => bytes,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok("the file is gone already"),
+        Err(e) => return Err(Stop::system(about())(e)),
+    };
+    if unbroken && edit::digest(&now) == last.written {
         match &first.backup {
-            Some(backup) => edit::exchange(&last.file, &fs::read_to_string(backup)?)?,
-            None => fs::remove_file(&last.file)?,
+            Some(backup) => {
+                let bytes = fs::read(backup).map_err(Stop::system(backup.display()))?;
+                edit::exchange(&last.file, &bytes).map_err(Stop::system(about()))?;
+            }
+            None => fs::remove_file(&last.file).map_err(Stop::system(about()))?,
         }
         return Ok("as it was before");
     }
     // Somebody else changed the file since: only our own entry goes.
-    let client =
-        clients::find(client).ok_or_else(|| Stop::new(Code::Failed, "the backup names an unknown client"))?;
-    let text = clients::remove(client, &now, "cella")
-        .map_err(|e| Stop::new(Code::Failed, format!("{}: {e}", last.file.display())))?;
-    edit::exchange(&last.file, &text)?;
+    let client = clients::find(client).ok_or_else(|| super::unknown(client))?;
+    let text = clients::remove(client, &String::from_utf8_lossy(&now), "cella")
+        .map_err(|e| super::not_edited(&last.file, &e))?;
+    edit::exchange(&last.file, text.as_bytes()).map_err(Stop::system(about()))?;
     Ok("changed since the setup by somebody else, so only our entry was taken out")
 }

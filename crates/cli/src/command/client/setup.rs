@@ -6,8 +6,8 @@ use serde_json::json;
 
 use crate::{
     args::{Global, Target},
-    clients::{self, Client},
-    edit,
+    clients::{self, Client, Entry},
+    codes, edit,
     exit::{Code, Outcome, Stop},
     print::Printer,
     prompt, target,
@@ -28,12 +28,26 @@ struct Edit {
     file: PathBuf,
     before: String,
     after: String,
+    /// The token that is written, and not shown.
+    token: Option<String>,
+}
+
+impl Edit {
+    /// The difference as it may stand on a screen or in a log.
+    fn shown(&self) -> String {
+        let text = edit::difference(&self.file, &self.before, &self.after);
+        match &self.token {
+            Some(token) => text.replace(token, "[the token]"),
+            None => text,
+        }
+    }
 }
 
 pub(super) async fn run(wish: &Wish, global: &Global, printer: Printer) -> Outcome {
     let chosen = super::chosen(&wish.clients)?;
     if chosen.is_empty() {
-        return Err(Stop::new(Code::Failed, "no known client was found in this home directory")
+        let message = "no known client was found in this home directory";
+        return Err(Stop::new(Code::Failed, codes::NO_CLIENT, message)
             .fix("name one: cella client setup claude-code"));
     }
     let (mut edits, mut failed) = (Vec::new(), Vec::new());
@@ -48,7 +62,7 @@ pub(super) async fn run(wish: &Wish, global: &Global, printer: Printer) -> Outco
         printer.done(format!("{} uses this node already", edit.client.title));
     }
     for edit in &wanted {
-        printer.note(edit::difference(&edit.file, &edit.before, &edit.after).trim_end());
+        printer.note(edit.shown().trim_end());
     }
     let go = !wanted.is_empty() && !wish.dry_run && (wish.yes || prompt::confirm("Write these changes?")?);
     let mut written = Vec::new();
@@ -59,8 +73,7 @@ pub(super) async fn run(wish: &Wish, global: &Global, printer: Printer) -> Outco
                     printer.done(format!("{}: {}", edit.client.title, edit.file.display()));
                     written.push(change);
                 }
-                Err(e) => failed
-                    .push((edit.client, Stop::new(Code::Failed, format!("{}: {e}", edit.file.display())))),
+                Err(e) => failed.push((edit.client, Stop::system(edit.file.display())(e))),
             }
         }
         printer.note("Undo: cella client restore");
@@ -71,7 +84,7 @@ pub(super) async fn run(wish: &Wish, global: &Global, printer: Printer) -> Outco
     if printer.is_json() {
         let plan: Vec<_> = wanted
             .iter()
-            .map(|e| json!({ "client": e.client.id, "file": e.file, "diff": edit::difference(&e.file, &e.before, &e.after) }))
+            .map(|e| json!({ "client": e.client.id, "file": e.file, "diff": e.shown() }))
             .collect();
         let failed: Vec<_> =
             failed.iter().map(|(c, s)| json!({ "client": c.id, "error": s.message })).collect();
@@ -85,10 +98,13 @@ async fn plan(client: &'static Client, wish: &Wish, global: &Global) -> Result<E
     let before = match std::fs::read_to_string(&file) {
         Ok(text) => text,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => String::new(),
-        Err(e) => return Err(Stop::new(Code::Failed, format!("{}: {e}", file.display()))),
+        Err(e) => return Err(Stop::system(file.display())(e)),
     };
     let entry = super::entry(client, wish.http, &wish.target, global).await?;
-    let after = clients::write(client, &before, &entry)
-        .map_err(|e| Stop::new(Code::Failed, format!("{}: {e}", file.display())).code("CE6004"))?;
-    Ok(Edit { client, file, before, after })
+    let after = clients::write(client, &before, &entry).map_err(|e| super::not_edited(&file, &e))?;
+    let token = match entry {
+        Entry::Http { token, .. } => Some(token),
+        Entry::Stdio { .. } => None,
+    };
+    Ok(Edit { client, file, before, after, token })
 }

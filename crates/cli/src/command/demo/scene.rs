@@ -32,13 +32,12 @@ pub(super) struct Scene {
 impl Scene {
     /// Writes everything the demo needs and installs the third-party servers that this machine can run.
     pub(super) async fn set(offline: bool, printer: Printer) -> Result<Self, Stop> {
-        let dir = tempfile::Builder::new().prefix("cella-demo-").tempdir()?;
+        let dir = tempfile::Builder::new()
+            .prefix("cella-demo-")
+            .tempdir()
+            .map_err(Stop::system("a fresh directory"))?;
         let root = dir.path();
-        fs::create_dir(root.join("invoices"))?;
-        fs::write(root.join("invoices/2026-11.txt"), "Invoice 2026-11\nTotal: 1234.50 EUR\n")?;
-        fs::write(root.join("secret.txt"), "the cell must never see this\n")?;
-        fs::write(root.join("files.contract.toml"), contract(root))?;
-        fs::write(root.join("reader.contract.toml"), READ_ONLY)?;
+        props(root).map_err(Stop::system(root.display()))?;
 
         let mut scene = Self {
             dir,
@@ -61,7 +60,7 @@ impl Scene {
                 Err(why) => scene.left_out.push((name.to_owned(), why)),
             }
         }
-        fs::write(scene.config(), config)?;
+        fs::write(scene.config(), config).map_err(Stop::system(scene.config().display()))?;
         printer.done(format!(
             "fresh directory {} with {} servers",
             scene.dir().display(),
@@ -117,7 +116,8 @@ impl Scene {
 
     /// Takes everything away.
     pub(super) fn strike(self) -> Result<(), Stop> {
-        Ok(self.dir.close()?)
+        let dir = self.dir().display().to_string();
+        self.dir.close().map_err(Stop::system(dir))
     }
 
     fn config(&self) -> PathBuf {
@@ -136,6 +136,14 @@ impl Scene {
 /// Of these processes, those that still live.
 pub(super) fn alive(pids: &[u32]) -> Vec<u32> {
     pids.iter().copied().filter(|pid| Path::new("/proc").join(pid.to_string()).exists()).collect()
+}
+
+fn props(root: &Path) -> std::io::Result<()> {
+    fs::create_dir(root.join("invoices"))?;
+    fs::write(root.join("invoices/2026-11.txt"), "Invoice 2026-11\nTotal: 1234.50 EUR\n")?;
+    fs::write(root.join("secret.txt"), "the cell must never see this\n")?;
+    fs::write(root.join("files.contract.toml"), contract(root))?;
+    fs::write(root.join("reader.contract.toml"), READ_ONLY)
 }
 
 fn on_path(program: &str) -> bool {

@@ -26,6 +26,23 @@ fn modern_clients_never_see_codes_with_another_meaning() {
 }
 
 #[test]
+fn what_a_server_says_of_our_own_request_is_not_said_of_the_clients() {
+    for code in [-32020, -32022] {
+        let mapped = error_of_next_hop(error(code));
+        assert_eq!(mapped.code, -32603);
+        let said = format!("{{\"serverError\":{{\"code\":{code},\"message\":\"m\",\"data\":{{\"k\":1}}}}}}");
+        assert_eq!(mapped.data.unwrap().get(), said);
+    }
+    for (from, to) in
+        [(-32002, -32602), (-32021, -32021), (-32042, -32603), (-32050, -32603), (-32000, -32000)]
+    {
+        let mapped = error_of_next_hop(error(from));
+        assert_eq!((mapped.code, mapped.message.as_str()), (to, "m"), "{from}");
+        assert_eq!(mapped.data.unwrap().get(), "{\"k\":1}");
+    }
+}
+
+#[test]
 fn a_missing_capability_is_named_as_an_object() {
     let rejection = missing_capability(&raw_json(r#"{"sampling":{}}"#).unwrap());
     assert_eq!((rejection.status, rejection.error.code), (400, -32021));

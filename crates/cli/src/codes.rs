@@ -1,0 +1,43 @@
+//! The codes of the command line's own errors, each with a page in `docs/errors`. What comes from the node, the
+//! configuration or a package brings its own.
+
+/// No node runs, or it went away.
+pub(crate) const NOT_RUNNING: &str = "CE6001";
+/// There is no access token, or the node does not know it.
+pub(crate) const NO_TOKEN: &str = "CE6002";
+/// What answered is not a node.
+pub(crate) const NOT_A_NODE: &str = "CE6003";
+/// A client's file is not what its name says.
+pub(crate) const CLIENT_FILE: &str = "CE6004";
+/// The server itself answered with an error.
+pub(crate) const PEER: &str = "CE6005";
+/// The arguments of a call are not a JSON object.
+pub(crate) const ARGUMENTS: &str = "CE6006";
+/// No answer in time.
+pub(crate) const TIMED_OUT: &str = "CE6007";
+/// No such client, or none on this machine.
+pub(crate) const NO_CLIENT: &str = "CE6008";
+/// A question, and nobody to answer it.
+pub(crate) const NO_TERMINAL: &str = "CE6009";
+/// The operating system refuses something to this program.
+pub(crate) const SYSTEM: &str = "CE6010";
+/// The command line makes no sense.
+pub(crate) const USAGE: &str = "CE6011";
+/// The server's name is taken, or there is none of that name.
+pub(crate) const SERVER_NAME: &str = "CE6012";
+/// Setup changed nothing that could be undone.
+pub(crate) const NOTHING_TO_UNDO: &str = "CE6013";
+/// The client wants a URL, and the node has none; or it takes none.
+pub(crate) const NO_URL: &str = "CE6014";
+/// No page for that code.
+pub(crate) const NO_PAGE: &str = "CE6015";
+/// A step of the demo did not do what it says.
+pub(crate) const DEMO: &str = "CE6016";
+/// A file in which no servers are found.
+pub(crate) const NOTHING_TO_IMPORT: &str = "CE6017";
+/// An answer that broke off.
+pub(crate) const BROKE_OFF: &str = "CE6018";
+/// A built-in server that is none, or whose client went away.
+pub(crate) const BUILT_IN: &str = "CE6019";
+/// The configuration cannot be edited as it is.
+pub(crate) const NOT_EDITABLE: &str = "CE6020";

@@ -1,0 +1,83 @@
+//! What the shell offers when the user presses Tab: servers, tools, views, clients and codes, read from files alone, so
+//! that it is quick and works without a node.
+
+use std::{ffi::OsStr, path::PathBuf};
+
+use cella_contract::Config;
+use clap::CommandFactory;
+use clap_complete::{CompleteEnv, CompletionCandidate, env::Shells};
+
+use crate::{
+    args::{Cli, Global},
+    clients::KNOWN,
+    command::ERROR_PAGES,
+    target,
+};
+
+/// Set by the script that `cella completion` prints.
+pub(crate) const VARIABLE: &str = "CELLA_COMPLETE";
+
+/// Answers the shell and ends the process, when it is the shell that asks.
+pub(crate) fn answer_shell() {
+    CompleteEnv::with_factory(Cli::command).var(VARIABLE).complete();
+}
+
+/// The configured servers.
+pub(crate) fn servers() -> Vec<CompletionCandidate> {
+    config().servers.into_keys().map(CompletionCandidate::new).collect()
+}
+
+/// The configured views.
+pub(crate) fn views() -> Vec<CompletionCandidate> {
+    config().views.into_keys().map(CompletionCandidate::new).collect()
+}
+
+/// The tools of the server that stands on the command line already, as it listed them last.
+pub(crate) fn tools(current: &OsStr) -> Vec<CompletionCandidate> {
+    let typed = current.to_string_lossy();
+    let servers = config().servers;
+    let Some(server) = words().into_iter().find(|word| servers.contains_key(word)) else { return Vec::new() };
+    let tools = cella_node::known_tools(&target::places(&global()), &server);
+    let fitting = tools.into_iter().filter(|(name, _)| name.starts_with(&*typed));
+    fitting.map(|(name, help)| CompletionCandidate::new(name).help(help.map(Into::into))).collect()
+}
+
+/// The clients Cella knows.
+pub(crate) fn clients() -> Vec<CompletionCandidate> {
+    KNOWN.iter().map(|c| CompletionCandidate::new(c.id).help(Some(c.title.into()))).collect()
+}
+
+/// The shells there is a script for.
+pub(crate) fn shells() -> Vec<CompletionCandidate> {
+    Shells::builtins().names().map(CompletionCandidate::new).collect()
+}
+
+/// The error codes.
+pub(crate) fn codes() -> Vec<CompletionCandidate> {
+    ERROR_PAGES.iter().map(|(code, _)| CompletionCandidate::new(*code)).collect()
+}
+
+/// The words of the command line that is being typed, without `cella` itself.
+fn words() -> Vec<String> {
+    let all = std::env::args_os().skip_while(|word| word != "--").skip(2);
+    all.map(|word| word.to_string_lossy().into_owned()).collect()
+}
+
+/// The options of that command line that say which configuration is meant.
+fn global() -> Global {
+    let words = words();
+    let value = |at: usize| match words[at].split_once('=') {
+        Some(("--config", path)) => Some(path.to_owned()),
+        _ if matches!(words[at].as_str(), "--config" | "-c") => words.get(at + 1).cloned(),
+        _ => None,
+    };
+    let named = (0..words.len()).find_map(value).map(PathBuf::from);
+    Global { config: named.or_else(|| target::var("CELLA_CONFIG").map(PathBuf::from)), ..Global::default() }
+}
+
+/// What can be read of the configuration; nothing, where it is wrong: this is no time to complain.
+fn config() -> Config {
+    let path = target::config_path(&global());
+    let text = std::fs::read_to_string(&path).unwrap_or_default();
+    Config::parse(&path.display().to_string(), &text).map(|(config, _)| config).unwrap_or_default()
+}

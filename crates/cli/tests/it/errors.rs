@@ -1,0 +1,88 @@
+//! Every error says what happened, has a code with a page, and says what to do.
+
+use super::home::{Ended, Home};
+
+/// Command lines that must fail in a home with one server and no node, and the exit status of each.
+const WRONG: &[(i32, &[&str])] = &[
+    (2, &["frobnicate"]),
+    (2, &["call"]),
+    (2, &["call", "time", "get_current_time", "not json"]),
+    (2, &["call", "time", "get_current_time", "[1]"]),
+    (69, &["status"]),
+    (69, &["tools"]),
+    (69, &["log", "tail", "--follow"]),
+    (1, &["log", "tail"]),
+    (4, &["status", "--url", "http://127.0.0.1:1", "--token-file", "/nowhere"]),
+    (2, &["add", "new"]),
+    (2, &["add", "new", "--url", "http://127.0.0.1:1/mcp", "--header", "oops"]),
+    (78, &["add", "time", "--builtin", "time", "--no-install"]),
+    (78, &["add", "a.b", "--builtin", "time", "--no-install"]),
+    (78, &["rm", "nobody"]),
+    (78, &["ls", "--config", "/nowhere/cella.toml"]),
+    (78, &["config", "validate", "--config", "/nowhere/cella.toml"]),
+    (2, &["import", "netscape"]),
+    (1, &["import", "--file", "/nowhere.json"]),
+    (1, &["client", "setup"]),
+    (2, &["client", "setup", "netscape"]),
+    (2, &["client", "setup", "cursor"]),
+    (2, &["client", "config", "claude-desktop", "--http"]),
+    (2, &["client", "restore", "cursor"]),
+    (2, &["completion", "tcsh"]),
+    (2, &["explain", "CE0000"]),
+    (2, &["help", "frobnicate"]),
+    (2, &["serve", "nobody"]),
+    (78, &["up", "--listen", "somewhere"]),
+    (78, &["up", "--listen", "0.0.0.0:1"]),
+];
+
+#[test]
+fn every_error_has_a_code_a_page_and_a_remedy() {
+    let home = Home::with_config();
+    for (status, args) in WRONG {
+        let run = home.cella(args);
+        assert_eq!(run.status, *status, "{args:?}: {run:?}");
+        assert!(run.out.is_empty(), "{args:?} prints to stdout: {run:?}");
+        let code = run.code();
+        assert_eq!(home.cella(&["explain", code]).status, 0, "{args:?}: no page for `{code}`: {run:?}");
+        assert!(run.err.contains("fix:"), "{args:?}: no remedy: {run:?}");
+    }
+}
+
+#[test]
+fn errors_for_programs_are_one_json_document() {
+    let home = Home::with_config();
+    for (status, args) in WRONG {
+        let run = home.cella(&[&["--json"], *args].concat());
+        let error = &run.json()["error"];
+        assert!(error["code"].as_str().is_some_and(|c| c.starts_with("CE")), "{args:?}: {run:?}");
+        assert_eq!((run.status, error["exit"].as_i64()), (*status, Some(i64::from(*status))), "{args:?}");
+        assert!(!run.err.contains("error["), "{args:?}: {run:?}");
+    }
+}
+
+#[test]
+fn a_call_with_arguments_that_are_no_json_says_how_to_write_them() {
+    let run = Home::with_config().cella(&["call", "time", "get_current_time", "not json"]);
+    assert_eq!((run.status, run.code()), (2, "CE6006"));
+    assert!(run.err.contains("'{\""), "{run:?}");
+}
+
+#[test]
+fn help_explains_verbs_and_codes() {
+    let home = Home::new();
+    let page = home.cella(&["help", "CE2104"]);
+    assert_eq!((page.status, &page.out), (0, &home.cella(&["explain", "ce2104"]).out));
+    assert!(home.cella(&["help", "log", "query"]).out.contains("cella log query"));
+    let nothing = home.cella(&[]);
+    assert_eq!((nothing.status, nothing.code()), (2, ""));
+}
+
+#[test]
+fn colour_is_for_those_who_want_it() {
+    let home = Home::new();
+    let colored = |command: &mut std::process::Command| Ended::of(command).err.contains('\u{1b}');
+    assert!(!colored(&mut home.command(&["rm", "x"])));
+    assert!(colored(&mut home.command(&["rm", "x", "--color", "always"])));
+    assert!(colored(home.command(&["rm", "x"]).env("CLICOLOR_FORCE", "1")));
+    assert!(!colored(home.command(&["rm", "x"]).env("CLICOLOR_FORCE", "1").env("NO_COLOR", "1")));
+}

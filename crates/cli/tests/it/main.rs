@@ -1,0 +1,12 @@
+//! The program `cella` as scripts and people meet it: run as a process, in a home directory of its own.
+
+#![expect(clippy::unwrap_used, reason = "a test stops where its assumption fails")]
+
+mod calls;
+mod clients;
+mod completion;
+mod errors;
+mod help;
+mod home;
+mod ledger;
+mod supervised;
