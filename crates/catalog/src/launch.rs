@@ -31,8 +31,9 @@ pub struct Launched {
 
 /// A running instance. Dropping it kills what is left of it.
 pub trait Instance: Send + Sync {
-    /// Stops it: asks, waits a little, kills. Says how it ended, as far as known.
-    fn stop(self: Box<Self>) -> BoxFuture<'static, Option<String>>;
+    /// Stops it: asks, waits a little, kills. Says how it ended, as far as known. From then on its last lines on stderr
+    /// are complete.
+    fn stop(&mut self) -> BoxFuture<'_, Option<String>>;
 
     /// Its process id, when it is a process of this machine.
     fn pid(&self) -> Option<u32>;
@@ -73,7 +74,7 @@ impl Launched {
 }
 
 impl Instance for NoProcess {
-    fn stop(self: Box<Self>) -> BoxFuture<'static, Option<String>> {
+    fn stop(&mut self) -> BoxFuture<'_, Option<String>> {
         Box::pin(async { None })
     }
 

@@ -24,9 +24,6 @@ use crate::{
 
 use self::{instance::CellInstance, masks::Masks};
 
-/// Lines of a server's standard error kept for the status.
-const STDERR_LINES: usize = 50;
-
 /// Starts servers as the configuration says.
 #[derive(Clone)]
 pub(crate) struct Launcher {
@@ -76,15 +73,15 @@ impl Launcher {
             error(FaultKind::Unavailable, e.code(), &e.to_string(), Some(fix))
         })?;
         self.record_start(served, &running).await;
-        let tail = cella_cell::StderrTail::new(STDERR_LINES);
-        let reading = tail.clone();
-        tokio::spawn(async move { reading.fill_from(running.stderr).await });
         let wire = Wire::Stdio { stdin: Box::new(running.stdin), stdout: Box::new(running.stdout) };
         let options = link_options(served, &ready.roots);
         let hint = ready.program.hidden_paths.first().map(|path| show(path));
-        let masks = Masks::over(&ready.env);
-        let guard =
-            CellInstance::new(running.cell, tail, masks, self.recorder.clone(), served.config.name.clone());
+        let guard = CellInstance::new(
+            (running.cell, running.stderr),
+            Masks::over(&ready.env),
+            self.recorder.clone(),
+            served.config.name.clone(),
+        );
         let mut launched = Launched::over(wire, options, Box::new(guard));
         if let Some(hint) = hint {
             // A server that cannot see what it was pointed at fails in its own words; ours say what to do.

@@ -188,13 +188,13 @@ impl Pool {
 
     /// Stops the process, if any, and says how it ended.
     async fn bury(&self, server: &Server, slot: &Slot, mut end: End) -> End {
-        let Some(guard) = slot.take_guard() else { return end };
+        let Some(mut guard) = slot.take_guard() else { return end };
         if matches!(end, End::Gone(_)) && guard.pid().is_some() && guard.exit().is_none() {
             tokio::time::sleep(EXIT_GRACE).await;
         }
         let by_itself = guard.exit();
-        slot.keep_last_words(guard.stderr_tail());
         guard.stop().await;
+        slot.keep_last_words(guard.stderr_tail());
         if let (End::Gone(fault) | End::NotStarted(fault), Some(exit)) = (&mut end, by_itself) {
             fault.message = format!("{} ({exit})", fault.message);
         }

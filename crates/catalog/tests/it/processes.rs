@@ -74,7 +74,7 @@ impl Launch for Processes {
 }
 
 impl Instance for Process {
-    fn stop(mut self: Box<Self>) -> BoxFuture<'static, Option<String>> {
+    fn stop(&mut self) -> BoxFuture<'_, Option<String>> {
         Box::pin(async move {
             let _gone_already = self.child.kill().await;
             None

@@ -5,6 +5,7 @@ use std::time::Duration;
 use cella_catalog::{BoxFuture, Instance};
 use cella_cell::{Exit, Handle, StderrTail};
 use cella_event::{Draft, Int, Kind, Label, Map};
+use tokio::{net::unix::pipe, task::JoinHandle};
 
 use super::masks::Masks;
 use crate::record::Recorder;
@@ -12,11 +13,18 @@ use crate::record::Recorder;
 /// Time a server has to end by itself after its input was closed and it was asked to.
 const STOP_GRACE: Duration = Duration::from_secs(2);
 
+/// Lines of a server's standard error kept for the status.
+const STDERR_LINES: usize = 50;
+/// Time to read what a server that is gone left in its stderr.
+const STDERR_GRACE: Duration = Duration::from_millis(500);
+
 /// A program in a cell.
 #[derive(Debug)]
 pub(super) struct CellInstance {
     cell: Handle,
     tail: StderrTail,
+    /// Fills the tail, until the last process of the cell is gone.
+    reading: JoinHandle<()>,
     masks: Masks,
     recorder: Recorder,
     server: String,
@@ -26,20 +34,24 @@ pub(super) struct CellInstance {
 
 impl CellInstance {
     pub(super) fn new(
-        cell: Handle,
-        tail: StderrTail,
+        running: (Handle, pipe::Receiver),
         masks: Masks,
         recorder: Recorder,
         server: String,
     ) -> Self {
-        Self { cell, tail, masks, recorder, server }
+        let (cell, stderr) = running;
+        let tail = StderrTail::new(STDERR_LINES);
+        let filled = tail.clone();
+        let reading = tokio::spawn(async move { filled.fill_from(stderr).await });
+        Self { cell, tail, reading, masks, recorder, server }
     }
 }
 
 impl Instance for CellInstance {
-    fn stop(self: Box<Self>) -> BoxFuture<'static, Option<String>> {
+    fn stop(&mut self) -> BoxFuture<'_, Option<String>> {
         Box::pin(async move {
             let exit = self.cell.stop(STOP_GRACE).await;
+            let _read_to_its_end = tokio::time::timeout(STDERR_GRACE, &mut self.reading).await;
             self.recorder.note(ended(&self.server, self.cell.id(), &exit)).await;
             Some(exit.to_string())
         })

@@ -244,10 +244,9 @@ impl Upstream for FakeInstance {
 struct FakeProcess(Arc<FakeServer>);
 
 impl Instance for FakeProcess {
-    fn stop(self: Box<Self>) -> BoxFuture<'static, Option<String>> {
+    fn stop(&mut self) -> BoxFuture<'_, Option<String>> {
         Box::pin(async move {
             sleep(Duration::from_millis(20)).await;
-            drop(self);
             None
         })
     }
