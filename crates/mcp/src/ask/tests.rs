@@ -62,10 +62,7 @@ fn a_profile_narrows_what_is_declared_to_what_the_client_can_be_asked() {
         (r#"{"elicitation":{}}"#, r#""elicitation":{"form":{}},"#.into()),
         (r#"{"elicitation":{"url":{}}}"#, r#""elicitation":{"url":{}},"#.into()),
         (r#"{"sampling":{"context":{}}}"#, r#""sampling":{},"#.into()),
-        (
-            r#"{"roots":{},"sampling":{"tools":{}}}"#,
-            r#""roots":{"listChanged":true},"sampling":{"tools":{}},"#.into(),
-        ),
+        (r#"{"roots":{},"sampling":{"tools":{}}}"#, r#""roots":{},"sampling":{"tools":{}},"#.into()),
     ] {
         let profile = AskProfile::of(&raw_json(client).unwrap());
         assert_ne!(profile.and(all), all, "{client}");
