@@ -105,6 +105,12 @@ pub enum StartError {
 }
 
 impl StartError {
+    /// True when another process holds the ledger: a node that runs, or is starting just now.
+    #[must_use]
+    pub const fn is_held(&self) -> bool {
+        matches!(self, Self::Ledger(OpenError::Held { .. }))
+    }
+
     /// The stable code, with a page in `docs/errors`.
     #[must_use]
     pub fn code(&self) -> &'static str {

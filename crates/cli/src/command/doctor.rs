@@ -76,25 +76,33 @@ fn machine() -> Vec<Finding> {
             fix: text("fix"),
         });
     }
-    let groups: Vec<String> = value["cgroups"]["controllers"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(|c| c.as_str().or(c["name"].as_str()).map(str::to_owned))
-        .collect();
-    let without: Vec<&str> =
-        value["cgroups"]["why_not"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-    findings.push(Finding {
-        what: "control groups".into(),
-        state: if groups.is_empty() { State::Weak } else { State::Good },
-        detail: match (groups.is_empty(), without.is_empty()) {
-            (false, _) => groups.join(", "),
-            (true, false) => without.join("; "),
-            (true, true) => "no controller may be used here".to_owned(),
-        },
-        fix: groups.is_empty().then(|| "run the node by systemd with Delegate=yes, or as root; until then memory is limited per process only".into()),
-    });
+    findings.push(groups(&facts.cgroups));
     findings
+}
+
+/// Which limits the kernel keeps for a cell as a whole.
+fn groups(facts: &cella_cell::CgroupFacts) -> Finding {
+    let controllers = [("memory", facts.memory), ("pids", facts.pids), ("cpu", facts.cpu)];
+    let (usable, missing): (Vec<_>, Vec<_>) = controllers.iter().partition(|(_, version)| version.is_some());
+    let names = |of: Vec<&(&str, _)>| of.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
+    let (usable, missing) = (names(usable), names(missing));
+    let why = facts.why_not.join("; ");
+    Finding {
+        what: "control groups".into(),
+        state: if missing.is_empty() { State::Good } else { State::Weak },
+        detail: match (usable.is_empty(), missing.is_empty(), why.is_empty()) {
+            (_, true, _) => usable,
+            (false, _, true) => format!("{usable}; not {missing}"),
+            (false, _, false) => format!("{usable}; not {missing}: {why}"),
+            (true, _, true) => "no controller may be used here".to_owned(),
+            (true, _, false) => why,
+        },
+        fix: (!missing.is_empty()).then(|| {
+            "run the node by systemd with Delegate=yes, or as root; until then what is missing is limited per process \
+             only"
+                .into()
+        }),
+    }
 }
 
 /// Programs that servers from registries need.
