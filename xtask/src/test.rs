@@ -128,7 +128,10 @@ fn program(place: &Place) -> Result<(), String> {
         return Ok(());
     }
     println!("building the program (cargo build --release)");
-    rust::build(place)
+    let started = Instant::now();
+    let built = rust::build(place);
+    println!("built in {} s", started.elapsed().as_secs());
+    built
 }
 
 /// Finds the repository, the target directory and the cache.

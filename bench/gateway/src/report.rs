@@ -56,8 +56,40 @@ pub fn table(rows: &[Row], facts: &[Fact]) {
             f.wrong
         );
     }
+    against_peer(rows);
     for fact in facts {
         println!("{:<58} {:>9.3} {}", fact.name, fact.value, fact.unit);
+    }
+}
+
+/// Cella by the peer, from the same run: below 1 is better for times, above 1 for calls per second.
+fn against_peer(rows: &[Row]) {
+    let peers = rows.iter().filter(|row| !["direct", "cella"].contains(&row.target.as_str()));
+    for (n, peer) in peers.enumerate() {
+        let own = rows.iter().find(|r| {
+            r.target == "cella"
+                && r.upstream == peer.upstream
+                && r.era == peer.era
+                && r.clients == peer.clients
+        });
+        let Some(own) = own else { continue };
+        if n == 0 {
+            let title = format!("cella / {}", peer.target);
+            println!("{title:<28} {:>7} {:>9} {:>9} {:>9} {:>9}", "clients", "p50", "p99", "calls/s", "CPU");
+        }
+        let ratio =
+            |pick: fn(&Figures) -> f64| pick(&own.figures) / pick(&peer.figures).max(f64::MIN_POSITIVE);
+        println!(
+            "{:<10} {:<8} {:<8} {:>7} {:>9.2} {:>9.2} {:>9.2} {:>9.2}",
+            "",
+            peer.upstream.name(),
+            peer.era.name(),
+            peer.clients,
+            ratio(|f| f.p50_ms),
+            ratio(|f| f.p99_ms),
+            ratio(|f| f.rate),
+            ratio(|f| f.cpu_ms)
+        );
     }
 }
 
