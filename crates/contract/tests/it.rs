@@ -163,3 +163,16 @@ proptest! {
         prop_assert_eq!(&program.args, &args);
     }
 }
+
+/// The guide is read more often than the code: its examples must be accepted as they stand.
+#[test]
+fn the_examples_of_the_guide_are_valid() {
+    let guide = include_str!("../../../docs/guide/configuration.md");
+    let blocks: Vec<&str> =
+        guide.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    let [config, contract] = blocks[..] else { panic!("one configuration and one contract") };
+    let (config, warnings) = Config::parse("cella.toml", config).unwrap();
+    assert!(warnings.0.is_empty(), "{warnings}");
+    assert_eq!((config.servers.len(), config.views.len()), (2, 1));
+    assert_eq!(Contract::parse("files.contract.toml", contract).unwrap().tools.len(), 3);
+}
