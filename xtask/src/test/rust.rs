@@ -59,18 +59,16 @@ fn tidy(place: &Place) -> Result<(), String> {
 fn with_nextest(place: &Place) -> Tally {
     let args = ["nextest", "run", "--workspace", "--no-tests", "pass"];
     let outcome = program::run(&mut cargo(place, &args), BUILD_LIMIT);
-    let report = place.target.join("nextest/default/junit.xml");
-    let mut tally = match (&outcome, std::fs::read_to_string(&report)) {
-        (_, Ok(xml)) => from_junit(&xml),
-        (Ok(_), Err(_)) => Tally::default(),
-        (Err(_), Err(_)) => Tally::default(),
-    };
+    // Its place does not follow CARGO_TARGET_DIR: it is relative to the workspace (nextest, `store.dir`).
+    let report = place.root.join("target/nextest/default/junit.xml");
+    let mut tally = std::fs::read_to_string(&report).map(|xml| from_junit(&xml)).unwrap_or_default();
     let _stale_is_worse_than_none = std::fs::remove_file(&report).is_err();
-    if let Err(why) = outcome {
+    if let Err(why) = &outcome {
         println!("{why}");
-        if tally.failed.is_empty() {
-            tally.failed.push("cargo nextest: it did not run to its end".to_owned());
-        }
+    }
+    let nothing = tally == Tally::default();
+    if tally.failed.is_empty() && (outcome.is_err() || nothing) {
+        tally.failed.push("cargo nextest: it did not run to its end, or left no report".to_owned());
     }
     println!("unit and integration tests: {tally}");
     tally.skipped.iter().for_each(|test| println!("skipped {test}"));
