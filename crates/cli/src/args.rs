@@ -369,9 +369,9 @@ pub(crate) enum ClientVerb {
     /// Which clients are on this machine, and do they use this node?
     #[command(after_help = "Examples:\n  cella client ls\n  cella client ls --json")]
     Ls,
-    /// Write this node into clients' configuration, after showing the difference; keeps a backup
+    /// Write this node into clients' configuration in the place of the servers it serves; shows the difference, keeps a backup
     #[command(
-        after_help = "Examples:\n  cella client setup --dry-run\n  cella client setup claude-code codex --yes\n  cella client setup cursor --http"
+        after_help = "Examples:\n  cella client setup --dry-run\n  cella client setup claude-code codex --yes\n  cella client setup cursor --http\n  cella client setup cursor --keep       beside the client's own entries, which run outside any cell\n\nA client's own entry goes when cella.toml has a server of that name that starts the same program or\ncalls the same URL; every other one stays and is named. `cella client restore` puts them back."
     )]
     Setup {
         /// Only these [default: all that are found]
@@ -386,6 +386,9 @@ pub(crate) enum ClientVerb {
         /// Write the URL and the token instead of `cella stdio`, which needs no token
         #[arg(long)]
         http: bool,
+        /// Leave the client's own entries, which run outside any cell
+        #[arg(long)]
+        keep: bool,
         #[command(flatten)]
         target: Target,
     },

@@ -8,6 +8,6 @@ mod known;
 mod server;
 mod values;
 
-pub(crate) use document::{EditError, read, remove, write};
+pub(crate) use document::{EditError, entry_at, put_back, read, remove, take_out, write};
 pub(crate) use known::{Client, Format, KNOWN, find};
 pub(crate) use server::{Entry, Found};

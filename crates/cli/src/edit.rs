@@ -23,6 +23,10 @@ pub(crate) struct Change {
     pub(crate) written: String,
     /// Seconds since 1970.
     pub(crate) at: u64,
+    /// The client's own entries that were taken out, each as the keys that lead to it. Lists written before Cella took
+    /// any out have none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) taken: Vec<Vec<String>>,
 }
 
 /// Where backups and their list are kept.
@@ -38,8 +42,14 @@ impl Backups {
         Self { dir: state.join("client-backups") }
     }
 
-    /// Writes `text` to `file`, keeping what it held.
-    pub(crate) fn write(&self, client: &str, file: &Path, text: &str) -> io::Result<Change> {
+    /// Writes `text`, which lacks the entries `taken`, to `file`, keeping what it held.
+    pub(crate) fn write(
+        &self,
+        client: &str,
+        file: &Path,
+        text: &str,
+        taken: Vec<Vec<String>>,
+    ) -> io::Result<Change> {
         fs::create_dir_all(&self.dir)?;
         fs::set_permissions(&self.dir, fs::Permissions::from_mode(0o700))?;
         let at =
@@ -60,6 +70,7 @@ impl Backups {
             backup,
             written: digest(text.as_bytes()),
             at,
+            taken,
         };
         // The note comes first: a change that cannot be undone must not be made.
         let mut changes = self.list()?;
@@ -156,7 +167,7 @@ mod tests {
         let file = dir.path().join("mcp.json");
         fs::write(&file, "before").expect("written");
         let backups = Backups::new(dir.path());
-        let change = backups.write("cursor", &file, "after").expect("changed");
+        let change = backups.write("cursor", &file, "after", Vec::new()).expect("changed");
         assert_eq!(fs::read_to_string(change.backup.expect("kept")).expect("read"), "before");
         assert_eq!(
             (backups.list().expect("a list").len(), fs::read_to_string(&file).expect("read").as_str()),

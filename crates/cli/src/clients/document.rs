@@ -16,6 +16,9 @@ pub(crate) enum EditError {
     /// Something else stands where the servers should be.
     #[error("`{key}` in it is not a table of servers")]
     Shape { key: String },
+    /// An entry cannot be parted from what stands around it.
+    #[error("`{name}` cannot be taken out without changing more than that entry: take it out by hand")]
+    Tangled { name: String },
 }
 
 /// What a text has around its content, taken off before it is edited and put back after: editors for TOML and YAML know
@@ -32,16 +35,8 @@ struct Dress {
 pub(crate) fn read(client: &Client, text: &str, project: Option<&str>) -> Result<Vec<Found>, EditError> {
     let (_, text) = Dress::off(text);
     let text = text.as_str();
-    let whole = match client.format {
-        Format::Json => json::value(text)?,
-        Format::Toml => toml::value(text)?,
-        Format::Yaml => yaml::value(text)?,
-    };
-    let mut at = &whole;
-    for key in client.key {
-        at = &at[*key];
-    }
-    let servers = match at {
+    let whole = value(client, text)?;
+    let servers = match at(&whole, client.key) {
         serde_json::Value::Object(map) => map,
         serde_json::Value::Null => return Ok(Vec::new()),
         _ => return Err(EditError::Shape { key: client.key.join(".") }),
@@ -72,6 +67,63 @@ pub(crate) fn remove(client: &Client, text: &str, name: &str) -> Result<String, 
         Format::Yaml => yaml::remove(&text, client.key, name),
     };
     edited.map(|text| dress.on(&text))
+}
+
+/// The text without the entry of that name below `path`, and with everything else: the result is read again and compared,
+/// so that a file nobody foresaw is left alone instead of damaged.
+pub(crate) fn take_out(client: &Client, text: &str, path: &[&str], name: &str) -> Result<String, EditError> {
+    let (dress, bare) = Dress::off(text);
+    let tangled = || EditError::Tangled { name: name.to_owned() };
+    let edited = match client.format {
+        Format::Json => json::remove(&bare, path, name),
+        Format::Toml => toml::remove(&bare, path, name),
+        Format::Yaml => yaml::remove(&bare, path, name),
+    }?;
+    let mut wanted = value(client, &bare)?;
+    let servers = path.iter().try_fold(&mut wanted, |at, key| at.get_mut(*key));
+    servers.and_then(|at| at.as_object_mut()?.remove(name)).ok_or_else(tangled)?;
+    match value(client, &edited) {
+        Ok(is) if is == wanted => Ok(dress.on(&edited)),
+        _ => Err(tangled()),
+    }
+}
+
+/// The entry of that name below `path`, as the client wrote it.
+pub(crate) fn entry_at(client: &Client, text: &str, path: &[&str], name: &str) -> Option<serde_json::Value> {
+    let (_, text) = Dress::off(text);
+    at(&value(client, &text).ok()?, path).get(name).cloned()
+}
+
+/// The text with an entry that was taken out, where it was; its layout and its comments are gone.
+pub(crate) fn put_back(
+    client: &Client,
+    text: &str,
+    path: &[&str],
+    name: &str,
+    entry: &serde_json::Value,
+) -> Result<String, EditError> {
+    let (dress, bare) = Dress::off(text);
+    let edited = match client.format {
+        Format::Json => json::set(&bare, path, name, entry),
+        Format::Toml => toml::set(&bare, path, name, entry),
+        Format::Yaml => yaml::set(&bare, path, name, entry),
+    }?;
+    if at(&value(client, &edited)?, path).get(name) != Some(entry) {
+        return Err(EditError::Tangled { name: name.to_owned() });
+    }
+    Ok(dress.on(&edited))
+}
+
+fn value(client: &Client, text: &str) -> Result<serde_json::Value, EditError> {
+    match client.format {
+        Format::Json => json::value(text),
+        Format::Toml => toml::value(text),
+        Format::Yaml => yaml::value(text),
+    }
+}
+
+fn at<'a>(whole: &'a serde_json::Value, path: &[&str]) -> &'a serde_json::Value {
+    path.iter().fold(whole, |at, key| &at[*key])
 }
 
 // === impl Dress ===

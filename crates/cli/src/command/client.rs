@@ -1,5 +1,6 @@
 //! `cella client`: pointing clients at this node, and back.
 
+mod own;
 mod restore;
 mod setup;
 
@@ -20,8 +21,8 @@ use crate::{
 pub(crate) async fn run(what: ClientVerb, global: &Global, printer: Printer) -> Outcome {
     match what {
         ClientVerb::Ls => ls(printer),
-        ClientVerb::Setup { clients, dry_run, yes, http, target } => {
-            let wish = setup::Wish { clients, dry_run, yes, http, target };
+        ClientVerb::Setup { clients, dry_run, yes, http, keep, target } => {
+            let wish = setup::Wish { clients, dry_run, yes, http, keep, target };
             setup::run(&wish, global, printer).await
         }
         ClientVerb::Restore { clients, yes } => restore::run(&clients, yes, printer),

@@ -110,7 +110,7 @@ fn candidates(args: &Import) -> Result<(Vec<Candidate>, Unreadable), Stop> {
         match clients::read(client, &text, project.as_deref()) {
             Ok(found) => {
                 let of_projects = projects(client, &text);
-                let all = found.into_iter().chain(of_projects);
+                let all = found.into_iter().chain(of_projects.into_iter().map(|(_, found)| found));
                 candidates.extend(all.map(|found| Candidate {
                     client: client.id,
                     file: file.clone(),
@@ -137,8 +137,8 @@ fn by_content(file: &Path, named: Option<&String>) -> Result<&'static Client, St
     })
 }
 
-/// Claude Code keeps servers of single projects in the user's file too.
-fn projects(client: &Client, text: &str) -> Vec<Found> {
+/// Claude Code keeps servers of single projects in the user's file too; each comes with its project's folder.
+pub(super) fn projects(client: &Client, text: &str) -> Vec<(String, Found)> {
     if client.id != "claude-code" {
         return Vec::new();
     }
@@ -147,7 +147,8 @@ fn projects(client: &Client, text: &str) -> Vec<Found> {
     projects
         .filter_map(|(folder, project)| {
             let text = json!({ "mcpServers": project["mcpServers"] }).to_string();
-            clients::read(client, &text, Some(folder)).ok()
+            let found = clients::read(client, &text, Some(folder)).ok()?;
+            Some(found.into_iter().map(|found| (folder.clone(), found)))
         })
         .flatten()
         .collect()
@@ -165,8 +166,7 @@ fn plan(candidates: Vec<Candidate>, config: &Config, base: &Path) -> Plan {
             skip("it is Cella itself");
             continue;
         }
-        let print = format!("{:?}{:?}{:?}", found.command, found.args, found.url);
-        if !known.insert(print) {
+        if !known.insert(print_of(&found)) {
             skip("the same server is there already");
             continue;
         }
@@ -179,7 +179,13 @@ fn plan(candidates: Vec<Candidate>, config: &Config, base: &Path) -> Plan {
     plan
 }
 
-fn fingerprint(run: &Run) -> String {
+/// What a client's entry starts or calls, to be compared with [`fingerprint`].
+pub(super) fn print_of(found: &Found) -> String {
+    format!("{:?}{:?}{:?}", found.command, found.args, found.url)
+}
+
+/// What a server of the configuration is.
+pub(super) fn fingerprint(run: &Run) -> String {
     match run {
         Run::Program(p) => format!("{:?}{:?}{:?}", Some(&p.command), p.args, None::<String>),
         Run::Remote(r) => format!("{:?}{:?}{:?}", None::<String>, Vec::<String>::new(), Some(&r.url)),
@@ -188,6 +194,19 @@ fn fingerprint(run: &Run) -> String {
 
 /// A name Cella accepts and nobody has.
 fn free_name(name: &str, taken: &BTreeSet<String>) -> String {
+    let plain = plain_name(name);
+    let numbered = (2..).map(|n| format!("{plain}-{n}"));
+    std::iter::once(plain.clone()).chain(numbered).find(|n| !taken.contains(n)).unwrap_or(plain)
+}
+
+/// True when import may have given the name `ours` to a client's entry called `theirs`.
+pub(super) fn is_name_of(ours: &str, theirs: &str) -> bool {
+    let Some(rest) = ours.strip_prefix(&plain_name(theirs)) else { return false };
+    rest.is_empty() || rest.strip_prefix('-').is_some_and(|n| n.parse::<u32>().is_ok())
+}
+
+/// The characters of a name that Cella accepts.
+fn plain_name(name: &str) -> String {
     let plain: String = name
         .chars()
         .map(|c| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '-' })
@@ -196,9 +215,7 @@ fn free_name(name: &str, taken: &BTreeSet<String>) -> String {
     while plain.contains("__") {
         plain = plain.replace("__", "_");
     }
-    let plain = if plain.is_empty() { "server".to_owned() } else { plain };
-    let numbered = (2..).map(|n| format!("{plain}-{n}"));
-    std::iter::once(plain.clone()).chain(numbered).find(|n| !taken.contains(n)).unwrap_or(plain)
+    if plain.is_empty() { "server".to_owned() } else { plain }
 }
 
 fn converted(

@@ -150,6 +150,139 @@ fn what_the_user_writes_after_the_setup_survives_the_restore() {
 }
 
 #[test]
+fn setup_takes_out_what_cella_serves_and_restore_gives_back_the_exact_bytes() {
+    let home = with_clients();
+    let before = home.files();
+    assert_eq!(home.cella(&["import", "--yes", "--no-install"]).status, 0);
+    let run = home.cella(&["client", "setup", "--yes"]);
+    assert_eq!(run.status, 0, "{run:?}");
+    assert!(run.err.contains("goes: github: Cella serves it") && !run.err.contains("stays:"), "{run:?}");
+    assert!(!run.err.contains("ghp_"), "a secret is on the screen: {run:?}");
+    let listed = home.cella(&["client", "ls", "--json"]).json();
+    for client in listed["clients"].as_array().unwrap() {
+        assert_eq!((&client["servers"], &client["cella"]), (&"0".into(), &true.into()), "{client}");
+    }
+    assert!(!home.read(".claude.json").contains("ghp_"));
+    for (file, kept) in [
+        (".claude.json", "\"big\": 12345678901234567890123, \"float\": 1.0, \"text\": \"Gr\\u00fc\u{df}e\","),
+        (
+            ".config/Code/User/mcp.json",
+            "// asked for once\n  \"inputs\": [{ \"type\": \"promptString\", \"id\": \"pplx-key\" }],",
+        ),
+        (".codex/config.toml", "# mine\nmodel = \"gpt\"   # why\n"),
+        (".codex/config.toml", "\n[projects.\"/a\"]\ntrust_level = \"trusted\"\n"),
+        (".config/goose/config.yaml", "  developer:\n    enabled: true # yes\n    type: builtin\n"),
+    ] {
+        assert!(home.read(file).contains(kept), "{file}: {}", home.read(file));
+    }
+    let after = home.files();
+    let again = home.cella(&["client", "setup", "--yes", "--json"]).json();
+    assert_eq!(again["changes"].as_array().unwrap().len(), 0, "{again}");
+    assert_eq!(home.files(), after, "the second run changes nothing");
+
+    assert_eq!(home.cella(&["client", "restore", "--yes"]).status, 0);
+    for (path, bytes) in before {
+        assert_eq!(fs::read(&path).unwrap(), bytes, "{}", path.display());
+    }
+}
+
+#[test]
+fn what_cella_does_not_serve_stays_and_is_named() {
+    let home = Home::new();
+    home.write(
+        ".config/cella/cella.toml",
+        "[servers.files]\ncommand = \"npx\"\nargs = [\"-y\", \"files\", \"/a\"]\n\n[servers.docs]\nurl = \"https://docs.example/mcp\"\n\n[servers.off]\ncommand = \"off\"\nenabled = false\n",
+    );
+    home.write(
+        ".cursor/mcp.json",
+        "{\n  \"mcpServers\": {\n    // another directory\n    \"files\": { \"command\": \"npx\", \"args\": [\"-y\", \"files\", \"/b\"] },\n    \"docs\": { \"url\": \"https://docs.example/mcp\" },\n    \"papers\": { \"url\": \"https://docs.example/mcp\" },\n    \"off\": { \"command\": \"off\" }\n  }\n}\n",
+    );
+    home.write(
+        ".codex/config.toml",
+        "# mine\n\n[mcp_servers.docs] # it\nurl = \"https://docs.example/mcp\"\n\n# kept\n[mcp_servers.files]\nurl = \"https://files.example/mcp\"\n",
+    );
+    home.write(
+        ".claude.json",
+        "{\"projects\":{\"/p\":{\"mcpServers\":{\"files\":{\"command\":\"npx\",\"args\":[\"-y\",\"files\",\"/a\"]}},\"n\":1}}}\n",
+    );
+    let before = home.files();
+    let run = home.cella(&["client", "setup", "--yes"]);
+    assert_eq!(run.status, 0, "{run:?}");
+    for said in [
+        "stays: files: Cella does not serve it; cella import takes it over",
+        "stays: papers: Cella serves the same as `docs`",
+        "stays: off: `off` is switched off in cella.toml",
+        "goes: docs",
+    ] {
+        assert!(run.err.contains(said), "no {said}: {run:?}");
+    }
+    let cursor = home.read(".cursor/mcp.json");
+    assert!(
+        cursor.contains("// another directory\n    \"files\": {") && cursor.contains("\"papers\""),
+        "{cursor}"
+    );
+    assert!(cursor.contains("\"off\"") && !cursor.contains("\"docs\""), "{cursor}");
+    let codex = home.read(".codex/config.toml");
+    assert!(codex.starts_with("# mine\n") && !codex.contains("servers.docs"), "{codex}");
+    assert!(
+        codex.contains("\n# kept\n[mcp_servers.files]\nurl = \"https://files.example/mcp\"\n"),
+        "{codex}"
+    );
+    let code = home.read(".claude.json");
+    assert!(!code.contains("npx") && code.contains("\"n\":1"), "a project's entry goes too: {code}");
+    let again = home.cella(&["client", "setup", "--yes"]);
+    assert!(again.err.contains("stays: files") && home.read(".cursor/mcp.json") == cursor, "{again:?}");
+    assert_eq!(home.cella(&["client", "restore", "--yes"]).status, 0);
+    assert!(before.iter().all(|(path, bytes)| fs::read(path).unwrap() == *bytes));
+}
+
+#[test]
+fn a_projects_file_is_named_and_not_changed() {
+    let home = Home::new();
+    home.write(".config/cella/cella.toml", "[servers.docs]\nurl = \"https://docs.example/mcp\"\n");
+    let shared = "{\"mcpServers\":{\"docs\":{\"url\":\"https://docs.example/mcp\"}}}\n";
+    home.write("work/.mcp.json", shared);
+    let mut command = home.command(&["client", "setup", "claude-code", "--yes"]);
+    let run = Ended::of(command.current_dir(home.path("work")));
+    assert!(run.status == 0 && run.err.contains("stays: docs: it is in "), "{run:?}");
+    assert_eq!(home.read("work/.mcp.json"), shared);
+}
+
+#[test]
+fn with_keep_every_entry_stays_and_is_named() {
+    let home = with_clients();
+    home.cella(&["import", "--yes", "--no-install"]);
+    let run = home.cella(&["client", "setup", "opencode", "--keep", "--yes"]);
+    let said = "the client's own entries stay and run outside any cell: everything, off";
+    assert!(run.status == 0 && run.err.contains(said), "{run:?}");
+    let kept = home.read(".config/opencode/opencode.json");
+    assert!(["\"cella\"", "\"everything\"", "\"off\""].iter().all(|name| kept.contains(name)), "{kept}");
+    // Without it they go at the next run, and one restore undoes both.
+    home.cella(&["client", "setup", "opencode", "--yes"]);
+    assert!(!home.read(".config/opencode/opencode.json").contains("everything"));
+    home.cella(&["client", "restore", "--yes"]);
+    assert_eq!(home.read(".config/opencode/opencode.json"), FILES[7].1);
+}
+
+#[test]
+fn what_was_taken_out_comes_back_to_a_file_that_was_changed_since() {
+    let home = with_clients();
+    home.cella(&["import", "--yes", "--no-install"]);
+    home.cella(&["client", "setup", "claude-code", "codex", "--yes"]);
+    let edited = home.read(".claude.json").replace("\"numStartups\": 42", "\"numStartups\": 43");
+    home.write(".claude.json", &edited);
+    home.write(".codex/config.toml", &format!("{}# later\n", home.read(".codex/config.toml")));
+    let run = home.cella(&["client", "restore", "--yes"]);
+    assert!(run.status == 0 && run.err.contains("put back were github"), "{run:?}");
+    let code: serde_json::Value = serde_json::from_str(&home.read(".claude.json")).unwrap();
+    let was: serde_json::Value = serde_json::from_str(FILES[0].1).unwrap();
+    assert_eq!((&code["mcpServers"], &code["numStartups"]), (&was["mcpServers"], &43.into()));
+    let codex = home.read(".codex/config.toml");
+    assert!(codex.contains("bearer_token_env_var = \"FIGMA_TOKEN\"") && codex.contains("# later"), "{codex}");
+    assert!(!codex.contains("cella"), "{codex}");
+}
+
+#[test]
 fn a_linked_file_stays_a_link_and_a_new_one_goes_again() {
     let home = Home::new();
     let real = home.write("dotfiles/cursor.json", "{}\n");

@@ -147,3 +147,94 @@ fn nothing_but_our_own_lines_changes_whatever_ends_them() {
         }
     }
 }
+
+#[test]
+fn what_is_taken_out_leaves_every_other_line_and_every_remark_above_it() {
+    for (id, before, name, after) in [
+        (
+            "codex",
+            "# mine\n\n# about git\n[mcp_servers.git]\ncommand = \"uvx\" # inside\n\n[mcp_servers.git.env]\nK = 'v'\n\n# mine too\n[projects.\"/a\"]\nx = 1\n# end\n",
+            "git",
+            "# mine\n\n# about git\n\n# mine too\n[projects.\"/a\"]\nx = 1\n# end\n",
+        ),
+        (
+            "codex",
+            "model = \"x\" # why\n\n[mcp_servers.a]\nurl = \"u\"\n\n# b is last\n[mcp_servers.b]\nurl = \"v\"\n# end\n",
+            "b",
+            "model = \"x\" # why\n\n[mcp_servers.a]\nurl = \"u\"\n\n# b is last\n# end\n",
+        ),
+        (
+            "codex",
+            "[mcp_servers]\n# one\na = { url = \"u\" }\nb = { url = \"v\" }\n\n[x]\ny = 1\n",
+            "a",
+            "[mcp_servers]\nb = { url = \"v\" }\n# one\n\n[x]\ny = 1\n",
+        ),
+        (
+            "vscode",
+            "{\n  \"servers\": {\n    // one\n    \"a\": { \"url\": \"u\" }, // goes\n    // two\n    \"b\": { \"url\": \"v\" } // last\n  }, // end\n  \"inputs\": [ ]\n}\n",
+            "a",
+            "{\n  \"servers\": {\n    // one\n    // two\n    \"b\": { \"url\": \"v\" } // last\n  }, // end\n  \"inputs\": [ ]\n}\n",
+        ),
+        (
+            "goose",
+            "# top\nextensions:\n  # one\n  a:\n    cmd: npx # goes\n    args:\n    - -y\n  # two\n  b:\n    cmd: uvx # stays\nother: 1\n",
+            "a",
+            "# top\nextensions:\n  # one\n  # two\n  b:\n    cmd: uvx # stays\nother: 1\n",
+        ),
+    ] {
+        let client = client(id);
+        for (before, after) in [
+            (before.to_owned(), after.to_owned()),
+            (before.replace('\n', "\r\n"), after.replace('\n', "\r\n")),
+            (format!("\u{feff}{before}"), format!("\u{feff}{after}")),
+        ] {
+            // As setup does it: our own entry is there first, so that the map of servers is never empty.
+            let with_ours = |text: &str| write(client, text, &stdio()).expect("edited");
+            let edited = take_out(client, &with_ours(&before), client.key, name).expect("taken out");
+            let read_back = read(client, &edited, None).expect("read");
+            assert_eq!(read_back, read(client, &with_ours(&after), None).expect("read"), "{edited}");
+            let edited: Vec<&str> = edited.lines().collect();
+            let mut rest = edited.iter();
+            for line in after.lines() {
+                assert!(
+                    rest.any(|l| *l == line || *l == line.replace(" // last", ", // last")),
+                    "{id}: {line:?} is gone: {edited:#?}"
+                );
+            }
+            assert!(!edited.iter().any(|l| l.contains("inside") || l.contains("goes")), "{edited:#?}");
+        }
+    }
+}
+
+#[test]
+fn the_last_server_goes_and_the_one_before_it_stays_whole() {
+    let before = "{\n  \"mcpServers\": {\n    \"a\": { \"url\": \"u\" }, // a\n    // b\n    \"b\": { \"url\": \"v\" }\n  }\n}\n";
+    let after = take_out(client("cursor"), before, &["mcpServers"], "b").expect("taken out");
+    assert!(after.contains("\"a\": { \"url\": \"u\" } // a\n    // b\n"), "{after}");
+}
+
+#[test]
+fn an_entry_that_cannot_be_parted_from_its_surroundings_is_left() {
+    let goose = "extensions:\n  a: &one\n    cmd: npx\n\n    args: []\n  b: *one\n";
+    assert!(matches!(take_out(client("goose"), goose, &["extensions"], "a"), Err(EditError::Tangled { .. })));
+    assert!(take_out(client("cursor"), "{\"mcpServers\":{}}", &["mcpServers"], "a").is_err());
+    assert!(take_out(client("cursor"), "{\"mcpServers\":3}", &["mcpServers", "x"], "a").is_err());
+}
+
+#[test]
+fn what_was_taken_out_can_be_put_back() {
+    for (id, text, name) in
+        [("goose", REAL[6].1, "dev"), ("codex", REAL[3].1, "git"), ("vscode", REAL[1].1, "a")]
+    {
+        let client = client(id);
+        let both = write(client, text, &stdio()).expect("edited");
+        let without = take_out(client, &both, client.key, name).expect("taken out");
+        let entry = entry_at(client, text, client.key, name).expect("there");
+        let back = put_back(client, &without, client.key, name, &entry).expect("put back");
+        assert_eq!(
+            read(client, &back, None).expect("read"),
+            read(client, &both, None).expect("read"),
+            "{id}"
+        );
+    }
+}

@@ -1,7 +1,7 @@
 //! TOML, edited with its comments and order kept.
 
 use serde_json::Value;
-use toml_edit::{Array, DocumentMut, InlineTable, Item, Table, value as item};
+use toml_edit::{Array, Decor, DocumentMut, InlineTable, Item, Table, value as item};
 
 use super::EditError;
 
@@ -39,15 +39,82 @@ pub(super) fn remove(text: &str, path: &[&str], name: &str) -> Result<String, Ed
             None => return Ok(text.to_owned()),
         }
     }
-    table.remove(name);
+    let above = table.position();
+    let Some((key, entry)) = table.remove_entry(name) else { return Ok(text.to_owned()) };
+    let mut headers = Vec::new();
+    each_header(&entry, &mut |table| headers.push((table.position(), remarks(table.decor()))));
+    let (place, kept) = headers.into_iter().min().unwrap_or_else(|| (above, remarks(key.leaf_decor())));
+    if !kept.is_empty() {
+        keep_below(&mut document, place, &kept);
+    }
     Ok(document.to_string())
+}
+
+/// What a person wrote above a header. It may be about the whole file, so it never goes with the entry below it.
+fn remarks(decor: &Decor) -> String {
+    let above = decor.prefix().and_then(|p| p.as_str()).unwrap_or_default();
+    if above.contains('#') { above.to_owned() } else { String::new() }
+}
+
+/// Puts remarks above the first header behind `place`, or at the end of the file.
+fn keep_below(document: &mut DocumentMut, place: Option<isize>, kept: &str) {
+    let mut next: Option<isize> = None;
+    each_header(document.as_item(), &mut |table| {
+        if table.position() > place {
+            next = Some(next.map_or(isize::MAX, |n| n).min(table.position().unwrap_or(isize::MAX)));
+        }
+    });
+    if next.is_none() {
+        let trailing = format!("{kept}{}", document.trailing().as_str().unwrap_or_default());
+        document.set_trailing(trailing);
+    } else if let Some(table) = header_at(document.as_item_mut(), next) {
+        let below = table.decor().prefix().and_then(|p| p.as_str()).unwrap_or_default();
+        let prefix = format!("{kept}{below}");
+        table.decor_mut().set_prefix(prefix);
+    }
+}
+
+/// Every table with a header of its own, from here down.
+fn each_header(item: &Item, see: &mut dyn FnMut(&Table)) {
+    let tables: Vec<&Table> = match item {
+        Item::Table(table) => vec![table],
+        Item::ArrayOfTables(tables) => tables.iter().collect(),
+        Item::None | Item::Value(_) => Vec::new(),
+    };
+    for table in tables {
+        if !table.is_implicit() && !table.is_dotted() {
+            see(table);
+        }
+        table.iter().for_each(|(_, item)| each_header(item, see));
+    }
+}
+
+fn header_at(item: &mut Item, place: Option<isize>) -> Option<&mut Table> {
+    let tables: Vec<&mut Table> = match item {
+        Item::Table(table) => vec![table],
+        Item::ArrayOfTables(tables) => tables.iter_mut().collect(),
+        Item::None | Item::Value(_) => Vec::new(),
+    };
+    for table in tables {
+        if !table.is_implicit() && !table.is_dotted() && table.position() == place {
+            return Some(table);
+        }
+        let below = table.iter_mut().map(|(_, item)| item);
+        if let Some(found) = below.into_iter().find_map(|item| header_at(item, place)) {
+            return Some(found);
+        }
+    }
+    None
 }
 
 fn toml_value(value: &Value) -> Option<toml_edit::Value> {
     Some(match value {
         Value::Null => return None,
         Value::Bool(b) => (*b).into(),
-        Value::Number(n) => n.as_i64()?.into(),
+        Value::Number(n) => match n.as_i64() {
+            Some(whole) => whole.into(),
+            None => n.as_f64()?.into(),
+        },
         Value::String(s) => s.as_str().into(),
         Value::Array(items) => items.iter().filter_map(toml_value).collect::<Array>().into(),
         Value::Object(map) => {

@@ -5,7 +5,8 @@ use std::fs;
 use serde_json::json;
 
 use crate::{
-    clients, codes,
+    clients::{self, Client, EditError},
+    codes,
     edit::{self, Change},
     exit::{Code, Outcome, Stop},
     print::Printer,
@@ -56,10 +57,10 @@ pub(super) fn run(names: &[String], yes: bool, printer: Printer) -> Outcome {
 }
 
 /// Undoes the changes of one client, which are given oldest first.
-fn undo(client: &str, changes: &[&Change]) -> Result<&'static str, Stop> {
+fn undo(client: &str, changes: &[&Change]) -> Result<String, Stop> {
     match (changes.first(), changes.last()) {
-        (Some(first), Some(last)) => undo_between(client, first, last, is_unbroken(changes)?),
-        _ => Ok("nothing to undo"),
+        (Some(first), Some(last)) => undo_between(client, first, last, changes),
+        _ => Ok("nothing to undo".to_owned()),
     }
 }
 
@@ -78,14 +79,16 @@ fn is_unbroken(changes: &[&Change]) -> Result<bool, Stop> {
     Ok(true)
 }
 
-fn undo_between(client: &str, first: &Change, last: &Change, unbroken: bool) -> Result<&'static str, Stop> {
+fn undo_between(client: &str, first: &Change, last: &Change, all: &[&Change]) -> Result<String, Stop> {
     let about = || last.file.display().to_string();
     let now = match fs::read(&last.file) {
         Ok(bytes) => bytes,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok("the file is gone already"),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            return Ok("the file is gone already".to_owned());
+        }
         Err(e) => return Err(Stop::system(about())(e)),
     };
-    if unbroken && edit::digest(&now) == last.written {
+    if is_unbroken(all)? && edit::digest(&now) == last.written {
         match &first.backup {
             Some(backup) => {
                 let bytes = fs::read(backup).map_err(Stop::system(backup.display()))?;
@@ -93,12 +96,38 @@ fn undo_between(client: &str, first: &Change, last: &Change, unbroken: bool) -> 
             }
             None => fs::remove_file(&last.file).map_err(Stop::system(about()))?,
         }
-        return Ok("as it was before");
+        return Ok("as it was before".to_owned());
     }
-    // Somebody else changed the file since: only our own entry goes.
+    // Somebody else changed the file since: our own entry goes, what we took out comes back, and the rest stays.
     let client = clients::find(client).ok_or_else(|| super::unknown(client))?;
-    let text = clients::remove(client, &String::from_utf8_lossy(&now), "cella")
-        .map_err(|e| super::not_edited(&last.file, &e))?;
+    let text = String::from_utf8_lossy(&now);
+    let (text, back) = with_taken(client, &text, all).map_err(|why| {
+        let held = first.backup.as_ref().map(|b| b.display().to_string()).unwrap_or_default();
+        let message = format!("{}: {why}; what it held before the setup is in {held}", last.file.display());
+        Stop::new(Code::Failed, codes::CLIENT_FILE, message)
+    })?;
+    let text = clients::remove(client, &text, "cella").map_err(|e| super::not_edited(&last.file, &e))?;
     edit::exchange(&last.file, text.as_bytes()).map_err(Stop::system(about()))?;
-    Ok("changed since the setup by somebody else, so only our entry was taken out")
+    let back =
+        if back.is_empty() { String::new() } else { format!(", and put back were {}", back.join(", ")) };
+    Ok(format!("changed since the setup by somebody else, so only our entry was taken out{back}"))
+}
+
+/// The text with the entries that setup took out and nobody wrote again, and their names. Each comes from the backup of
+/// the change that took it.
+fn with_taken(client: &Client, text: &str, all: &[&Change]) -> Result<(String, Vec<String>), EditError> {
+    let (mut text, mut back) = (text.to_owned(), Vec::new());
+    for change in all {
+        let Some(held) = change.backup.as_ref().and_then(|b| fs::read_to_string(b).ok()) else { continue };
+        for keys in &change.taken {
+            let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+            let Some((name, path)) = keys.split_last() else { continue };
+            let Some(entry) = clients::entry_at(client, &held, path, name) else { continue };
+            if clients::entry_at(client, &text, path, name).is_none() {
+                text = clients::put_back(client, &text, path, name, &entry)?;
+                back.push((*name).to_owned());
+            }
+        }
+    }
+    Ok((text, back))
 }
