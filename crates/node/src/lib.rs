@@ -30,7 +30,7 @@ mod service;
 mod trace;
 
 pub use announce::Whereabouts;
-pub use error::StartError;
+pub use error::{SecretError, StartError};
 pub use history::{Checked, History};
 pub use inherit::Inherited;
 pub use lists::known_tools;
