@@ -206,7 +206,7 @@ impl StartError {
                 "listen on 127.0.0.1 or [::1], and put a reverse proxy with TLS before it for others".into()
             }
             Self::Listen { source, .. } if source.kind() == io::ErrorKind::AddrInUse => {
-                "another node listens there; stop it, or choose another address with --listen".into()
+                "another program listens there; stop it, or choose another address with --listen".into()
             }
             Self::Listen { .. } => "choose another address with --listen".into(),
             Self::Inherited { .. } => {
