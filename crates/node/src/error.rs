@@ -133,6 +133,17 @@ pub enum StartError {
         /// What is wrong with it.
         error: cella_catalog::ViewError,
     },
+    /// An event or a call that is not in the ledger.
+    #[error("{0}")]
+    NoEvent(String),
+    /// A kind of event that no version has written here.
+    #[error("`{asked}` is no kind of event")]
+    NoKind {
+        /// As asked for.
+        asked: String,
+        /// The kind it looks like.
+        near: Option<&'static str>,
+    },
     /// A question about the ledger that is none.
     #[error("{0}")]
     Question(String),
@@ -165,7 +176,7 @@ impl StartError {
             Self::Inherited { .. } => "CE4114",
             Self::Traces { .. } => "CE4115",
             Self::View { .. } => "CE4110",
-            Self::Question(_) => "CE4109",
+            Self::Question(_) | Self::NoEvent(_) | Self::NoKind { .. } => "CE4109",
             Self::NoLedger { .. } => "CE4113",
         }
     }
@@ -215,6 +226,14 @@ impl StartError {
             Self::Traces { .. } => "correct the OTEL_ variable, or set OTEL_SDK_DISABLED=true".into(),
             Self::View { name, .. } => format!("correct [views.{name}] in the configuration"),
             Self::Question(_) => "see: cella log --help".into(),
+            Self::NoEvent(_) => {
+                "find its number: cella log query --kind call.intended, or cella log tail".into()
+            }
+            Self::NoKind { near: Some(near), .. } => format!("did you mean `{near}`?"),
+            Self::NoKind { near: None, .. } => {
+                let kinds: Vec<&str> = cella_event::Kind::KNOWN.iter().map(|kind| kind.as_str()).collect();
+                format!("there are: {}", kinds.join(", "))
+            }
             Self::NoLedger { .. } => {
                 "it begins with the first start: cella up; or name the configuration with --config".into()
             }
