@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use cella_catalog::Catalog;
 use cella_cell::Process;
 use cella_contract::Config;
@@ -215,6 +215,7 @@ impl Parts<'_> {
             metrics: self.metrics.clone(),
             about: about.clone(),
             draining: draining.clone(),
+            refused: ArcSwapOption::empty(),
         };
         let dispatch = Dispatch {
             catalog,
