@@ -181,6 +181,17 @@ impl StartError {
         }
     }
 
+    /// What happened, in one line.
+    #[must_use]
+    pub fn brief(&self) -> String {
+        match self {
+            Self::Config(found) => found.0.first().map_or_else(String::new, |first| {
+                format!("{}:{}: {}", first.file, first.line, first.message)
+            }),
+            other => other.to_string().lines().next().unwrap_or_default().to_owned(),
+        }
+    }
+
     /// What to do about it.
     #[must_use]
     pub fn fix(&self) -> Option<String> {

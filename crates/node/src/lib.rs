@@ -34,6 +34,6 @@ pub use error::{SecretError, StartError};
 pub use history::{Checked, History};
 pub use inherit::Inherited;
 pub use lists::known_tools;
-pub use load::{Loaded, Served, load};
+pub use load::{Loaded, Served, check, load};
 pub use node::{LISTEN_DEFAULT, Options, Running, start};
 pub use places::Places;

@@ -87,6 +87,16 @@ pub fn load(path: &Path) -> Result<Loaded, StartError> {
     if wrong.has_errors() { Err(StartError::Config(wrong)) } else { Ok(Loaded { config, servers, warnings }) }
 }
 
+/// Reads a configuration as [`load`] does, and answers as a node would that is to use it.
+///
+/// # Errors
+/// Whatever a node would refuse it for.
+pub fn check(path: &Path) -> Result<Loaded, StartError> {
+    let loaded = load(path)?;
+    crate::plan::plan(&loaded)?;
+    Ok(loaded)
+}
+
 type Read = Result<(Contract, PathBuf), Diagnostics>;
 
 fn contract(name: &str, server: &ServerConfig, base: &Path) -> Result<Read, StartError> {

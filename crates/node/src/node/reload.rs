@@ -31,7 +31,7 @@ impl Running {
             Err(error) => {
                 tracing::error!("the configuration is not used, the one before stays:\n{error}");
                 let code = error.code();
-                let refused = json!({ "code": code, "message": error.to_string(), "fix": error.fix() });
+                let refused = json!({ "code": code, "message": error.brief(), "fix": error.fix() });
                 self.service.admin.refused.store(Some(Arc::new(refused)));
                 announce::tell_supervisor(&format!("READY=1\nSTATUS=the configuration is not used: {code}"));
             }
