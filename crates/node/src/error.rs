@@ -11,6 +11,9 @@ use cella_ledger::OpenError;
 
 pub use crate::secret_file::SecretError;
 
+/// A file of the node cannot be made or read.
+pub(crate) const UNUSABLE_FILE: &str = "CE4102";
+
 /// What stands between a command and a running node.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -162,7 +165,7 @@ impl StartError {
         match self {
             Self::Config(found) => found.0.first().map_or("CE4100", |d| d.code),
             Self::Read { .. } | Self::Given { .. } | Self::Contract { .. } => "CE4101",
-            Self::Write { .. } => "CE4102",
+            Self::Write { .. } => UNUSABLE_FILE,
             Self::Secret { error, .. } => error.code(),
             Self::Ledger(_) => "CE4103",
             Self::Append(_) => crate::dispatch::UNRECORDED,

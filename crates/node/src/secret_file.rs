@@ -39,7 +39,7 @@ impl SecretError {
     #[must_use]
     pub const fn code(&self) -> &'static str {
         match self {
-            Self::Unreadable(_) | Self::Unmakeable(_) => "CE4102",
+            Self::Unreadable(_) | Self::Unmakeable(_) => crate::error::UNUSABLE_FILE,
             Self::Empty | Self::Short(_) | Self::Odd => "CE4116",
         }
     }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use cella_contract::{EditError, NewServer, add_server};
+use cella_contract::{EditError, NewServer, Preset, add_server};
 use cella_node::install::{Recipe, Store};
 use serde_json::json;
 
@@ -50,7 +50,7 @@ pub(crate) async fn run(args: Add, global: &Global, printer: Printer) -> Outcome
 
 /// The contract that a new server gets: the one written, else the default.
 pub(crate) fn contract_of(server: &NewServer) -> &str {
-    server.contract.as_deref().unwrap_or("untrusted")
+    server.contract.as_deref().unwrap_or(Preset::default().as_str())
 }
 
 /// What a node does with a configuration that was edited.
