@@ -86,7 +86,7 @@ pub(crate) enum Verb {
     Ls,
     /// Show what every server is doing
     #[command(
-        after_help = "Examples:\n  cella status\n  cella status --json\n  cella status --url http://127.0.0.1:7878 --token-file token\n\nExit codes: 0 all well, 3 some server is not, 69 no node is running."
+        after_help = "Examples:\n  cella status\n  cella status --json\n  cella status --url http://127.0.0.1:7878 --token-file token\n\nExit codes: 0 all well, 3 some server is not or the configuration was refused, 69 no node is running."
     )]
     Status(Target),
     /// Call one tool
@@ -117,7 +117,7 @@ pub(crate) enum Verb {
         after_help = "Examples:\n  cella doctor\n  cella doctor --quick --json\n\nExit codes: 0 all good, 3 something is weak, 1 something is bad."
     )]
     Doctor(Doctor),
-    /// Serve one client on stdin and stdout, by way of the running node
+    /// Serve one client on stdin and stdout, by the socket of the node; starts one for itself if none runs
     #[command(
         after_help = "Examples:\n  cella stdio\n  cella stdio --server time\n  claude mcp add cella -- cella stdio"
     )]

@@ -41,3 +41,5 @@ pub(crate) const BROKE_OFF: &str = "CE6018";
 pub(crate) const BUILT_IN: &str = "CE6019";
 /// The configuration cannot be edited as it is.
 pub(crate) const NOT_EDITABLE: &str = "CE6020";
+/// The node ended before it answered.
+pub(crate) const NODE_ENDED: &str = "CE6021";

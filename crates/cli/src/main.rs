@@ -12,6 +12,7 @@ mod node_client;
 mod print;
 mod prompt;
 mod relay;
+mod single_keys;
 mod target;
 
 use std::process::ExitCode;

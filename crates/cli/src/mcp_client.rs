@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use cella_link::{Endpoint, Link, LinkEvent, LinkOptions, Wire};
 use cella_mcp::{ListKind, Raw, raw_json};
-use cella_transport::{Call, Caller, Exchange, Failure, Scope, Step};
+use cella_transport::{Call, Caller, Exchange, Failure, FaultKind, Scope, Step};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
@@ -18,6 +18,8 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct McpClient {
     link: Link,
+    /// The server behind the path, or what stands for it in a remedy.
+    server: String,
     /// Kept open, because a link whose owner is gone closes.
     events: mpsc::Receiver<LinkEvent>,
 }
@@ -43,13 +45,14 @@ impl McpClient {
         let link = Link::open(Wire::Http(endpoint), LinkOptions::new("cella"), tell).await;
         let link = link.map_err(|e| {
             let exit = match e.kind() {
-                cella_transport::FaultKind::AuthRequired => Code::Auth,
+                FaultKind::AuthRequired => Code::Auth,
                 _ => Code::Unavailable,
             };
             Stop::new(exit, e.code(), &e)
                 .fix("see which servers there are: cella ls; and how they are: cella status")
         })?;
-        Ok(Self { link, events })
+        let server = path.rsplit_once("/servers/").map_or("SERVER", |(_, server)| server).to_owned();
+        Ok(Self { link, server, events })
     }
 
     /// Connects to one server's endpoint. When that fails because there is no such server, the answer says which there
@@ -102,10 +105,18 @@ impl McpClient {
 
     /// Calls a tool; a tool's own error is a result with `isError`.
     pub(crate) async fn call(&self, tool: &str, arguments: &Value) -> Result<Value, Stop> {
-        self.request("tools/call", &json!({ "name": tool, "arguments": arguments })).await
+        let params = json!({ "name": tool, "arguments": arguments });
+        self.send("tools/call", &params).await?.map_err(|failure| match failure {
+            Failure::Fault(fault) if fault.kind == FaultKind::Crashed => node_ended_in(tool, fault.in_doubt),
+            other => self.stop(other),
+        })
     }
 
     async fn request(&self, method: &str, params: &Value) -> Result<Value, Stop> {
+        self.send(method, params).await?.map_err(|failure| self.stop(failure))
+    }
+
+    async fn send(&self, method: &str, params: &Value) -> Result<Result<Value, Failure>, Stop> {
         let params: Raw = raw_json(params.to_string()).map_err(|e| {
             Stop::new(Code::Usage, codes::ARGUMENTS, format!("the arguments cannot be sent: {e:?}"))
                 .fix("write them as a JSON object: '{\"path\": \"/tmp\"}'")
@@ -117,11 +128,56 @@ impl McpClient {
             caller: Arc::new(Caller::cella()),
             param_headers: Vec::new(),
         };
-        finish(self.link.call(call).await).await
+        match finish(self.link.call(call).await).await {
+            Ok(result) => serde_json::from_str(result.get()).map(Ok).map_err(|e| {
+                Stop::new(Code::Failed, codes::PEER, format!("the server's answer cannot be read: {e}"))
+                    .fix("look at it as it came: cella log tail, then cella log show NUMBER")
+            }),
+            Err(failure) => Ok(Err(failure)),
+        }
+    }
+
+    /// A failure as the user sees it. The peer of this link is the node: what ends it, is the node's end.
+    fn stop(&self, failure: Failure) -> Stop {
+        match failure {
+            Failure::Peer(error) => {
+                let data: Value =
+                    error.data.as_ref().and_then(|d| serde_json::from_str(d.get()).ok()).unwrap_or_default();
+                let exit = exit::of_kind(data["kind"].as_str());
+                // An error of the server itself passes through and has no code of Cella's.
+                let stop = Stop::new(exit, data["code"].as_str().unwrap_or(codes::PEER), error.message);
+                match data["fix"].as_str() {
+                    Some(fix) => stop.fix(fix),
+                    None => stop.fix(format!("see what the server offers: cella tools {}", self.server)),
+                }
+            }
+            Failure::Fault(fault) if fault.kind == FaultKind::Crashed => {
+                Stop::new(Code::Unavailable, codes::NODE_ENDED, "the node ended before it answered")
+                    .fix("start it: cella up")
+            }
+            Failure::Fault(fault) => {
+                let stop = Stop::new(Code::Unavailable, fault.code, &fault.message);
+                match fault.fix {
+                    Some(fix) => stop.fix(fix),
+                    None => stop,
+                }
+            }
+        }
     }
 }
 
-async fn finish(mut exchange: Exchange) -> Result<Value, Stop> {
+/// The node's end in the middle of a call. Its ledger knows more than the connection that broke.
+fn node_ended_in(tool: &str, in_doubt: bool) -> Stop {
+    if !in_doubt {
+        return Stop::new(Code::Unavailable, codes::NODE_ENDED, "the node ended before it had the call")
+            .fix("start it: cella up; then call again");
+    }
+    let message = "the node ended; whether the call took effect is unknown";
+    Stop::new(Code::Unavailable, codes::NODE_ENDED, message)
+        .fix(format!("start `cella up`, then `cella log query --tool {tool}` and `cella log why N`"))
+}
+
+async fn finish(mut exchange: Exchange) -> Result<Raw, Failure> {
     loop {
         match exchange.next().await {
             Step::Notify(_) => {}
@@ -134,34 +190,21 @@ async fn finish(mut exchange: Exchange) -> Result<Value, Stop> {
                 };
                 exchange.answer(ask.key, Err(refusal));
             }
-            Step::Done(answer) => return read(answer.outcome),
+            Step::Done(answer) => return answer.outcome,
         }
     }
 }
 
-fn read(outcome: Result<Raw, Failure>) -> Result<Value, Stop> {
-    match outcome {
-        Ok(result) => serde_json::from_str(result.get()).map_err(|e| {
-            Stop::new(Code::Failed, codes::PEER, format!("the server's answer cannot be read: {e}"))
-                .fix("look at it as it came: cella log tail, then cella log show NUMBER")
-        }),
-        Err(Failure::Peer(error)) => {
-            let data: Value =
-                error.data.as_ref().and_then(|d| serde_json::from_str(d.get()).ok()).unwrap_or_default();
-            let exit = exit::of_kind(data["kind"].as_str());
-            // An error of the server itself passes through and has no code of Cella's.
-            let mut stop = Stop::new(exit, data["code"].as_str().unwrap_or(codes::PEER), error.message);
-            stop.fix = Some(
-                data["fix"].as_str().unwrap_or("see what the server offers: cella tools SERVER").to_owned(),
-            );
-            Err(stop)
-        }
-        Err(Failure::Fault(fault)) => {
-            let stop = Stop::new(Code::Unavailable, fault.code, &fault.message);
-            Err(match fault.fix {
-                Some(fix) => stop.fix(fix),
-                None => stop,
-            })
-        }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_the_node_in_a_call_leaves_its_effect_open() {
+        let stop = node_ended_in("pay", true);
+        assert_eq!((stop.exit, stop.code.as_str()), (Code::Unavailable, "CE6021"));
+        assert!(stop.message.contains("unknown"), "{stop:?}");
+        assert!(stop.fix.is_some_and(|fix| fix.contains("--tool pay")));
+        assert!(!node_ended_in("pay", false).message.contains("unknown"));
     }
 }

@@ -7,6 +7,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
+use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use cella_catalog::Catalog;
 use cella_ledger::{Health, Ledger};
@@ -27,6 +28,8 @@ pub(crate) struct Admin {
     pub(crate) metrics: Metrics,
     pub(crate) about: Arc<Announcement>,
     pub(crate) draining: Arc<AtomicBool>,
+    /// Why the configuration as it is now is not the one in use; nothing when it is.
+    pub(crate) refused: ArcSwapOption<Value>,
 }
 
 impl Admin {
@@ -88,6 +91,7 @@ impl Admin {
                 "state": state(&health),
                 "directory": self.ledger.dir(),
             },
+            "configuration": { "file": self.about.config, "refused": self.refused.load_full().as_deref() },
             "servers": servers,
         })
     }

@@ -1,9 +1,18 @@
 //! Why a node does not start.
 
-use std::{io, net::AddrParseError, path::PathBuf};
+use std::{
+    io,
+    net::AddrParseError,
+    path::{Path, PathBuf},
+};
 
 use cella_contract::Diagnostics;
 use cella_ledger::OpenError;
+
+pub use crate::secret_file::SecretError;
+
+/// A file of the node cannot be made or read.
+pub(crate) const UNUSABLE_FILE: &str = "CE4102";
 
 /// What stands between a command and a running node.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +28,34 @@ pub enum StartError {
         path: PathBuf,
         /// What the operating system said.
         source: io::Error,
+    },
+    /// A file that the command line names cannot be read.
+    #[error("{path}: {source}", path = path.display())]
+    Given {
+        /// As it was given.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// What a server names as its contract cannot be read.
+    #[error("{}", contract_unread(.server, .named, .path, .source))]
+    Contract {
+        /// The server's name.
+        server: String,
+        /// As the configuration has it.
+        named: PathBuf,
+        /// Where it was looked for.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The token or key of the node cannot be used.
+    #[error("{path}: {error}", path = path.display())]
+    Secret {
+        /// Its file.
+        path: PathBuf,
+        /// What is wrong with it.
+        error: SecretError,
     },
     /// A file or directory cannot be made.
     #[error("{path}: {source}", path = path.display())]
@@ -99,6 +136,17 @@ pub enum StartError {
         /// What is wrong with it.
         error: cella_catalog::ViewError,
     },
+    /// An event or a call that is not in the ledger.
+    #[error("{0}")]
+    NoEvent(String),
+    /// A kind of event that no version has written here.
+    #[error("`{asked}` is no kind of event")]
+    NoKind {
+        /// As asked for.
+        asked: String,
+        /// The kind it looks like.
+        near: Option<&'static str>,
+    },
     /// A question about the ledger that is none.
     #[error("{0}")]
     Question(String),
@@ -116,8 +164,9 @@ impl StartError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Config(found) => found.0.first().map_or("CE4100", |d| d.code),
-            Self::Read { .. } => "CE4101",
-            Self::Write { .. } => "CE4102",
+            Self::Read { .. } | Self::Given { .. } | Self::Contract { .. } => "CE4101",
+            Self::Write { .. } => UNUSABLE_FILE,
+            Self::Secret { error, .. } => error.code(),
             Self::Ledger(_) => "CE4103",
             Self::Append(_) => crate::dispatch::UNRECORDED,
             Self::History(_) => "CE4105",
@@ -130,8 +179,19 @@ impl StartError {
             Self::Inherited { .. } => "CE4114",
             Self::Traces { .. } => "CE4115",
             Self::View { .. } => "CE4110",
-            Self::Question(_) => "CE4109",
+            Self::Question(_) | Self::NoEvent(_) | Self::NoKind { .. } => "CE4109",
             Self::NoLedger { .. } => "CE4113",
+        }
+    }
+
+    /// What happened, in one line.
+    #[must_use]
+    pub fn brief(&self) -> String {
+        match self {
+            Self::Config(found) => found.0.first().map_or_else(String::new, |first| {
+                format!("{}:{}: {}", first.file, first.line, first.message)
+            }),
+            other => other.to_string().lines().next().unwrap_or_default().to_owned(),
         }
     }
 
@@ -145,7 +205,16 @@ impl StartError {
                 format!("make it: cella add or cella import; or name another file than {path} with --config")
             }
             Self::Read { path, .. } => format!("make {} readable", path.display()),
-            Self::Write { path, .. } => format!("make {} writable", path.display()),
+            Self::Given { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+                "give yourself access to it, or run this as the user it belongs to".into()
+            }
+            Self::Given { .. } => "check the path".into(),
+            Self::Contract { server, source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                format!("correct `contract` in [servers.{server}]: name a preset, or a file by its path")
+            }
+            Self::Contract { path, .. } => format!("make {} readable for the user of the node", path.display()),
+            Self::Secret { path, error } => error.fix(path),
+            Self::Write { path, source } => unwritten(path, source),
             Self::Ledger(OpenError::Damaged { .. } | OpenError::Lost { .. }) => {
                 "look at it: cella log verify; restore a backup, or go on without these events: cella up --accept-loss"
                     .into()
@@ -162,7 +231,7 @@ impl StartError {
                 "listen on 127.0.0.1 or [::1], and put a reverse proxy with TLS before it for others".into()
             }
             Self::Listen { source, .. } if source.kind() == io::ErrorKind::AddrInUse => {
-                "another node listens there; stop it, or choose another address with --listen".into()
+                "another program listens there; stop it, or choose another address with --listen".into()
             }
             Self::Listen { .. } => "choose another address with --listen".into(),
             Self::Inherited { .. } => {
@@ -171,6 +240,14 @@ impl StartError {
             Self::Traces { .. } => "correct the OTEL_ variable, or set OTEL_SDK_DISABLED=true".into(),
             Self::View { name, .. } => format!("correct [views.{name}] in the configuration"),
             Self::Question(_) => "see: cella log --help".into(),
+            Self::NoEvent(_) => {
+                "find its number: cella log query --kind call.intended, or cella log tail".into()
+            }
+            Self::NoKind { near: Some(near), .. } => format!("did you mean `{near}`?"),
+            Self::NoKind { near: None, .. } => {
+                let kinds: Vec<&str> = cella_event::Kind::KNOWN.iter().map(|kind| kind.as_str()).collect();
+                format!("there are: {}", kinds.join(", "))
+            }
             Self::NoLedger { .. } => {
                 "it begins with the first start: cella up; or name the configuration with --config".into()
             }
@@ -184,9 +261,69 @@ impl StartError {
             self,
             Self::Config(_)
                 | Self::Read { .. }
+                | Self::Contract { .. }
+                | Self::Secret { .. }
                 | Self::Address { .. }
                 | Self::Open { .. }
                 | Self::View { .. }
         )
+    }
+}
+
+fn contract_unread(server: &str, named: &Path, path: &Path, source: &io::Error) -> String {
+    if source.kind() == io::ErrorKind::NotFound {
+        return format!(
+            "the contract of `{server}`: `{}` is neither a preset (untrusted, semi-trusted, trusted) nor a file beside \
+             cella.toml",
+            named.display()
+        );
+    }
+    format!("the contract of `{server}`: {}: {source}", path.display())
+}
+
+/// What to do about a place that takes no files.
+pub(crate) fn unwritten(path: &Path, source: &io::Error) -> String {
+    if source.kind() == io::ErrorKind::ReadOnlyFilesystem {
+        return "that file system is read-only; name a directory that can be written in XDG_STATE_HOME"
+            .into();
+    }
+    format!(
+        "make {} writable for the user of the node, or name another directory in XDG_STATE_HOME",
+        path.display()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_contract_that_is_neither_names_the_server_and_the_presets() {
+        let error = StartError::Contract {
+            server: "files".into(),
+            named: "trustd".into(),
+            path: "/etc/cella/trustd".into(),
+            source: io::ErrorKind::NotFound.into(),
+        };
+        let said = error.to_string();
+        assert!(
+            said.contains("`files`") && said.contains("`trustd`") && said.contains("semi-trusted"),
+            "{said}"
+        );
+        assert!(error.fix().is_some_and(|fix| fix.contains("[servers.files]")));
+        assert!(error.is_config());
+    }
+
+    #[test]
+    fn a_file_that_was_given_is_not_the_configuration() {
+        let error = StartError::Given { path: "/nope".into(), source: io::ErrorKind::NotFound.into() };
+        assert_eq!(error.fix().as_deref(), Some("check the path"));
+    }
+
+    #[test]
+    fn a_read_only_file_system_is_left_by_the_variable() {
+        assert!(
+            unwritten(Path::new("/x"), &io::ErrorKind::ReadOnlyFilesystem.into()).contains("XDG_STATE_HOME")
+        );
     }
 }

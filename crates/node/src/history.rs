@@ -19,6 +19,9 @@ const ANSWER_EVENTS_MAX: u64 = 10_000;
 /// Payload bytes shown of one event; past it the text is cut and says so.
 const PAYLOAD_SHOWN_BYTES: usize = 256 * 1024;
 
+/// Likeness from which on a kind counts as a slip of the fingers.
+const KIND_SLIP: f64 = 0.6;
+
 /// Reads one ledger.
 #[derive(Clone, Debug)]
 pub struct History {
@@ -80,7 +83,7 @@ impl History {
     }
 
     fn show(&self, seq: &str) -> Result<Value, StartError> {
-        let wrong = || StartError::Question(format!("there is no event `{seq}`"));
+        let wrong = || StartError::NoEvent(format!("there is no event `{seq}`"));
         let number: u64 = seq.parse().map_err(|_| wrong())?;
         let entry = self.reader.get(Seq(number))?.ok_or_else(wrong)?;
         Ok(json!({
@@ -101,8 +104,7 @@ impl History {
             match key {
                 "n" => {}
                 "kind" => {
-                    let kind =
-                        Kind::parse(&value).map_err(|e| StartError::Question(format!("`{value}`: {e}")))?;
+                    let kind = Kind::parse(&value).map_err(|_| no_kind(&value))?;
                     filter.kinds.push(kind);
                 }
                 "server" => filter.server = Some(label()?),
@@ -113,6 +115,11 @@ impl History {
             }
         }
         let found = self.reader.query(&filter)?;
+        // A kind that this version does not know may be one of a later version; if it never happened, it is a slip.
+        let unknown = filter.kinds.iter().find(|kind| matches!(kind, Kind::Other(_)));
+        if let Some(kind) = unknown.filter(|_| found.entries.is_empty()) {
+            return Err(no_kind(kind.as_str()));
+        }
         let events: Vec<Value> = found.entries.iter().rev().map(event).collect();
         Ok(json!({ "schema": "cella/v1", "events": events, "more": found.more }))
     }
@@ -162,6 +169,16 @@ fn canonical(entry: &Entry) -> Value {
 
 fn at(time: Micros) -> String {
     jiff::Timestamp::from_microsecond(time.0).map_or_else(|_| time.0.to_string(), |t| t.to_string())
+}
+
+fn no_kind(asked: &str) -> StartError {
+    let near = Kind::KNOWN
+        .iter()
+        .map(|kind| (strsim::normalized_damerau_levenshtein(asked, kind.as_str()), kind.as_str()))
+        .filter(|(likeness, _)| *likeness >= KIND_SLIP)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, name)| name);
+    StartError::NoKind { asked: asked.to_owned(), near }
 }
 
 fn call_id(text: &str) -> Result<CallId, StartError> {

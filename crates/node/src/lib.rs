@@ -30,10 +30,10 @@ mod service;
 mod trace;
 
 pub use announce::Whereabouts;
-pub use error::StartError;
+pub use error::{SecretError, StartError};
 pub use history::{Checked, History};
 pub use inherit::Inherited;
 pub use lists::known_tools;
-pub use load::{Loaded, Served, load};
+pub use load::{Loaded, Served, check, load};
 pub use node::{LISTEN_DEFAULT, Options, Running, start};
 pub use places::Places;

@@ -58,7 +58,7 @@ pub fn load(path: &Path) -> Result<Loaded, StartError> {
     let (mut found, mut wrong) = (Vec::new(), Diagnostics::default());
     let mut grants = BTreeMap::new();
     for (name, server) in config.servers.iter().filter(|(_, s)| s.enabled) {
-        match contract(server, &base)? {
+        match contract(name, server, &base)? {
             Ok((contract, contract_base)) => {
                 warnings.extend(ignored(name, server, &contract));
                 let name: Arc<str> = Arc::from(name.as_str());
@@ -87,14 +87,29 @@ pub fn load(path: &Path) -> Result<Loaded, StartError> {
     if wrong.has_errors() { Err(StartError::Config(wrong)) } else { Ok(Loaded { config, servers, warnings }) }
 }
 
+/// Reads a configuration as [`load`] does, and answers as a node would that is to use it.
+///
+/// # Errors
+/// Whatever a node would refuse it for.
+pub fn check(path: &Path) -> Result<Loaded, StartError> {
+    let loaded = load(path)?;
+    crate::plan::plan(&loaded)?;
+    Ok(loaded)
+}
+
 type Read = Result<(Contract, PathBuf), Diagnostics>;
 
-fn contract(server: &ServerConfig, base: &Path) -> Result<Read, StartError> {
+fn contract(name: &str, server: &ServerConfig, base: &Path) -> Result<Read, StartError> {
     match &server.contract {
         ContractSource::Preset(preset) => Ok(Ok((Contract::preset(*preset), base.to_path_buf()))),
-        ContractSource::File(path) => {
-            let path = base.join(path);
-            let text = read(&path)?;
+        ContractSource::File(named) => {
+            let path = base.join(named);
+            let text = fs::read_to_string(&path).map_err(|source| StartError::Contract {
+                server: name.to_owned(),
+                named: named.clone(),
+                path: path.clone(),
+                source,
+            })?;
             let parsed = Contract::parse(&path.display().to_string(), &text);
             let home = path.parent().map_or_else(PathBuf::new, Path::to_path_buf);
             Ok(parsed.map(|contract| (contract, home)))

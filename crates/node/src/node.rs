@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use cella_catalog::Catalog;
 use cella_cell::Process;
 use cella_contract::Config;
@@ -117,8 +117,11 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
     let node = loaded.config.node.clone();
     let token_file = options.token_file.clone().or_else(|| node.token_file.as_ref().map(|f| base.join(f)));
     let token_file = token_file.unwrap_or_else(|| places.token());
-    let token = secret_file::read_or_create(&token_file).map_err(made(&token_file))?;
-    let key = secret_file::read_or_create(&places.key()).map_err(made(&places.key()))?;
+    let secret = |path: &Path| {
+        let path = path.to_path_buf();
+        secret_file::read_or_create(&path).map_err(|error| StartError::Secret { path, error })
+    };
+    let (token, key) = (secret(&token_file)?, secret(&places.key())?);
 
     let dir = ledger_dir(places);
     let (ledger, lost) = open_ledger(&dir, options.accept_loss).await?;
@@ -212,6 +215,7 @@ impl Parts<'_> {
             metrics: self.metrics.clone(),
             about: about.clone(),
             draining: draining.clone(),
+            refused: ArcSwapOption::empty(),
         };
         let dispatch = Dispatch {
             catalog,

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use cella_contract::{EditError, NewServer, add_server};
+use cella_contract::{EditError, NewServer, Preset, add_server};
 use cella_node::install::{Recipe, Store};
 use serde_json::json;
 
@@ -31,18 +31,51 @@ pub(crate) async fn run(args: Add, global: &Global, printer: Printer) -> Outcome
         install(&server, global, printer).await?;
     }
     edit::exchange(&path, after.as_bytes()).map_err(Stop::system(path.display()))?;
-    tell_node(global, printer);
+    let told = tell_node(global, printer);
     if printer.is_json() {
-        printer.json(&json!({ "schema": "cella/v1", "added": server.name, "config": path }));
+        let contract = contract_of(&server);
+        printer.json(
+            &json!({ "schema": "cella/v1", "added": server.name, "config": path, "contract": contract }),
+        );
     } else {
         printer.done(format!("{} is in {}", server.name, path.display()));
-        printer.note(format!("  try it: cella tools {}", server.name));
+        printer.note(format!("  its contract: {}", contract_of(&server)));
+        printer.note(match told {
+            Told::NoNode => "  next: cella up".to_owned(),
+            _ => format!("  try it: cella tools {}", server.name),
+        });
     }
-    Ok(Code::Ok)
+    Ok(told.exit())
+}
+
+/// The contract that a new server gets: the one written, else the default.
+pub(crate) fn contract_of(server: &NewServer) -> &str {
+    server.contract.as_deref().unwrap_or(Preset::default().as_str())
+}
+
+/// What a node does with a configuration that was edited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Told {
+    /// None runs.
+    NoNode,
+    /// It reads it again.
+    Reads,
+    /// It would not use it, or cannot be told.
+    Refuses,
+}
+
+impl Told {
+    /// What the shell gets after an edit.
+    pub(crate) const fn exit(self) -> Code {
+        match self {
+            Self::NoNode | Self::Reads => Code::Ok,
+            Self::Refuses => Code::Degraded,
+        }
+    }
 }
 
 /// True for what a node will find, or what is looked up only when it starts.
-fn can_be_found(command: &str) -> bool {
+pub(crate) fn can_be_found(command: &str) -> bool {
     if command.starts_with("builtin:") || command.contains('$') {
         return true;
     }
@@ -67,19 +100,27 @@ pub(crate) async fn install(server: &NewServer, global: &Global, printer: Printe
     Ok(())
 }
 
-/// A running node reads its configuration again.
-pub(crate) fn tell_node(global: &Global, printer: Printer) {
+/// A running node reads its configuration again; one that would refuse it is not asked, and the user is told why.
+pub(crate) fn tell_node(global: &Global, printer: Printer) -> Told {
     let places = target::places(global);
     let text = std::fs::read_to_string(places.announcement()).unwrap_or_default();
     let about: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
     let running =
         std::os::unix::net::UnixStream::connect(&cella_node::Whereabouts::of(&places).socket).is_ok();
-    if let (true, Some(pid)) = (running, about["pid"].as_u64()) {
-        let done = std::process::Command::new("kill").args(["-HUP", &pid.to_string()]).status();
-        if done.is_ok_and(|s| s.success()) {
-            printer.note("  the running node reads its configuration again");
-        }
+    let (true, Some(pid)) = (running, about["pid"].as_u64()) else { return Told::NoNode };
+    if let Err(error) = cella_node::check(&places.config) {
+        let (code, why) = (error.code(), error.brief());
+        printer.warn(format!("the running node keeps the configuration it has [{code}]: {why}"));
+        printer.note("    fix: see all of it: cella config validate");
+        return Told::Refuses;
     }
+    let done = std::process::Command::new("kill").args(["-HUP", &pid.to_string()]).status();
+    if done.is_ok_and(|s| s.success()) {
+        printer.note("  the running node reads its configuration again");
+        return Told::Reads;
+    }
+    printer.warn("the running node could not be told; send it SIGHUP, or start it again");
+    Told::Refuses
 }
 
 fn wanted(args: &Add) -> Result<NewServer, Stop> {

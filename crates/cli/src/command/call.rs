@@ -10,7 +10,7 @@ use crate::{
     exit::{self, Code, Outcome, Stop},
     mcp_client::McpClient,
     print::Printer,
-    target,
+    single_keys, target,
 };
 
 pub(crate) async fn run(args: Call, global: &Global, printer: Printer) -> Outcome {
@@ -90,7 +90,14 @@ fn arguments(text: &str) -> Result<Value, Stop> {
     };
     let value: Value =
         serde_json::from_str(&text).map_err(|e| usage(format!("the arguments are not JSON: {e}")))?;
-    if value.is_object() { Ok(value) } else { Err(usage("the arguments are not a JSON object".into())) }
+    if !value.is_object() {
+        return Err(usage("the arguments are not a JSON object".into()));
+    }
+    single_keys::check(&text).map_err(|e| {
+        Stop::new(Code::Usage, codes::ARGUMENTS, format!("the arguments are not clear: {e}"))
+            .fix("keep one of the two; a list of values is written [1, 2]")
+    })?;
+    Ok(value)
 }
 
 /// One part of a result for a person: text as it is, anything else by its kind and size.

@@ -1,5 +1,7 @@
 //! `cella config`: looking at the configuration.
 
+mod look;
+
 use serde_json::json;
 
 use crate::{
@@ -40,19 +42,7 @@ pub(crate) fn run(args: &Config, global: &Global, printer: Printer) -> Outcome {
             }
             Ok(Code::Ok)
         }
-        ConfigVerb::Validate => {
-            let path = target::config_path(global);
-            let loaded = cella_node::load(&path)?;
-            for warning in &loaded.warnings {
-                printer.warn(warning);
-            }
-            if printer.is_json() {
-                printer.json(&json!({ "schema": "cella/v1", "ok": true, "servers": loaded.servers.len(), "warnings": loaded.warnings }));
-            } else {
-                printer.done(format!("{}: {} servers", path.display(), loaded.servers.len()));
-            }
-            Ok(Code::Ok)
-        }
+        ConfigVerb::Validate => validate(global, printer),
         ConfigVerb::Show => {
             let loaded = cella_node::load(&target::config_path(global))?;
             let servers: serde_json::Map<String, serde_json::Value> = loaded
@@ -71,4 +61,31 @@ pub(crate) fn run(args: &Config, global: &Global, printer: Printer) -> Outcome {
             Ok(Code::Ok)
         }
     }
+}
+
+/// Everything that can be known before a start: the files, the views, and what they name on this machine.
+fn validate(global: &Global, printer: Printer) -> Outcome {
+    let path = target::config_path(global);
+    let loaded = cella_node::check(&path)?;
+    look::built_ins(&loaded)?;
+    let missing = look::missing(&loaded);
+    for warning in loaded.warnings.iter().chain(&missing) {
+        printer.warn(warning);
+    }
+    let (servers, off) =
+        (loaded.servers.len(), loaded.config.servers.values().filter(|server| !server.enabled).count());
+    if printer.is_json() {
+        printer.json(&json!({
+            "schema": "cella/v1", "ok": missing.is_empty(), "servers": servers, "disabled": off,
+            "warnings": loaded.warnings, "missing": missing,
+        }));
+    } else {
+        let not = if off > 0 { format!(", {off} disabled and not checked") } else { String::new() };
+        let said = format!("{}: {servers} servers{not}", path.display());
+        match missing.len() {
+            0 => printer.done(said),
+            some => printer.warn(format!("{said}; what they name is missing here: {some}")),
+        }
+    }
+    Ok(if missing.is_empty() { Code::Ok } else { Code::Degraded })
 }

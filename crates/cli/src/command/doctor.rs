@@ -1,6 +1,6 @@
 //! `cella doctor`: what works on this machine and what does not, and what to do about it.
 
-use std::path::Path;
+use std::{os::unix::fs::MetadataExt, path::Path};
 
 use serde_json::{Value, json};
 
@@ -98,9 +98,12 @@ fn groups(facts: &cella_cell::CgroupFacts) -> Finding {
             (true, _, false) => why,
         },
         fix: (!missing.is_empty()).then(|| {
-            "run the node by systemd with Delegate=yes, or as root; until then what is missing is limited per process \
-             only"
-                .into()
+            let root = std::fs::metadata("/proc/self").is_ok_and(|me| me.uid() == 0);
+            // Root is not enough where the hierarchy is read-only or belongs to somebody else, as in most containers.
+            let or = if root { "or give this container a writable /sys/fs/cgroup" } else { "or as root" };
+            format!(
+                "run the node by systemd with Delegate=yes, {or}; until then what is missing is limited per process only"
+            )
         }),
     }
 }

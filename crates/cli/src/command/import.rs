@@ -62,7 +62,7 @@ pub(crate) async fn run(args: Import, global: &Global, printer: Printer) -> Outc
             write_secret(file, secret).map_err(Stop::system(file.display()))?;
         }
         edit::exchange(&path, after.as_bytes()).map_err(Stop::system(path.display()))?;
-        super::add::tell_node(global, printer);
+        let _said = super::add::tell_node(global, printer);
         for server in plan.add.iter().filter(|_| !args.no_install) {
             if let Err(stop) = super::add::install(server, global, printer).await {
                 printer.warn(format!("{}: {}", server.name, stop.message));
@@ -302,6 +302,9 @@ fn finish(plan: &Plan, unreadable: &Unreadable, path: &Path, written: bool, prin
         }));
     } else if written {
         printer.done(format!("{} servers are in {}", names.len(), path.display()));
+        for server in &plan.add {
+            printer.note(format!("  the contract of {}: {}", server.name, super::add::contract_of(server)));
+        }
         printer.note("  next: cella up, then cella client setup");
     }
 }

@@ -37,6 +37,9 @@ pub(crate) async fn run(what: LogVerb, global: &Global, printer: Printer) -> Out
         }
         LogVerb::Query(query) => {
             let answer = ask(&query.target, global, &question(&query)).await?;
+            if answer["events"].as_array().is_some_and(Vec::is_empty) {
+                printer.note("no events match");
+            }
             events(&answer, printer)
         }
         LogVerb::Verify { file, target } => verify::run(file, &target, global, printer).await,

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::{
     args::{Global, Rm},
     edit,
-    exit::{Code, Outcome, Stop},
+    exit::{Outcome, Stop},
     print::Printer,
     target,
 };
@@ -16,11 +16,11 @@ pub(crate) fn run(args: &Rm, global: &Global, printer: Printer) -> Outcome {
     let after = cella_contract::remove_server(&before, &args.name)
         .map_err(|e| super::add::not_edited(&path, &e, "see which there are: cella ls"))?;
     edit::exchange(&path, after.as_bytes()).map_err(Stop::system(path.display()))?;
-    super::add::tell_node(global, printer);
+    let told = super::add::tell_node(global, printer);
     if printer.is_json() {
         printer.json(&json!({ "schema": "cella/v1", "removed": args.name }));
     } else {
         printer.done(format!("{} is out of {}", args.name, path.display()));
     }
-    Ok(Code::Ok)
+    Ok(told.exit())
 }

@@ -22,7 +22,8 @@ pub(crate) async fn run(at: Target, global: &Global, printer: Printer) -> Outcom
         .iter()
         .any(|s| !matches!(s["status"].as_str(), Some("connected" | "not_tested" | "connecting")));
     let ledger = status["ledger"]["healthy"] != false;
-    Ok(if bad || !ledger { Code::Degraded } else { Code::Ok })
+    let refused = !status["configuration"]["refused"].is_null();
+    Ok(if bad || refused || !ledger { Code::Degraded } else { Code::Ok })
 }
 
 fn show(status: &Value, servers: &[Value], printer: Printer) {
@@ -43,6 +44,7 @@ fn show(status: &Value, servers: &[Value], printer: Printer) {
         text(&status["ledger"]["head"]),
         text(&status["ledger"]["state"])
     ));
+    show_refused(&status["configuration"]["refused"], printer);
     let mut rows =
         vec![["SERVER", "STATUS", "STAGE", "TOOLS", "CALLS", "RESTARTS", "PID"].map(str::to_owned).to_vec()];
     for server in servers {
@@ -72,4 +74,13 @@ fn show(status: &Value, servers: &[Value], printer: Printer) {
             printer.note(format!("  {name}: {}", text(note)));
         }
     }
+}
+
+/// An edit that the node did not take.
+fn show_refused(refused: &Value, printer: Printer) {
+    let Some(code) = refused["code"].as_str() else { return };
+    printer.line(format!("configuration: the edit was refused [{code}]; the one before is in use"));
+    let message = refused["message"].as_str().unwrap_or_default();
+    printer.note(format!("    {}", message.lines().next().unwrap_or_default()));
+    printer.note("    fix: cella config validate, correct it, then send the node SIGHUP");
 }

@@ -86,3 +86,53 @@ fn colour_is_for_those_who_want_it() {
     assert!(colored(home.command(&["rm", "x"]).env("CLICOLOR_FORCE", "1")));
     assert!(!colored(home.command(&["rm", "x"]).env("CLICOLOR_FORCE", "1").env("NO_COLOR", "1")));
 }
+
+#[test]
+fn a_configuration_that_names_what_is_not_there_is_not_all_well() {
+    let home = Home::with_config();
+    let config = home.path("cella.toml");
+    let with = |more: &str| {
+        std::fs::write(&config, format!("[servers.x]\n{more}\n")).expect("written");
+        home.cella(&["config", "validate"])
+    };
+    let run = with("command = \"builtin:tme\"");
+    assert_eq!((run.status, run.code()), (78, "CE6019"), "{run:?}");
+    let run = with("command = \"builtin:time\"\ncontract = \"trustd\"");
+    assert_eq!((run.status, run.code()), (78, "CE4101"), "{run:?}");
+    assert!(run.err.contains("`x`") && run.err.contains("semi-trusted"), "{run:?}");
+    let run = with("command = \"no-such-program\"\nenv = { A = \"env:NO_SUCH\", B = \"file:nothere\" }");
+    assert_eq!(run.status, 3, "{run:?}");
+    for key in ["servers.x.command", "servers.x.env.A", "servers.x.env.B"] {
+        assert!(run.err.contains(key), "{key}: {run:?}");
+    }
+    let run = with("command = \"builtin:time\"");
+    assert_eq!(run.status, 0, "{run:?}");
+    std::fs::write(&config, "listen = \"127.0.0.1:1\"\n").expect("written");
+    assert!(home.cella(&["config", "validate"]).err.contains("node.listen"));
+}
+
+#[test]
+fn a_key_that_stands_twice_in_the_arguments_is_refused() {
+    let run = Home::with_config().cella(&["call", "time", "get_current_time", r#"{"a": 1, "a": 2}"#]);
+    assert_eq!((run.status, run.code()), (2, "CE6006"));
+    assert!(run.err.contains("`a` stands twice"), "{run:?}");
+}
+
+#[test]
+fn a_kind_that_is_none_and_a_token_that_is_none_are_refused() {
+    let home = Home::with_config();
+    let node = home.up();
+    let run = home.cella(&["log", "query", "--kind", "call.refuse"]);
+    assert_eq!((run.status, run.code()), (1, "CE4109"));
+    assert!(run.err.contains("`call.refused`"), "{run:?}");
+    let run = home.cella(&["log", "query", "--server", "nobody"]);
+    assert!(run.status == 0 && run.err.contains("no events match"), "{run:?}");
+    let run = home.cella(&["add", "two", "--builtin", "time", "--no-install"]);
+    assert!(run.err.contains("untrusted") && run.err.contains("try it"), "{run:?}");
+    node.stop();
+    let run = home.cella(&["add", "three", "--builtin", "time", "--no-install"]);
+    assert!(run.err.contains("next: cella up"), "{run:?}");
+    home.write("short", "short\n");
+    let run = home.cella(&["up", "--token-file", "short"]);
+    assert_eq!((run.status, run.code()), (78, "CE4116"));
+}

@@ -69,9 +69,15 @@ impl Walk<'_> {
             .map(|f| (strsim::normalized_damerau_levenshtein(name, f.key), f.key))
             .filter(|(likeness, _)| *likeness >= SLIP)
             .max_by(|a, b| a.0.total_cmp(&b.0));
-        let fix = match near {
-            Some((_, key)) => format!("did you mean `{key}`?"),
-            None => {
+        let inner = shape.fields.iter().find(
+            |f| matches!(f.kind, Kind::Table(table) if table.fields.iter().any(|inner| inner.key == name)),
+        );
+        let fix = match (inner, near) {
+            (Some(table), _) => {
+                format!("did you mean `{}.{name}`? It is written below [{}]", table.key, table.key)
+            }
+            (None, Some((_, key))) => format!("did you mean `{key}`?"),
+            (None, None) => {
                 let keys: Vec<&str> = shape.fields.iter().map(|f| f.key).collect();
                 format!("{} may have: {}", shape.what, keys.join(", "))
             }

@@ -48,7 +48,7 @@ impl History {
     /// # Errors
     /// The file cannot be read. What is wrong in it is part of the answer.
     pub fn verify_file(path: &Path) -> Result<Value, StartError> {
-        let unread = |source| StartError::Read { path: path.to_path_buf(), source };
+        let unread = |source| StartError::Given { path: path.to_path_buf(), source };
         let mut file = BufReader::new(File::open(path).map_err(unread)?);
         match verify_export(&mut file) {
             Ok(exported) => Ok(json!({

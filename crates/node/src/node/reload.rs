@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use cella_contract::Config;
+use serde_json::json;
 
 use super::Running;
 use crate::{announce, load::load, plan::plan};
@@ -22,6 +23,7 @@ impl Running {
                 self.service.dispatch.recorder.capture(loaded.config.ledger.capture.clone());
                 self.loaded.store(Arc::new(loaded));
                 self.service.dispatch.catalog.apply(plan);
+                self.service.admin.refused.store(None);
                 self.note_config().await;
                 tracing::info!("configuration read again");
                 announce::tell_supervisor(&format!("READY=1\nSTATUS=serving at {}", self.url()));
@@ -29,6 +31,8 @@ impl Running {
             Err(error) => {
                 tracing::error!("the configuration is not used, the one before stays:\n{error}");
                 let code = error.code();
+                let refused = json!({ "code": code, "message": error.brief(), "fix": error.fix() });
+                self.service.admin.refused.store(Some(Arc::new(refused)));
                 announce::tell_supervisor(&format!("READY=1\nSTATUS=the configuration is not used: {code}"));
             }
         }
