@@ -77,14 +77,19 @@ fn against_peer(rows: &[Row]) {
             let title = format!("cella / {}", peer.target);
             println!("{title:<28} {:>7} {:>9} {:>9} {:>9} {:>9}", "clients", "p50", "p99", "calls/s", "CPU");
         }
+        let cell = (peer.upstream.name(), peer.era.name(), peer.clients);
+        if peer.figures.wrong > 0 {
+            println!("{:<10} {:<8} {:<8} {:>7} the peer's answers are wrong", "", cell.0, cell.1, cell.2);
+            continue;
+        }
         let ratio =
             |pick: fn(&Figures) -> f64| pick(&own.figures) / pick(&peer.figures).max(f64::MIN_POSITIVE);
         println!(
             "{:<10} {:<8} {:<8} {:>7} {:>9.2} {:>9.2} {:>9.2} {:>9.2}",
             "",
-            peer.upstream.name(),
-            peer.era.name(),
-            peer.clients,
+            cell.0,
+            cell.1,
+            cell.2,
             ratio(|f| f.p50_ms),
             ratio(|f| f.p99_ms),
             ratio(|f| f.rate),
