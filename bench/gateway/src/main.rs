@@ -2,7 +2,7 @@
 //! in one run with interleaved rounds, so that a busy machine disturbs all of them alike.
 //!
 //! `bench-gateway run` measures; `bench-gateway echo-http PORT [TOOLS]` and `bench-gateway echo-stdio [TOOLS]` are the
-//! servers it measures with.
+//! servers it measures with, `bench-gateway relay PORT UPSTREAM` is the least that a gateway could do.
 
 mod echo;
 mod echo_http;
@@ -11,6 +11,7 @@ mod load;
 mod measure;
 mod peers;
 mod process;
+mod relay;
 mod report;
 mod run;
 mod wire;
@@ -26,6 +27,7 @@ fn main() -> ExitCode {
         ["echo-http", port, tools] => echo_http::serve(number(port), number(tools)),
         ["echo-stdio"] => echo_stdio::serve(1),
         ["echo-stdio", tools] => echo_stdio::serve(number(tools)),
+        ["relay", port, upstream] => relay::serve(number(port), number(upstream)),
         ["run", rest @ ..] => run::main(rest),
         _ => Err(run::USAGE.to_owned()),
     };

@@ -104,6 +104,16 @@ pub fn echo(dir: &Path, tools: u16) -> Result<Running, String> {
     Running::start(command, port, &dir.join(format!("echo-{port}")))
 }
 
+/// The floor: bytes through two connections.
+pub fn relay(dir: &Path, echo: &Running) -> Result<(Running, Target), String> {
+    let port = free_port()?;
+    let mut command = Command::new(own()?);
+    command.args(["relay", &port.to_string(), &echo.port.to_string()]);
+    let relay = Running::start(command, port, &dir.join(format!("relay-{port}")))?;
+    let target = Target { port, ..direct(echo) };
+    Ok((relay, target))
+}
+
 /// Straight to the echo server.
 #[must_use]
 pub fn direct(echo: &Running) -> Target {

@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
-use crate::{measure::Figures, peers::Upstream, wire::Era};
+use crate::{measure::Figures, peers::Upstream, run, wire::Era};
 
 /// One row.
 #[derive(Clone, Debug)]
 pub struct Row {
-    /// `direct`, `cella`, `mcp-proxy`.
+    /// `direct`, `relay`, `cella`, `mcp-proxy`.
     pub target: String,
     /// How the server behind is reached.
     pub upstream: Upstream,
@@ -64,7 +64,7 @@ pub fn table(rows: &[Row], facts: &[Fact]) {
 
 /// Cella by the peer, from the same run: below 1 is better for times, above 1 for calls per second.
 fn against_peer(rows: &[Row]) {
-    let peers = rows.iter().filter(|row| !["direct", "cella"].contains(&row.target.as_str()));
+    let peers = rows.iter().filter(|row| !["direct", run::FLOOR, "cella"].contains(&row.target.as_str()));
     for (n, peer) in peers.enumerate() {
         let own = rows.iter().find(|r| {
             r.target == "cella"

@@ -16,8 +16,10 @@ use crate::{
 
 /// What the program expects.
 pub const USAGE: &str = "usage: bench-gateway run [--cella PROGRAM] [--mcp-proxy PROGRAM] [--seconds N] [--rounds N] [--json FILE]\n\
-       bench-gateway echo-http PORT [TOOLS] | echo-stdio [TOOLS]";
+       bench-gateway echo-http PORT [TOOLS] | echo-stdio [TOOLS] | relay PORT UPSTREAM";
 
+/// The lane that hands bytes on unread.
+pub const FLOOR: &str = "relay";
 /// Concurrency levels, as promised in SPECIFICATION.md.
 const CLIENTS: [usize; 3] = [1, 16, 128];
 /// Calls before the clock runs: connections, caches, lazy starts.
@@ -110,6 +112,11 @@ async fn calls(options: &Options, dir: &Path, upstream: Upstream) -> Result<Vec<
             Lane { name: "direct", target: None, pid: pipe.pid(), pipe: Some(pipe) }
         }
     }];
+    if upstream == Upstream::Http {
+        let (process, target) = peers::relay(dir, &echo)?;
+        lanes.push(Lane { name: FLOOR, target: Some(target), pipe: None, pid: process.pid() });
+        kept.push(process);
+    }
     if let Some(program) = &options.cella {
         let entry = if upstream == Upstream::Http { Entry::Url(&echo) } else { Entry::Child(1) };
         let cella = Cella::start(program, dir, "read", &[("bench".to_owned(), entry)])?;
