@@ -8,7 +8,10 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::layout::Layout;
-use crate::{Access, CellError, Enforcement, Network, Spec};
+use crate::{
+    Access, CellError, Enforcement, Network, Spec,
+    network::{DNS_PORT, PORTS_MAX},
+};
 
 /// Home directory inside.
 pub(crate) const HOME: &str = "/home/cell";
@@ -38,6 +41,8 @@ pub(crate) struct Order {
     pub(crate) landlock: bool,
     /// TCP is refused even on loopback.
     pub(crate) sealed: bool,
+    /// Ports that end at the node's broker, in a network where every address is local.
+    pub(crate) brokered: Option<Vec<u16>>,
 }
 
 /// As whom, seen from the host.
@@ -126,7 +131,21 @@ pub(crate) fn compile(spec: &Spec, ground: &Ground<'_>) -> Result<Order, CellErr
         wall_millis: limits.wall_time.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
         landlock: ground.landlock,
         sealed: spec.network == Network::Sealed,
+        brokered: brokered(&spec.network)?,
     })
+}
+
+/// Each port once.
+fn brokered(network: &Network) -> Result<Option<Vec<u16>>, CellError> {
+    let Network::Brokered { ports } = network else { return Ok(None) };
+    let ports: BTreeSet<u16> = ports.iter().copied().collect();
+    if let Some(port) = ports.iter().find(|port| [0, DNS_PORT].contains(port)) {
+        return Err(refuse(format!("port {port} cannot be brokered")));
+    }
+    if ports.len() > PORTS_MAX {
+        return Err(refuse(format!("{} brokered ports, {PORTS_MAX} allowed", ports.len())));
+    }
+    Ok(Some(ports.into_iter().collect()))
 }
 
 /// System directories first, then what the program needs, then what is declared; a declared mount wins over the
@@ -232,7 +251,7 @@ mod tests {
     use std::path::PathBuf;
 
     use super::{Ground, Identity, Order, Source, SourceKind, compile};
-    use crate::{Access, CellError, Mount, Program, Spec, process::layout::Layout};
+    use crate::{Access, CellError, Mount, Network, Program, Spec, process::layout::Layout};
 
     fn order(change: impl FnOnce(&mut Spec)) -> Result<Order, CellError> {
         let program = Program { command: "/usr/bin/true".into(), ..Program::default() };
@@ -271,6 +290,14 @@ mod tests {
         for target in ["/", "/proc/self", "/dev/shm/x", "/etc", "relative", "/a/../etc", "/a/./b"] {
             assert!(order(|spec| spec.mounts = vec![mount("/a", target)]).is_err(), "{target}");
         }
+    }
+
+    #[test]
+    fn brokered_ports_are_few_and_none_is_that_of_names() {
+        let ports = |ports: Vec<u16>| order(|spec| spec.network = Network::Brokered { ports });
+        assert_eq!(ports(vec![443, 80, 443]).unwrap().brokered, Some(vec![80, 443]));
+        assert!(ports(vec![53]).is_err() && ports(vec![0]).is_err());
+        assert!(ports((1000..1100).collect()).is_err());
     }
 
     #[test]

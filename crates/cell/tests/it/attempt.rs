@@ -72,6 +72,10 @@ const ATTEMPTS: &[(&str, Attempt)] = &[
     ("spin", |_| spin()),
     ("daemon", |args| daemon(&args[0])),
     ("status", |_| status()),
+    ("udp", |args| udp(&args[0])),
+    ("tcp-by-name", |args| tcp_by_name(&args[0])),
+    ("serve", |args| serve(&args[0])),
+    ("bind", |args| std::net::TcpListener::bind(&args[0]).map(|_| "bound".into())),
 ];
 
 pub(crate) fn main(args: &[String]) -> ExitCode {
@@ -198,6 +202,32 @@ fn tcp(address: &str) -> io::Result<String> {
     let mut text = String::new();
     stream.read_to_string(&mut text)?;
     Ok(text)
+}
+
+/// As [`tcp`], of the first address that the C library's resolver gives.
+fn tcp_by_name(name: &str) -> io::Result<String> {
+    use std::net::ToSocketAddrs;
+    let address = name.to_socket_addrs()?.next().ok_or(io::ErrorKind::NotFound)?;
+    tcp(&address.to_string())
+}
+
+/// Sends a datagram; the kernel's refusal comes with the second.
+fn udp(address: &str) -> io::Result<String> {
+    let socket = std::net::UdpSocket::bind("0.0.0.0:0")?;
+    socket.connect(address)?;
+    socket.send(b"hello")?;
+    socket.send(b"hello").map(|_| "sent".into())
+}
+
+/// Says that it listens, and answers one connection.
+fn serve(address: &str) -> io::Result<String> {
+    let listener = std::net::TcpListener::bind(address)?;
+    println!("listening");
+    let (mut stream, _) = listener.accept()?;
+    let mut byte = [0];
+    stream.read_exact(&mut byte)?;
+    stream.write_all(&[byte[0] + 1])?;
+    Ok("served".into())
 }
 
 fn abstract_socket(name: &str) -> io::Result<String> {

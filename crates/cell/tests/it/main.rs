@@ -9,6 +9,7 @@
 mod allowed;
 mod attempt;
 mod bench;
+mod broker;
 mod files;
 mod kernel;
 mod life;
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
 fn tests() -> Vec<Test> {
     [
         allowed::TESTS,
+        broker::TESTS,
         files::TESTS,
         kernel::TESTS,
         life::TESTS,
