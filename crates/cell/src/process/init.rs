@@ -89,7 +89,7 @@ fn start(
         Forked::Child => workload::run(request, order, filters, &tell),
         Forked::Parent { pid, .. } => {
             drop(tell);
-            give_up_rights(filters)?;
+            give_up_rights(filters, order.limits.counted())?;
             workload::failure(&outcome).map_or(Ok(Started { pid, began, children }), Err)
         }
     }
@@ -117,11 +117,11 @@ pub(crate) fn close_user_namespaces() -> io::Result<()> {
 }
 
 /// From here on this process can reap, kill its own kind and end; nothing else.
-fn give_up_rights(filters: &Filters) -> Result<(), Failure> {
+fn give_up_rights(filters: &Filters, counted: bool) -> Result<(), Failure> {
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
         .map_err(|e| Failure::new(Step::Capabilities, &e.into()))?;
     workload::drop_capabilities().map_err(|e| Failure::new(Step::Capabilities, &e))?;
-    filter::install(filters).map_err(|e| Failure::new(Step::Seccomp, &e))
+    filter::install(filters, counted).map_err(|e| Failure::new(Step::Seccomp, &e))
 }
 
 /// Says that the program runs, and stays until it is over.

@@ -90,6 +90,13 @@ pub(crate) struct ProcessLimits {
     pub(crate) cpu_seconds: Option<u64>,
 }
 
+impl ProcessLimits {
+    /// A control group counts memory, or nobody asked for a limit of it.
+    pub(crate) fn counted(&self) -> bool {
+        self.data_bytes.is_none()
+    }
+}
+
 /// What of the machine decides an order.
 #[derive(Clone, Debug)]
 pub(crate) struct Ground<'a> {

@@ -75,6 +75,8 @@ const ATTEMPTS: &[(&str, Attempt)] = &[
     ("udp", |args| udp(&args[0])),
     ("tcp-by-name", |args| tcp_by_name(&args[0])),
     ("serve", |args| serve(&args[0])),
+    ("option", |args| zero(unsafe { libc::prctl(number(&args[0]), 0, 0, 0, 0) })),
+    ("request", |args| zero(unsafe { libc::ioctl(2, parse(&args[0]) as libc::c_ulong, 0) })),
     ("bind", |args| std::net::TcpListener::bind(&args[0]).map(|_| "bound".into())),
 ];
 
@@ -273,6 +275,13 @@ fn call(name: &str) -> io::Result<String> {
         "open_tree" => (libc::SYS_open_tree, &[libc::EPERM, libc::ENOSYS]),
         "clone3" => (libc::SYS_clone3, &[libc::EPERM, libc::ENOSYS]),
         "kcmp" => (libc::SYS_kcmp, &[libc::EPERM, libc::ENOSYS]),
+        "io_setup" => (libc::SYS_io_setup, &[libc::ENOSYS]),
+        "open_by_handle_at" => (libc::SYS_open_by_handle_at, &[libc::ENOSYS]),
+        "memfd_secret" => (libc::SYS_memfd_secret, &[libc::ENOSYS]),
+        "fanotify_init" => (libc::SYS_fanotify_init, &[libc::ENOSYS]),
+        "statmount" => (457, &[libc::ENOSYS]),
+        // `file_getattr`, of Linux 6.17
+        "unknown" => (468, &[libc::ENOSYS]),
         other => return Err(io::Error::other(format!("unknown call {other}"))),
     };
     let result = unsafe { libc::syscall(number, -1, -1, -1, -1, -1, -1) };
