@@ -23,13 +23,14 @@ use super::{
     capped,
     cgroup::{Controller, Groups},
     identity::Lease,
+    layout::Layout,
     order::{self, Order},
     sys,
     verdict::{self, Abilities},
     watch::Watch,
     wire::{self, Ended},
 };
-use crate::{CellError, CgroupVersion, Exit, Handle, LimitHit, Report, Running, Shortfall, Spec};
+use crate::{CellError, CgroupVersion, Exit, Handle, LimitHit, Report, Root, Running, Shortfall, Spec};
 
 /// How long setting up may take. Stops a mount of a dead network filesystem from holding a server's start for ever; past
 /// it the start fails.
@@ -147,8 +148,15 @@ impl Prepared {
         let (groups, failure) = make_groups(ground, &name, spec).await;
         let able = abilities(ground, &groups, failure.as_deref());
         let decided = verdict::judge(spec, &able).and_then(|report| {
+            let image = match &spec.root {
+                Root::HostSystem => None,
+                Root::Image(dir) => {
+                    order::check_path(dir)?;
+                    Some(Layout::of_image(dir)?)
+                }
+            };
             let ground = order::Ground {
-                layout: &ground.layout,
+                layout: image.as_ref().unwrap_or(&ground.layout),
                 identity: lease.identity,
                 landlock: able.landlock_abi > 0,
                 memory_group: groups.limits_memory(),

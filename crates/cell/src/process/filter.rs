@@ -111,14 +111,14 @@ pub(crate) fn compile() -> io::Result<Filters> {
     let refuse = |rules, errno| build(rules, SeccompAction::Allow, refusal(errno));
     let absent =
         |calls: &[libc::c_long]| refuse(calls.iter().map(|call| (*call, Vec::new())).collect(), libc::ENOSYS);
-    let socket = |rule: SeccompRule| BTreeMap::from([(libc::SYS_socket, vec![rule])]);
+    let socket = |rules| BTreeMap::from([(libc::SYS_socket, rules)]);
     Ok(Filters {
         always: vec![
             build(permitted()?, refusal(libc::EPERM), SeccompAction::Allow)?,
             refuse(dangerous_arguments()?, libc::EPERM)?,
             absent(ABSENT)?,
-            refuse(socket(foreign_protocol()?), libc::EPROTONOSUPPORT)?,
-            refuse(socket(foreign_family()?), libc::EAFNOSUPPORT)?,
+            refuse(socket(foreign_protocols()?), libc::EPROTONOSUPPORT)?,
+            refuse(socket(vec![foreign_family()?]), libc::EAFNOSUPPORT)?,
             unknown_numbers(),
         ],
         uncounted: absent(&[UNCOUNTED])?,
@@ -195,13 +195,18 @@ fn foreign_family() -> io::Result<SeccompRule> {
     rule(&conditions)
 }
 
-/// Relatives of TCP and UDP: a library that tries one takes TCP when it hears that there is none. Raw sockets answer EPERM as
-/// they do outside.
-fn foreign_protocol() -> io::Result<SeccompRule> {
+/// Relatives of TCP and UDP: a library that tries one takes TCP when it hears that there is none. Raw sockets are left to
+/// the list, and answer EPERM as they do outside.
+fn foreign_protocols() -> io::Result<Vec<SeccompRule>> {
     let known = [0, libc::IPPROTO_TCP, libc::IPPROTO_UDP];
-    let protocols = known.map(|protocol| (2, SeccompCmpOp::Ne, u64::from(protocol.cast_unsigned())));
+    let unknown = known.map(|protocol| (2, SeccompCmpOp::Ne, u64::from(protocol.cast_unsigned())));
     let local = (0, SeccompCmpOp::Ne, u64::from(libc::AF_UNIX.cast_unsigned()));
-    rule(&[local].into_iter().chain(protocols).collect::<Vec<_>>())
+    let kinds = [libc::SOCK_STREAM, libc::SOCK_DGRAM, libc::SOCK_SEQPACKET];
+    let rules = kinds.map(|kind| {
+        let kind = (1, SeccompCmpOp::MaskedEq(SOCKET_KIND), u64::from(kind.cast_unsigned()));
+        rule(&[kind, local.clone()].into_iter().chain(unknown.clone()).collect::<Vec<_>>())
+    });
+    rules.into_iter().collect()
 }
 
 /// All conditions must hold. Arguments are compared as the kernel takes them: 32 bits.

@@ -19,6 +19,8 @@ pub(crate) const HOME: &str = "/home/cell";
 pub(crate) const INNER_ID: u32 = 1000;
 /// Declared mounts of one cell. Stops a contract from exhausting the kernel's mount table (`fs.mount-max`).
 pub(crate) const MOUNTS_MAX: usize = 256;
+/// Mounts that make up a root: an image's directories and its files in `/etc`. Stops an image from doing the same.
+const ROOT_MOUNTS_MAX: usize = 1024;
 
 /// Everything the launcher needs to know; nothing in it is decided there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -181,8 +183,11 @@ fn sources(spec: &Spec, layout: &Layout) -> Result<Vec<Source>, CellError> {
     }
     let masks = masks(spec, &sources);
     sources.extend(masks);
-    if sources.len() > MOUNTS_MAX {
-        return Err(refuse(format!("{} mounts, {MOUNTS_MAX} allowed", sources.len())));
+    // What makes up the root is the machine's or the image's matter, and bounded by what is in it.
+    let added = sources.len() - layout.sources.len();
+    if added > MOUNTS_MAX || layout.sources.len() > ROOT_MOUNTS_MAX {
+        let what = format!("{added} mounts over {} of the root", layout.sources.len());
+        return Err(refuse(format!("{what}; {MOUNTS_MAX} over {ROOT_MOUNTS_MAX} are allowed")));
     }
     sources.sort_by_key(|source| source.target.components().count());
     Ok(sources)
@@ -226,7 +231,7 @@ fn check_strings(spec: &Spec) -> Result<(), CellError> {
 }
 
 /// Absolute and without `.`, `..` or NUL: what is compared here must be what the kernel resolves.
-fn check_path(path: &Path) -> Result<(), CellError> {
+pub(crate) fn check_path(path: &Path) -> Result<(), CellError> {
     let plain = path.components().all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
     let text = path.as_os_str().as_encoded_bytes();
     let dots = text.split(|byte| *byte == b'/').any(|part| part == b"." || part == b"..");

@@ -1,7 +1,7 @@
 //! What is asked against what this machine can enforce: a report, or a refusal. Pure.
 
 use super::cgroup::Controller;
-use crate::{CellError, CgroupVersion, Class, Enforcement, Network, Report, Shortfall, Spec, Wall};
+use crate::{CellError, CgroupVersion, Class, Enforcement, Network, Report, Root, Shortfall, Spec, Wall};
 
 /// First Landlock version that controls TCP.
 const LANDLOCK_TCP: u32 = 4;
@@ -34,7 +34,11 @@ pub(crate) fn judge(spec: &Spec, able: &Abilities) -> Result<Report, CellError> 
     let mut report = Report { class: Class::Process.as_str().into(), ..Report::default() };
     let mut enforced = |what: &str, how: String| report.enforced.push(Wall { what: what.into(), how });
     enforced("namespaces", "user, mount, pid, network, ipc, uts, cgroup; new user namespaces closed".into());
-    enforced("root", "read-only, of the host's system directories and declared mounts".into());
+    let root = match &spec.root {
+        Root::HostSystem => "the host's system directories",
+        Root::Image(_) => "an image",
+    };
+    enforced("root", format!("read-only, of {root} and declared mounts"));
     enforced("network", network(spec));
     enforced("identity", identity(able));
     enforced("capabilities", "none, no_new_privs".into());

@@ -75,6 +75,9 @@ const ATTEMPTS: &[(&str, Attempt)] = &[
     ("udp", |args| udp(&args[0])),
     ("tcp-by-name", |args| tcp_by_name(&args[0])),
     ("serve", |args| serve(&args[0])),
+    // Holding it until killed.
+    ("hold", |args| eat(parse(&args[0]), false).map(|_| wait_for_ever())),
+    ("hold-shared", |args| eat(parse(&args[0]), true).map(|_| wait_for_ever())),
     ("option", |args| zero(unsafe { libc::prctl(number(&args[0]), 0, 0, 0, 0) })),
     ("request", |args| zero(unsafe { libc::ioctl(2, parse(&args[0]) as libc::c_ulong, 0) })),
     ("bind", |args| std::net::TcpListener::bind(&args[0]).map(|_| "bound".into())),
@@ -376,6 +379,12 @@ fn eat(mib: usize, shared: bool) -> io::Result<String> {
         }
     }
     Ok(format!("{mib} MiB"))
+}
+
+fn wait_for_ever() -> String {
+    loop {
+        unsafe { libc::pause() };
+    }
 }
 
 /// Forks so many sleepers, says how many came to be, and ends them.

@@ -11,6 +11,7 @@ mod attempt;
 mod bench;
 mod broker;
 mod files;
+mod image;
 mod kernel;
 mod life;
 mod limits;
@@ -50,6 +51,7 @@ fn tests() -> Vec<Test> {
         allowed::TESTS,
         broker::TESTS,
         files::TESTS,
+        image::TESTS,
         kernel::TESTS,
         life::TESTS,
         limits::TESTS,
