@@ -104,7 +104,8 @@ fn links_lead_nowhere_outside() {
 #[test]
 fn a_directory_over_a_link_to_one_is_the_same_directory() {
     let place = Place::new();
-    let entries = [("run/", DIR, ""), ("var/run", LINK, "/run"), ("var/run/", DIR, ""), ("var/run/pid", FILE, "1")];
+    let entries =
+        [("run/", DIR, ""), ("var/run", LINK, "/run"), ("var/run/", DIR, ""), ("var/run/pid", FILE, "1")];
     let root = place.unpack(&entries).unwrap();
     assert_eq!(fs::read_to_string(root.join("run/pid")).unwrap(), "1");
 }

@@ -64,7 +64,7 @@ impl Watch {
         if let Some(limit) = self.memory {
             // The first process is the node's, not the program's.
             let workload = tree.get(1..).unwrap_or_default();
-            let files = private_files(&self.init).saturating_add(memory_files(workload));
+            let files = private_files(workload).saturating_add(memory_files(workload));
             let sum =
                 |bytes: fn(&Path) -> u64| -> u64 { workload.iter().map(|process| bytes(process)).sum() };
             // Cheap, and too much where processes share pages; only then the exact figure is worth its price.
@@ -128,9 +128,11 @@ fn sum_of(file: &Path, names: &[&str]) -> u64 {
     wanted.filter_map(|value| value.trim().trim_end_matches(" kB").parse::<u64>().ok()).sum::<u64>() * 1024
 }
 
-/// Bytes in the private directories, which are one filesystem.
-fn private_files(init: &Path) -> u64 {
-    let Ok(filesystem) = rustix::fs::statfs(init.join("root/tmp")) else { return 0 };
+/// Bytes in the private directories, which are one filesystem. The first process, which never executed anything in the
+/// cell's user namespace, does not show a plain user its root; those that did have the same.
+fn private_files(workload: &[PathBuf]) -> u64 {
+    let mut seen = workload.iter().filter_map(|process| rustix::fs::statfs(process.join("root/tmp")).ok());
+    let Some(filesystem) = seen.next() else { return 0 };
     let used = filesystem.f_blocks.saturating_sub(filesystem.f_bfree);
     used.saturating_mul(u64::try_from(filesystem.f_bsize).unwrap_or_default())
 }

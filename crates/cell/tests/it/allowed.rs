@@ -72,13 +72,33 @@ fn python(bench: &Bench) -> Outcome {
 
 fn tools(bench: &Bench) -> Outcome {
     let programs = [
-        ("/usr/bin/git", "cd && git init -q r && cd r && echo a >f && git add f && \
-            git -c user.name=a -c user.email=b commit -qm first && git log --format=%s", "first"),
-        ("/usr/bin/bash", "exec bash -c 'coproc cat; echo 7 >&${COPROC[1]}; read x <&${COPROC[0]}; wc -l < <(seq $x)'", "7"),
-        ("/usr/bin/sqlite3", "sqlite3 /tmp/x.db 'pragma journal_mode=wal; create table t(a); insert into t values(3); \
-            select a from t'", "wal\n3"),
-        ("/usr/bin/tar", "cd /tmp && echo x >f && tar czf f.tgz f && tar tzf f.tgz && cp --reflink=auto f g && cat g", "f\nx"),
-        ("/usr/bin/perl", "perl -MSocket -e 'socketpair(A, B, AF_UNIX, SOCK_STREAM, 0) or die $!; print fork ? wait > 0 : exit'", "1"),
+        (
+            "/usr/bin/git",
+            "cd && git init -q r && cd r && echo a >f && git add f && \
+            git -c user.name=a -c user.email=b commit -qm first && git log --format=%s",
+            "first",
+        ),
+        (
+            "/usr/bin/bash",
+            "exec bash -c 'coproc cat; echo 7 >&${COPROC[1]}; read x <&${COPROC[0]}; wc -l < <(seq $x)'",
+            "7",
+        ),
+        (
+            "/usr/bin/sqlite3",
+            "sqlite3 /tmp/x.db 'pragma journal_mode=wal; create table t(a); insert into t values(3); \
+            select a from t'",
+            "wal\n3",
+        ),
+        (
+            "/usr/bin/tar",
+            "cd /tmp && echo x >f && tar czf f.tgz f && tar tzf f.tgz && cp --reflink=auto f g && cat g",
+            "f\nx",
+        ),
+        (
+            "/usr/bin/perl",
+            "perl -MSocket -e 'socketpair(A, B, AF_UNIX, SOCK_STREAM, 0) or die $!; print fork ? wait > 0 : exit'",
+            "1",
+        ),
     ];
     for (program, script, wanted) in programs {
         if !Path::new(program).exists() {

@@ -29,7 +29,9 @@ fn small_root(bench: &Bench) -> Result<PathBuf, String> {
             fs::copy(path, &target).map_err(text)?;
         }
     }
-    for (name, content) in [("opt/mark", "of the image"), ("etc/issue", "its etc"), ("etc/passwd", "its users")] {
+    for (name, content) in
+        [("opt/mark", "of the image"), ("etc/issue", "its etc"), ("etc/passwd", "its users")]
+    {
         let path = root.join(name);
         fs::create_dir_all(path.parent().ok_or("no parent")?).map_err(text)?;
         fs::write(path, content).map_err(text)?;
@@ -59,8 +61,7 @@ fn image_root(bench: &Bench) -> Outcome {
     builder.append_dir_all(".", &root).and_then(|()| builder.finish()).map_err(|error| error.to_string())?;
     let store = bench.path("store");
     fs::create_dir(&store).map_err(|error| error.to_string())?;
-    let image =
-        unpack_image(&archive, &store, &ImageCaps::default()).map_err(|error| error.to_string())?;
+    let image = unpack_image(&archive, &store, &ImageCaps::default()).map_err(|error| error.to_string())?;
     in_image(bench, image)
 }
 
@@ -74,7 +75,8 @@ fn plain_directory(bench: &Bench) -> Outcome {
 fn no_image(bench: &Bench) -> Outcome {
     let empty = bench.path("empty");
     fs::create_dir(&empty).map_err(|error| error.to_string())?;
-    for (root, code) in [(empty, "CE2013"), (bench.path("nowhere"), "CE2013"), ("relative".into(), "CE2010")] {
+    for (root, code) in [(empty, "CE2013"), (bench.path("nowhere"), "CE2013"), ("relative".into(), "CE2010")]
+    {
         let mut spec = bench.script("true");
         spec.root = Root::Image(root);
         let refused = bench.try_run(&spec, "").err();

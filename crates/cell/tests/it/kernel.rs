@@ -92,7 +92,7 @@ fn arguments(bench: &Bench) -> Outcome {
     let raw = ["socket", "2", "3", "1"];
     let ran = bench.run(&bench.attempt(&raw));
     check(ran.stdout.contains("Operation not permitted"), || format!("{ran:?}"))?;
-    for words in [["option", "36"], ["option", "59"], ["request", "1074041865"], ["request", "3221771265"]] {
+    for words in [["option", "36"], ["option", "59"], ["request", "1074041865"], ["request", "1082156677"]] {
         let ran = bench.run(&bench.attempt(&words));
         // A subreaper and a cloned file are an ordinary program's wish; dispatching its own calls and sealing a file are not.
         let permitted = ["36", "1074041865"].contains(&words[1]);

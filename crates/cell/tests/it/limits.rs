@@ -152,7 +152,7 @@ fn watched_memory(bench: &Bench) -> Outcome {
     let exe = bench.exe();
     let eat = |what: &str| format!("{exe} __attempt {what}; sleep 30");
     let many = format!("for i in 1 2 3 4; do ({}) & done; wait", eat("hold 40"));
-    for script in [eat("hold-shared 150"), many, "head -c 60M /dev/zero >/tmp/f; sleep 30".into()] {
+    for script in [eat("hold-shared 150"), many, "head -c 60M /dev/zero >/tmp/f; sleep 30 & wait".into()] {
         let mut spec = bench.attempt(&["status"]);
         spec.program.command = "/bin/sh".into();
         spec.program.args = vec!["-c".into(), script.clone()];

@@ -101,11 +101,13 @@ fn one_user(bench: &Bench) -> Outcome {
     let cells: Result<Vec<_>, _> = (0..3).map(|_| bench.spawn(&bench.script(script))).collect();
     for mut running in cells.map_err(|error| error.to_string())? {
         let mut text = String::new();
-        bench.block_on(async {
-            use tokio::io::{AsyncReadExt, AsyncWriteExt};
-            running.stdin.write_all(b"go\n").await?;
-            running.stdout.read_to_string(&mut text).await
-        }).map_err(|error| error.to_string())?;
+        bench
+            .block_on(async {
+                use tokio::io::{AsyncReadExt, AsyncWriteExt};
+                running.stdin.write_all(b"go\n").await?;
+                running.stdout.read_to_string(&mut text).await
+            })
+            .map_err(|error| error.to_string())?;
         let numbers: Vec<u32> = text.split_whitespace().flat_map(str::parse).collect();
         let [1000, user, 1, 1000, group, 1] = numbers[..] else { return Err(text) };
         check(user >= 1000 && group >= 1000, || text.clone())?;
@@ -121,17 +123,25 @@ fn first_process_rights(bench: &Bench) -> Outcome {
     let running = bench.spawn(&bench.script("sleep 100")).map_err(|error| error.to_string())?;
     let dir = format!("/proc/{}", running.cell.pid().ok_or("no process")?);
     let status = std::fs::read_to_string(format!("{dir}/status")).map_err(|error| error.to_string())?;
-    for part in ["CapEff:\t0000000000000000", "CapPrm:\t0000000000000000", "CapBnd:\t0000000000000000", "NoNewPrivs:\t1", "Seccomp:\t2"] {
+    for part in [
+        "CapEff:\t0000000000000000",
+        "CapPrm:\t0000000000000000",
+        "CapBnd:\t0000000000000000",
+        "NoNewPrivs:\t1",
+        "Seccomp:\t2",
+    ] {
         check(status.contains(part), || format!("no {part} in {status}"))?;
     }
     // What is not dumpable belongs to root in /proc, whoever it runs as.
-    let owner = std::fs::metadata(&dir).map_err(|error| error.to_string())?.uid();
+    let owner = std::fs::metadata(format!("{dir}/maps")).map_err(|error| error.to_string())?.uid();
     check(owner == 0 && !status.contains("Uid:\t0"), || format!("it belongs to {owner}"))
 }
 
 fn streams(bench: &Bench) -> Outcome {
     let ran = bench.run(&bench.script("for n in 0 1 2; do readlink /proc/self/fd/$n; done | cut -d: -f1; readlink /proc/self/fd/0 | cut -d: -f1"));
-    check(ran.stdout.lines().all(|line| line == "pipe") && ran.stdout.lines().count() == 4, || format!("{ran:?}"))
+    check(ran.stdout.lines().all(|line| line == "pipe") && ran.stdout.lines().count() == 4, || {
+        format!("{ran:?}")
+    })
 }
 
 fn shared_memory(bench: &Bench) -> Outcome {
