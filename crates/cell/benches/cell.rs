@@ -78,7 +78,7 @@ fn plain_first_byte(spec: &Spec) -> Result<Duration, Failed> {
 
 async fn cell_first_byte(class: &Process, spec: &Spec) -> Result<Duration, Failed> {
     let began = Instant::now();
-    let Running { stdin, mut stdout, stderr: _stderr, cell } = class.spawn(spec).await?;
+    let Running { stdin, mut stdout, stderr: _stderr, cell, .. } = class.spawn(spec).await?;
     drop(stdin);
     let mut byte = [0];
     stdout.read_exact(&mut byte).await?;

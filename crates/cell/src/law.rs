@@ -1,13 +1,22 @@
 //! The law of every class of cell.
 
-use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
-
-use tokio::{
-    net::unix::pipe,
-    sync::{mpsc, watch},
+use std::{
+    fmt,
+    future::Future,
+    io,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    os::fd::OwnedFd,
+    pin::Pin,
+    sync::Arc,
+    time::Duration,
 };
 
-use crate::{CellError, Report, Spec};
+use tokio::{
+    net::{TcpSocket, TcpStream, unix::pipe},
+    sync::{mpsc, oneshot, watch},
+};
+
+use crate::{CellError, NetworkEnds, Report, Spec};
 
 /// What every class of cell obeys; `kit` checks each point.
 ///
@@ -37,6 +46,10 @@ pub type SpawnFuture<'a> = Pin<Box<dyn Future<Output = Result<Running, CellError
 pub enum Class {
     /// Namespaces, Landlock and a system call filter of this kernel.
     Process,
+    /// A server that somebody else runs, reached by its URL. No [`Cell`] spawns it: nothing of this machine is given to
+    /// it but what a call carries, so there is nothing to wall in. Cella holds the contract at the call, and believes
+    /// its promises no further ([`Report::remote`] says what holds and what is only trusted).
+    Remote,
 }
 
 impl Class {
@@ -45,6 +58,7 @@ impl Class {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Process => "process",
+            Self::Remote => "remote",
         }
     }
 }
@@ -64,6 +78,8 @@ pub struct Running {
     pub stdout: pipe::Receiver,
     /// The program's standard error. Somebody must read it (see [`crate::StderrTail`]), else the program may block.
     pub stderr: pipe::Receiver,
+    /// The node's ends of a brokered network ([`crate::Network::Brokered`]); `None` under any other.
+    pub network: Option<NetworkEnds>,
     /// The cell itself: dropping it kills.
     pub cell: Handle,
 }
@@ -75,7 +91,19 @@ pub struct Handle {
     pid: Option<u32>,
     report: Arc<Report>,
     orders: mpsc::UnboundedSender<End>,
+    sockets: Option<mpsc::Sender<SocketOrder>>,
     exit: watch::Receiver<Option<Exit>>,
+}
+
+/// Asks for an unconnected, non-blocking TCP socket of the cell's network; what a class's driver receives.
+#[derive(Debug)]
+pub struct SocketOrder {
+    /// The port that it will be connected to, so that the driver can refuse one that is not the program's.
+    pub port: u16,
+    /// IPv6 instead of IPv4.
+    pub v6: bool,
+    /// Whom to give it.
+    pub reply: oneshot::Sender<io::Result<OwnedFd>>,
 }
 
 /// How a cell is asked to end; what a class's driver receives.
@@ -97,7 +125,7 @@ impl Handle {
         orders: mpsc::UnboundedSender<End>,
         exit: watch::Receiver<Option<Exit>>,
     ) -> Self {
-        Self { id, pid: None, report, orders, exit }
+        Self { id, pid: None, report, orders, sockets: None, exit }
     }
 
     /// Unique on this machine while the cell lives: specification name, node and number.
@@ -111,6 +139,41 @@ impl Handle {
     pub fn with_pid(mut self, pid: Option<u32>) -> Self {
         self.pid = pid;
         self
+    }
+
+    /// The same, with a driver that makes sockets of the cell's network.
+    #[must_use]
+    pub fn with_sockets(mut self, sockets: mpsc::Sender<SocketOrder>) -> Self {
+        self.sockets = Some(sockets);
+        self
+    }
+
+    /// Connects to a TCP port on which the program listens on its own loopback (or on all addresses). Such a port is published to whoever holds
+    /// this handle and to nobody else on the machine.
+    ///
+    /// # Errors
+    /// `ConnectionRefused` while nobody listens, `AddrInUse` for a port of the egress broker, `NotConnected` when the cell has
+    /// ended, `Unsupported` if its class has no network.
+    pub async fn connect(&self, port: u16) -> io::Result<TcpStream> {
+        match self.dial((Ipv4Addr::LOCALHOST, port).into()).await {
+            // A server that asks for `localhost` may have got the newer one.
+            Err(refused) if refused.kind() == io::ErrorKind::ConnectionRefused => {
+                self.dial((Ipv6Addr::LOCALHOST, port).into()).await.map_err(|_no_better| refused)
+            }
+            connected => connected,
+        }
+    }
+
+    async fn dial(&self, address: SocketAddr) -> io::Result<TcpStream> {
+        let gone = || io::Error::from(io::ErrorKind::NotConnected);
+        let sockets = self.sockets.as_ref().ok_or(io::ErrorKind::Unsupported)?;
+        let (reply, made) = oneshot::channel();
+        let order = SocketOrder { port: address.port(), v6: address.is_ipv6(), reply };
+        sockets.send(order).await.map_err(|_| gone())?;
+        let socket = made.await.map_err(|_| gone())??;
+        let socket = TcpSocket::from_std_stream(socket.into());
+        socket.set_nodelay(true)?;
+        socket.connect(address).await
     }
 
     /// The host's id of the cell's first process, while it lives; for displays, never for signals.
@@ -209,6 +272,8 @@ pub enum LimitHit {
     CpuTime,
     /// [`crate::Limits::wall_time`].
     WallTime,
+    /// [`crate::Limits::output_bytes`].
+    Output,
 }
 
 impl fmt::Display for LimitHit {
@@ -217,6 +282,7 @@ impl fmt::Display for LimitHit {
             Self::Memory => "memory",
             Self::CpuTime => "cpu time",
             Self::WallTime => "wall time",
+            Self::Output => "output",
         })
     }
 }

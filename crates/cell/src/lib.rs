@@ -13,8 +13,10 @@
 
 mod doctor;
 mod error;
+mod image;
 pub mod kit;
 mod law;
+mod network;
 mod process;
 mod program;
 mod report;
@@ -23,7 +25,9 @@ mod stderr_tail;
 
 pub use doctor::{CgroupFacts, CgroupVersion, Fact, MachineFacts, doctor};
 pub use error::CellError;
-pub use law::{Cell, Class, End, Exit, Handle, LimitHit, Running, SpawnFuture};
+pub use image::{ImageCaps, unpack_image};
+pub use law::{Cell, Class, End, Exit, Handle, LimitHit, Running, SocketOrder, SpawnFuture};
+pub use network::{Attempt, NAMESERVER, NetworkEnds, PORTS_MAX, Protocol};
 pub use process::{LAUNCHER_ARG, Process, Swept, launcher_main, sweep, whole_tree};
 pub use program::program_files;
 pub use report::{Report, Shortfall, Wall};

@@ -3,7 +3,10 @@
 //! In the node: [`Process`] decides (`verdict`, `order`), asks the launcher (`link`) and follows each cell (`driver`).
 //! In the launcher, one forked process after the other: `birth`, `init`, `workload`.
 
+mod alive;
 mod birth;
+mod brokered;
+mod capped;
 mod cgroup;
 mod driver;
 mod facts;
@@ -22,6 +25,7 @@ mod sys;
 mod tree;
 mod verdict;
 mod walls;
+mod watch;
 mod wire;
 mod workload;
 

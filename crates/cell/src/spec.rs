@@ -28,7 +28,8 @@ pub struct Spec {
     pub tmpfs: Tmpfs,
     /// Reach.
     pub network: Network,
-    /// Hosts that the contract grants. No class gives a network yet; the report says so if this is not empty.
+    /// Hosts that the contract grants, for whoever holds the ends of a brokered network. Under any other network they
+    /// are out of reach, and the report says so.
     pub egress: Vec<String>,
     /// Ceilings.
     pub limits: Limits,
@@ -91,6 +92,11 @@ pub struct Program {
 pub enum Root {
     /// `/usr`, `/bin`, `/sbin`, `/lib*` of the host, and a synthesised `/etc`.
     HostSystem,
+    /// A directory with a root filesystem in it, absolute and without links on the way; [`crate::unpack_image`] makes one of
+    /// an archive or an OCI layout. All of it is shown read-only but what a cell makes itself: `/dev`, `/proc`, `/sys`, `/tmp`,
+    /// `/run`, `/home`, and the names of users, hosts and name servers in `/etc`. No image's entry point or environment is
+    /// taken over. Whatever the image's files belong to, inside they are the cell's, and still not writable.
+    Image(PathBuf),
 }
 
 /// A declared part of the host.
@@ -131,7 +137,7 @@ impl Default for Tmpfs {
 }
 
 /// What a cell can reach.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Network {
     /// A network namespace of its own with nothing in it but its own loopback.
@@ -139,6 +145,13 @@ pub enum Network {
     None,
     /// As `None`, and TCP is refused even on that loopback (by Landlock).
     Sealed,
+    /// Every address of the world is local: what the program connects to ends at listeners that the node holds
+    /// ([`crate::NetworkEnds`]), whose broker decides. There is still no way out of the namespace but through them.
+    Brokered {
+        /// TCP ports that the broker serves; at most [`crate::PORTS_MAX`], neither 0 nor 53 (names are always served).
+        /// Any other port is refused by the namespace itself, unless the program serves it.
+        ports: Vec<u16>,
+    },
 }
 
 /// A wish of the specification, and how much it is meant.
@@ -172,7 +185,9 @@ impl<T: Copy> Ask<T> {
 /// Ceilings of one cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of memory of the whole tree, files in tmpfs included. Past it the kernel kills the cell.
+    /// Bytes of memory of the whole tree, shared memory and files in tmpfs included. Past it the kernel kills the cell. Where
+    /// no control group can be made, one process's private memory is bounded and the tree is looked at several times a
+    /// second and killed: that stops a leak, not a burst, so it meets a wish and not a requirement.
     pub memory_bytes: Ask<u64>,
     /// Processes and threads of the whole tree. Past it `fork` fails with `EAGAIN`.
     pub processes: Ask<u32>,
@@ -182,10 +197,18 @@ pub struct Limits {
     pub file_bytes: Option<u64>,
     /// Share of the machine's processors, in thousandths of one processor.
     pub cpu_milli: Ask<u32>,
-    /// Processor time of one process; then it is killed.
+    /// Share of the disks against other groups of this machine, 1 to 10000, the usual being 100 (`io.weight`).
+    pub io_weight: Ask<u32>,
+    /// Bytes per second read from and written to each disk, each way.
+    pub io_bytes_per_second: Ask<u64>,
+    /// Processor time of the whole tree; then the cell is killed. Looked at several times a second; one process alone is
+    /// stopped by the kernel.
     pub cpu_time: Option<Duration>,
     /// Life of the cell; then it is killed.
     pub wall_time: Option<Duration>,
+    /// Bytes on standard output and standard error together, over the whole life; then the cell is killed, and the reader
+    /// sees this many and the end. Each byte is copied once more, so it is for programs that run once, not for servers.
+    pub output_bytes: Option<u64>,
 }
 
 impl Default for Limits {
@@ -197,8 +220,11 @@ impl Default for Limits {
             open_files: 1024,
             file_bytes: None,
             cpu_milli: Ask::No,
+            io_weight: Ask::No,
+            io_bytes_per_second: Ask::No,
             cpu_time: None,
             wall_time: None,
+            output_bytes: None,
         }
     }
 }

@@ -37,7 +37,7 @@ pub(crate) fn run(request: &Request, filters: &Filters) -> ! {
 
 /// Tells the node why nothing runs. If it cannot be told it is gone, and nobody wants to know.
 pub(crate) fn report(socket: BorrowedFd<'_>, failure: &Failure) {
-    let _node_is_gone = wire::send(socket, &Frame::Failed(failure.clone()), None);
+    let _node_is_gone = wire::send(socket, &Frame::Failed(failure.clone()), &[]);
 }
 
 fn make(request: &Request, filters: &Filters) -> Result<(), Failure> {
@@ -58,7 +58,7 @@ fn make(request: &Request, filters: &Filters) -> Result<(), Failure> {
         Forked::Parent { pid, pidfd } => {
             write_maps(pid, order.identity).map_err(|e| Failure::new(Step::IdMap, &e))?;
             let frame = Frame::Made { not_idmapped };
-            wire::send(request.socket.as_fd(), &frame, Some(pidfd.as_fd()))
+            wire::send(request.socket.as_fd(), &frame, &[pidfd.as_fd()])
                 .and_then(|()| Ok(rustix::io::write(&go, b"g").map(drop)?))
                 .map_err(|e| Failure::new(Step::Order, &e))
         }

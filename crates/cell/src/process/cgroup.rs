@@ -15,6 +15,7 @@ use crate::{CgroupFacts, CgroupVersion, Limits};
 
 pub(crate) use self::sweep::{Owner, sweep};
 
+mod disks;
 mod sweep;
 
 /// Start of every group's name.
@@ -32,16 +33,26 @@ pub(crate) enum Controller {
     Memory,
     Pids,
     Cpu,
+    Io,
 }
 
 impl Controller {
-    pub(crate) const ALL: [Self; 3] = [Self::Memory, Self::Pids, Self::Cpu];
+    pub(crate) const ALL: [Self; 4] = [Self::Memory, Self::Pids, Self::Cpu, Self::Io];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Memory => "memory",
             Self::Pids => "pids",
             Self::Cpu => "cpu",
+            Self::Io => "io",
+        }
+    }
+
+    /// Its name in trees of one controller.
+    fn separate_name(self) -> &'static str {
+        match self {
+            Self::Io => "blkio",
+            other => other.name(),
         }
     }
 }
@@ -96,9 +107,14 @@ impl Hierarchies {
                 continue;
             }
             let made = groups.join(&parent.join(name), *version, *controller, &settings);
-            if let Err(error) = made {
-                groups.remove();
-                return Err(error);
+            match made {
+                Ok(()) => {}
+                // Which of its files there are depends on each disk's scheduler: the others hold without it.
+                Err(error) if *controller == Controller::Io => groups.disks = Some(error.to_string()),
+                Err(error) => {
+                    groups.remove();
+                    return Err(error);
+                }
             }
         }
         Ok(groups)
@@ -110,9 +126,16 @@ impl Hierarchies {
 pub(crate) struct Groups {
     dirs: Vec<(PathBuf, CgroupVersion)>,
     memory: Option<(PathBuf, CgroupVersion)>,
+    /// Why there is no limit of disks, although there is a group for it.
+    disks: Option<String>,
 }
 
 impl Groups {
+    /// What is known of a controller only when a cell's own group is made.
+    pub(crate) fn why_not(&self, controller: Controller) -> Option<&str> {
+        self.disks.as_deref().filter(|_| controller == Controller::Io)
+    }
+
     fn join(
         &mut self,
         dir: &Path,
@@ -229,6 +252,7 @@ fn settings(
                 V2 => vec![("cpu.max", format!("{quota} {CPU_PERIOD_MICROS}"), true)],
             }
         }),
+        (Controller::Io, version) => disks::settings(version, limits),
     }
 }
 
@@ -255,10 +279,10 @@ fn try_separate(
     mount: &CgroupMount<'_>,
     own: &str,
 ) -> Option<Result<PathBuf, String>> {
-    if !mount.options.split(',').any(|option| option == controller.name()) {
+    if !mount.options.split(',').any(|option| option == controller.separate_name()) {
         return None;
     }
-    let own = own_path(own, |names| names.split(',').any(|name| name == controller.name()))?;
+    let own = own_path(own, |names| names.split(',').any(|name| name == controller.separate_name()))?;
     let dir = mount.dir_of(own)?;
     Some(try_make(&dir).map(|()| dir))
 }

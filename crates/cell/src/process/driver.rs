@@ -6,33 +6,38 @@
 use std::{
     io,
     os::fd::{AsFd, OwnedFd},
-    sync::Arc,
-    time::{Duration, Instant},
+    sync::{Arc, atomic::AtomicU64},
+    time::Duration,
 };
 
-use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType};
+use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use tokio::{
-    io::{Interest, unix::AsyncFd},
+    io::Interest,
     net::unix::pipe,
     sync::{mpsc, oneshot, watch},
 };
 
 use super::{
     Ground,
+    alive::{Alive, Wants},
+    capped,
     cgroup::{Controller, Groups},
     identity::Lease,
+    layout::Layout,
     order::{self, Order},
-    refusal, sys,
+    sys,
     verdict::{self, Abilities},
-    wire::{self, Ended, Frame, TERMINATE},
+    watch::Watch,
+    wire::{self, Ended},
 };
-use crate::{CellError, CgroupVersion, End, Exit, Handle, LimitHit, Report, Running, Shortfall, Spec};
+use crate::{CellError, CgroupVersion, Exit, Handle, LimitHit, Report, Root, Running, Shortfall, Spec};
 
 /// How long setting up may take. Stops a mount of a dead network filesystem from holding a server's start for ever; past
 /// it the start fails.
-const LAUNCH_TIMEOUT: Duration = Duration::from_secs(20);
-/// Bytes read from a cell's socket at once.
-const READ_BYTES: usize = 4096;
+pub(super) const LAUNCH_TIMEOUT: Duration = Duration::from_secs(20);
+/// Sockets that may be asked for before the cell has made them. Stops a flood of connections from filling its queue of
+/// orders; past it whoever asks waits.
+const SOCKETS_WAITING: usize = 16;
 
 /// Starts a cell and its task.
 pub(crate) async fn launch(ground: Arc<Ground>, spec: Spec) -> Result<Running, CellError> {
@@ -61,7 +66,9 @@ async fn follow(ground: Arc<Ground>, spec: Spec, tell: oneshot::Sender<Result<Ru
             return drop(tell.send(Err(error)));
         }
     };
-    let (orders, mut end) = mpsc::unbounded_channel();
+    let (orders, end) = mpsc::unbounded_channel();
+    let (sockets, asked) = mpsc::channel(SOCKETS_WAITING);
+    let (hit, limits) = mpsc::unbounded_channel();
     let (publish, exit) = watch::channel(None);
     let mut report = prepared.report.clone();
     report.degraded.extend(alive.not_idmapped.iter().map(|path| Shortfall {
@@ -70,11 +77,25 @@ async fn follow(ground: Arc<Ground>, spec: Spec, tell: oneshot::Sender<Result<Ru
         fix: "keep it on ext4, xfs, btrfs or tmpfs".into(),
     }));
     let id: Arc<str> = format!("{}/{}", readable(&spec.name), prepared.name).into();
-    let cell = Handle::new(id, Arc::new(report), orders, exit).with_pid(alive.pid());
-    let Pipes { stdin, stdout, stderr } = pipes;
+    let cell = Handle::new(id, Arc::new(report), orders, exit).with_pid(alive.pid()).with_sockets(sockets);
+    let Pipes { stdin, stdout, stderr } = match spec.limits.output_bytes {
+        None => pipes,
+        Some(bytes) => match pipes.capped(bytes, &hit) {
+            Ok(pipes) => pipes,
+            Err(error) => {
+                alive.kill().await;
+                prepared.clean_up().await;
+                return drop(tell.send(Err(error.into())));
+            }
+        },
+    };
+    let network = alive.network.take();
     // If nobody waits any more, the handle drops here, and its closed channel is an order to kill.
-    drop(tell.send(Ok(Running { stdin, stdout, stderr, cell })));
-    alive.until_gone(&mut end).await;
+    drop(tell.send(Ok(Running { stdin, stdout, stderr, network, cell })));
+    let mut wants = Wants { end, sockets: asked, limits, watch: prepared.watch(&alive, &spec) };
+    alive.until_gone(&mut wants).await;
+    // Held until here, so that the channel of limits stays open.
+    drop(hit);
     let exit = prepared.exit_of(&alive, &spec);
     prepared.clean_up().await;
     publish.send_replace(Some(exit));
@@ -102,15 +123,40 @@ struct Pipes {
     stderr: pipe::Receiver,
 }
 
+impl Pipes {
+    /// The same with an end to what may come out.
+    fn capped(self, bytes: u64, hit: &mpsc::UnboundedSender<LimitHit>) -> io::Result<Self> {
+        let left = Arc::new(AtomicU64::new(bytes));
+        Ok(Self {
+            stdin: self.stdin,
+            stdout: capped::capped(self.stdout, Arc::clone(&left), hit.clone())?,
+            stderr: capped::capped(self.stderr, left, hit.clone())?,
+        })
+    }
+}
+
 impl Prepared {
+    /// What has to be looked at from outside, because nothing of the kernel ends the cell for it.
+    fn watch(&self, alive: &Alive, spec: &Spec) -> Option<Watch> {
+        let memory = spec.limits.memory_bytes.value().filter(|_| !self.groups.limits_memory());
+        Watch::new(alive.pid()?, memory, spec.limits.cpu_time)
+    }
+
     async fn new(ground: &Arc<Ground>, spec: &Spec) -> Result<Self, CellError> {
         let name = ground.next_name();
         let lease = ground.identities.lease()?;
         let (groups, failure) = make_groups(ground, &name, spec).await;
         let able = abilities(ground, &groups, failure.as_deref());
         let decided = verdict::judge(spec, &able).and_then(|report| {
+            let image = match &spec.root {
+                Root::HostSystem => None,
+                Root::Image(dir) => {
+                    order::check_path(dir)?;
+                    Some(Layout::of_image(dir)?)
+                }
+            };
             let ground = order::Ground {
-                layout: &ground.layout,
+                layout: image.as_ref().unwrap_or(&ground.layout),
                 identity: lease.identity,
                 landlock: able.landlock_abi > 0,
                 memory_group: groups.limits_memory(),
@@ -178,10 +224,11 @@ impl Prepared {
         let ended = alive.ended.clone().unwrap_or(Ended { signal: Some(libc::SIGKILL), ..Ended::default() });
         let oom = self.groups.out_of_memory();
         let killed = ended.signal == Some(libc::SIGKILL);
-        let cpu = Duration::from_micros(ended.cpu_micros);
+        let cpu = Duration::from_micros(ended.cpu_micros).max(alive.seen.cpu);
         let over_cpu = ended.signal == Some(libc::SIGXCPU)
             || (killed && spec.limits.cpu_time.is_some_and(|limit| cpu >= limit));
         let limit = match () {
+            () if alive.hit.is_some() => alive.hit,
             () if ended.wall_limit => Some(LimitHit::WallTime),
             () if oom && killed => Some(LimitHit::Memory),
             () if over_cpu => Some(LimitHit::CpuTime),
@@ -194,7 +241,7 @@ impl Prepared {
             limit,
             wall: alive.began.elapsed(),
             cpu,
-            peak_memory_bytes: self.groups.peak_memory().unwrap_or(ended.peak_bytes),
+            peak_memory_bytes: self.groups.peak_memory().unwrap_or(ended.peak_bytes.max(alive.seen.memory)),
         }
     }
 
@@ -221,7 +268,7 @@ fn abilities(ground: &Ground, groups: &Groups, failure: Option<&str>) -> Abiliti
     let group = |controller: Controller| -> Result<CgroupVersion, String> {
         let able =
             ground.hierarchies.version(controller).ok_or_else(|| ground.hierarchies.why_not(controller));
-        failure.map_or(able, |why| Err(why.to_owned()))
+        failure.or(groups.why_not(controller)).map_or(able, |why| Err(why.to_owned()))
     };
     debug_assert!(failure.is_none() || !groups.limits_memory(), "a failed creation leaves no group");
     Abilities {
@@ -229,129 +276,7 @@ fn abilities(ground: &Ground, groups: &Groups, failure: Option<&str>) -> Abiliti
         landlock_why_not: ground.landlock.clone().err().unwrap_or_default(),
         groups: Controller::ALL.map(|controller| (controller.name(), group(controller))).to_vec(),
         private_identity: ground.identities.are_private(),
-    }
-}
-
-/// A cell whose first process exists.
-struct Alive {
-    socket: AsyncFd<OwnedFd>,
-    received: Vec<u8>,
-    /// Of the first process: readable when the whole tree is gone.
-    pidfd: Option<AsyncFd<OwnedFd>>,
-    not_idmapped: Vec<std::path::PathBuf>,
-    ended: Option<Ended>,
-    began: Instant,
-}
-
-impl Alive {
-    fn new(socket: AsyncFd<OwnedFd>) -> Self {
-        Self {
-            socket,
-            received: Vec::new(),
-            pidfd: None,
-            not_idmapped: Vec::new(),
-            ended: None,
-            began: Instant::now(),
-        }
-    }
-
-    async fn send(&self, mut bytes: &[u8]) -> io::Result<()> {
-        while !bytes.is_empty() {
-            let mut ready = self.socket.writable().await?;
-            let sent = ready.try_io(|socket| Ok(rustix::net::send(socket, bytes, SendFlags::NOSIGNAL)?));
-            if let Ok(sent) = sent {
-                bytes = &bytes[sent?..];
-            }
-        }
-        Ok(())
-    }
-
-    /// The next frame; `None` at end of file.
-    async fn frame(&mut self) -> io::Result<Option<Frame>> {
-        loop {
-            if let Some(frame) = wire::decode(&mut self.received)? {
-                return Ok(Some(frame));
-            }
-            let mut ready = self.socket.readable().await?;
-            let mut chunk = [0; READ_BYTES];
-            let read = ready.try_io(|socket| wire::receive_with_fds(socket.as_fd(), &mut chunk));
-            let Ok(read) = read else { continue };
-            let (count, fds) = read?;
-            if count == 0 {
-                return Ok(None);
-            }
-            self.received.extend_from_slice(&chunk[..count]);
-            for fd in fds {
-                self.pidfd = Some(sys::awaitable(fd, Interest::READABLE)?);
-            }
-        }
-    }
-
-    /// What the kernel says of the descriptor that stands for the first process (`pidfd_open(2)`).
-    fn pid(&self) -> Option<u32> {
-        let fd = std::os::fd::AsRawFd::as_raw_fd(self.pidfd.as_ref()?);
-        let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).ok()?;
-        let line = info.lines().find_map(|line| line.strip_prefix("Pid:"))?;
-        line.trim().parse().ok()
-    }
-
-    async fn until_started(&mut self, spec: &Spec) -> Result<(), CellError> {
-        loop {
-            let frame =
-                self.frame().await.map_err(|error| CellError::Launcher { cause: error.to_string() })?;
-            match frame {
-                Some(Frame::Made { not_idmapped }) => self.not_idmapped = not_idmapped,
-                Some(Frame::Started) => {
-                    self.began = Instant::now();
-                    return Ok(());
-                }
-                Some(Frame::Failed(failure)) => return Err(refusal::refuse(&failure, &spec.program)),
-                Some(Frame::Ended(_)) | None => {
-                    let cause = "the cell's first process died while it was being set up".into();
-                    return Err(CellError::Launcher { cause });
-                }
-            }
-        }
-    }
-
-    /// Carries out orders until every process is gone.
-    async fn until_gone(&mut self, orders: &mut mpsc::UnboundedReceiver<End>) {
-        let mut deadline: Option<tokio::time::Instant> = None;
-        let mut listening = true;
-        while listening {
-            let timeout = deadline.unwrap_or_else(|| tokio::time::Instant::now() + LAUNCH_TIMEOUT);
-            tokio::select! {
-                frame = self.frame() => match frame {
-                    Ok(Some(Frame::Ended(ended))) => self.ended = Some(ended),
-                    Ok(Some(_)) => {}
-                    Ok(None) | Err(_) => listening = false,
-                },
-                order = orders.recv() => match order {
-                    Some(End::Stop(grace)) => {
-                        let _gone_already = rustix::net::send(&self.socket, &[TERMINATE], SendFlags::NOSIGNAL);
-                        let until = tokio::time::Instant::now() + grace;
-                        deadline = Some(deadline.map_or(until, |before| before.min(until)));
-                    }
-                    Some(End::Kill) | None => listening = false,
-                },
-                () = tokio::time::sleep_until(timeout) => listening = deadline.is_none(),
-            }
-        }
-        self.kill().await;
-    }
-
-    /// Kills the first process, which takes the others along, and waits until that has happened.
-    async fn kill(&mut self) {
-        let Some(pidfd) = &self.pidfd else { return };
-        let _gone_already = rustix::process::pidfd_send_signal(pidfd, rustix::process::Signal::KILL);
-        if self.ended.is_none() {
-            // What it said before it was killed.
-            self.ended = match wire::decode(&mut self.received) {
-                Ok(Some(Frame::Ended(ended))) => Some(ended),
-                _ => None,
-            };
-        }
-        let _gone = pidfd.readable().await;
+        watch: Watch::is_possible(),
     }
 }
 

@@ -76,7 +76,7 @@ fn in_namespaces(identity: Identity) -> Result<(), Failure> {
                     rustix::thread::set_no_new_privs(true).map_err(|e| fail(Step::Seccomp)(e.into()))
                 })
                 .and_then(|()| {
-                    filter::compile().and_then(|f| filter::install(&f)).map_err(fail(Step::Seccomp))
+                    filter::compile().and_then(|f| filter::install(&f, false)).map_err(fail(Step::Seccomp))
                 });
             let _parent_is_gone = wire::encode(&tried.err()).map(|bytes| rustix::io::write(&tell, &bytes));
             sys::exit_now(0);

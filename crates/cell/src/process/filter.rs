@@ -1,8 +1,11 @@
-//! The system call filter: what a program in a cell has no use for, and what the kernel has been broken through.
+//! The system call filter: what an ordinary program has a use for, and nothing else.
 //!
-//! A list of refusals, not of permissions: Node, Python and their native extensions use some 200 calls, and the list of
-//! permissions belongs to a stage where it can be proven against real servers. The kernel remembers which calls always
-//! pass (since Linux 5.11), so that the filter's length costs nothing on those.
+//! A list of permissions (`allowed` says where it is from), with arguments checked where a permitted call has a dangerous
+//! one: families and protocols of sockets, flags of `clone`, requests of `ioctl`, options of `prctl`, modes that lend
+//! rights. What is not on the list answers EPERM, or ENOSYS where libraries try and take an older way. The kernel
+//! remembers which calls always pass (since Linux 5.11), so that the list's length costs nothing on those.
+
+mod allowed;
 
 use std::{collections::BTreeMap, io};
 
@@ -11,89 +14,17 @@ use seccompiler::{
     sock_filter,
 };
 
-/// Compiled filters, in the order in which they are installed. The strictest answer wins.
+use allowed::{ALLOWED, ALLOWED_HERE, FIRST_UNKNOWN, OPTIONS, REQUEST_KINDS, REQUESTS, SOCKETS};
+
+/// Compiled filters, in the order in which they are installed: a refusal wins over a permission, and of several
+/// refusals the one installed last gives the answer.
 #[derive(Debug)]
-pub(crate) struct Filters(Vec<BpfProgram>);
+pub(crate) struct Filters {
+    always: Vec<BpfProgram>,
+    uncounted: BpfProgram,
+}
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
-
-/// Refused with EPERM whatever their arguments.
-const FORBIDDEN: &[libc::c_long] = &[
-    // other processes
-    libc::SYS_ptrace,
-    libc::SYS_process_vm_readv,
-    libc::SYS_process_vm_writev,
-    libc::SYS_process_madvise,
-    libc::SYS_process_mrelease,
-    libc::SYS_pidfd_getfd,
-    libc::SYS_kcmp,
-    // keys of the user, which namespaces do not separate
-    libc::SYS_keyctl,
-    libc::SYS_add_key,
-    libc::SYS_request_key,
-    // large kernel interfaces with a long record of holes
-    libc::SYS_bpf,
-    libc::SYS_userfaultfd,
-    libc::SYS_perf_event_open,
-    libc::SYS_fanotify_init,
-    libc::SYS_vmsplice,
-    libc::SYS_memfd_secret,
-    // mounts and roots
-    libc::SYS_mount,
-    libc::SYS_umount2,
-    libc::SYS_pivot_root,
-    libc::SYS_chroot,
-    libc::SYS_fsopen,
-    libc::SYS_fsconfig,
-    libc::SYS_fsmount,
-    libc::SYS_fspick,
-    libc::SYS_move_mount,
-    libc::SYS_open_tree,
-    libc::SYS_mount_setattr,
-    libc::SYS_name_to_handle_at,
-    libc::SYS_open_by_handle_at,
-    // namespaces
-    libc::SYS_unshare,
-    libc::SYS_setns,
-    // the machine
-    libc::SYS_kexec_load,
-    libc::SYS_init_module,
-    libc::SYS_finit_module,
-    libc::SYS_delete_module,
-    libc::SYS_reboot,
-    libc::SYS_swapon,
-    libc::SYS_swapoff,
-    libc::SYS_acct,
-    libc::SYS_syslog,
-    libc::SYS_quotactl,
-    libc::SYS_settimeofday,
-    libc::SYS_clock_settime,
-    libc::SYS_clock_adjtime,
-    libc::SYS_adjtimex,
-    libc::SYS_sethostname,
-    libc::SYS_setdomainname,
-    libc::SYS_vhangup,
-    libc::SYS_lookup_dcookie,
-    libc::SYS_nfsservctl,
-    // other nodes' memory
-    libc::SYS_move_pages,
-    libc::SYS_migrate_pages,
-];
-
-/// As above, where the architecture has them.
-#[cfg(target_arch = "x86_64")]
-const FORBIDDEN_HERE: &[libc::c_long] = &[
-    libc::SYS_kexec_file_load,
-    libc::SYS_iopl,
-    libc::SYS_ioperm,
-    libc::SYS_modify_ldt,
-    libc::SYS_uselib,
-    libc::SYS_ustat,
-    libc::SYS_sysfs,
-    libc::SYS__sysctl,
-];
-#[cfg(not(target_arch = "x86_64"))]
-const FORBIDDEN_HERE: &[libc::c_long] = &[libc::SYS_kexec_file_load];
 
 /// Answered with ENOSYS, so that libraries take their older way: io_uring escapes system call rules, and what clone3 and
 /// openat2 are asked for lies in memory, where a filter cannot read it.
@@ -101,9 +32,25 @@ const ABSENT: &[libc::c_long] = &[
     libc::SYS_io_uring_setup,
     libc::SYS_io_uring_enter,
     libc::SYS_io_uring_register,
+    libc::SYS_io_setup,
+    libc::SYS_io_destroy,
+    libc::SYS_io_submit,
+    libc::SYS_io_cancel,
+    libc::SYS_io_getevents,
     libc::SYS_clone3,
     libc::SYS_openat2,
+    libc::SYS_memfd_secret,
+    STATMOUNT,
+    LISTMOUNT,
 ];
+
+/// Numbers that are the same everywhere.
+const STATMOUNT: libc::c_long = 457;
+const LISTMOUNT: libc::c_long = 458;
+
+/// Answered with ENOSYS where no control group counts memory: such a segment belongs to no process, so nobody looking
+/// from outside could count it.
+const UNCOUNTED: libc::c_long = libc::SYS_shmget;
 
 /// Modes that lend a file's owner or group to whoever executes it. Inside they mean nothing (`nosuid`), but a file in a
 /// writable mount keeps them on the host, where somebody else may execute it as the owner.
@@ -140,9 +87,16 @@ const MAKES_FILE: [u64; 2] = [libc::O_CREAT as u64, (libc::O_TMPFILE & !libc::O_
 /// Address families that a program may use; packet, netlink, vsock and the rest answer EAFNOSUPPORT.
 const FAMILIES: [libc::c_int; 3] = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6];
 
+/// The bits of a socket's kind that are not flags (`SOCK_TYPE_MASK`).
+const SOCKET_KIND: u64 = 0xf;
+
 /// Terminal requests that type on somebody else's behalf, or reach other consoles.
-const TERMINAL_REQUESTS: [u64; 3] =
-    [0x5412 /* TIOCSTI */, 0x541c /* TIOCLINUX */, 0x5423 /* TIOCSETD */];
+const TERMINAL_REQUESTS: [u64; 4] = [
+    0x5412, /* TIOCSTI */
+    0x541c, /* TIOCLINUX */
+    0x541d, /* TIOCCONS */
+    0x5423, /* TIOCSETD */
+];
 
 const NEW_NAMESPACE: libc::c_int = libc::CLONE_NEWUSER
     | libc::CLONE_NEWNS
@@ -154,24 +108,58 @@ const NEW_NAMESPACE: libc::c_int = libc::CLONE_NEWUSER
 
 /// Compiles the filters, once per launcher.
 pub(crate) fn compile() -> io::Result<Filters> {
-    let programs = [
-        build(forbidden()?, libc::EPERM)?,
-        build(ABSENT.iter().map(|call| (*call, Vec::new())).collect(), libc::ENOSYS)?,
-        build(BTreeMap::from([(libc::SYS_socket, vec![foreign_family()?])]), libc::EAFNOSUPPORT)?,
-    ];
-    let mut programs: Vec<BpfProgram> = programs.into();
-    programs.extend(foreign_abi());
-    Ok(Filters(programs))
+    let refuse = |rules, errno| build(rules, SeccompAction::Allow, refusal(errno));
+    let absent =
+        |calls: &[libc::c_long]| refuse(calls.iter().map(|call| (*call, Vec::new())).collect(), libc::ENOSYS);
+    let socket = |rules| BTreeMap::from([(libc::SYS_socket, rules)]);
+    Ok(Filters {
+        always: vec![
+            build(permitted()?, refusal(libc::EPERM), SeccompAction::Allow)?,
+            refuse(dangerous_arguments()?, libc::EPERM)?,
+            absent(ABSENT)?,
+            refuse(socket(foreign_protocols()?), libc::EPROTONOSUPPORT)?,
+            refuse(socket(vec![foreign_family()?]), libc::EAFNOSUPPORT)?,
+            unknown_numbers(),
+        ],
+        uncounted: absent(&[UNCOUNTED])?,
+    })
 }
 
-/// Installs them on this process for good. Needs no_new_privs.
-pub(crate) fn install(filters: &Filters) -> io::Result<()> {
-    filters.0.iter().try_for_each(|program| seccompiler::apply_filter(program).map_err(io::Error::other))
+/// Installs them on this process for good. Needs no_new_privs. `counted`: a control group counts the memory.
+pub(crate) fn install(filters: &Filters, counted: bool) -> io::Result<()> {
+    let uncounted = (!counted).then_some(&filters.uncounted);
+    let mut programs = filters.always.iter().chain(uncounted);
+    programs.try_for_each(|program| seccompiler::apply_filter(program).map_err(io::Error::other))
 }
 
-fn forbidden() -> io::Result<Rules> {
-    let always = FORBIDDEN.iter().chain(FORBIDDEN_HERE).map(|call| (*call, Vec::new()));
+fn permitted() -> io::Result<Rules> {
+    let always = ALLOWED.iter().chain(ALLOWED_HERE).map(|call| (*call, Vec::new()));
     let mut rules: Rules = always.collect();
+    let equal = |index, value: u64| (index, SeccompCmpOp::Eq, value);
+    let kinds = REQUEST_KINDS.iter().map(|kind| rule(&[(1, SeccompCmpOp::MaskedEq(0xff00), *kind)]));
+    let single = REQUESTS.iter().map(|request| rule(&[equal(1, *request)]));
+    rules.insert(libc::SYS_ioctl, kinds.chain(single).collect::<io::Result<_>>()?);
+    let options = OPTIONS.iter().map(|option| rule(&[equal(0, u64::from(option.cast_unsigned()))]));
+    rules.insert(libc::SYS_prctl, options.collect::<io::Result<_>>()?);
+    // Asking (0xffffffff) and the ordinary domain (0) are fine; others switch protections off.
+    let personalities = [0, 0xffff_ffff].map(|domain| rule(&[equal(0, domain)]));
+    rules.insert(libc::SYS_personality, personalities.into_iter().collect::<io::Result<_>>()?);
+    let mut sockets = vec![rule(&[equal(0, u64::from(libc::AF_UNIX.cast_unsigned()))])?];
+    for (family, kind, protocols) in SOCKETS {
+        for protocol in protocols {
+            sockets.push(rule(&[
+                equal(0, u64::from(family.cast_unsigned())),
+                (1, SeccompCmpOp::MaskedEq(SOCKET_KIND), u64::from(kind.cast_unsigned())),
+                equal(2, u64::from(protocol.cast_unsigned())),
+            ])?);
+        }
+    }
+    rules.insert(libc::SYS_socket, sockets);
+    Ok(rules)
+}
+
+fn dangerous_arguments() -> io::Result<Rules> {
+    let mut rules = Rules::new();
     let namespaces =
         (0..32).map(|bit| 1u64 << bit).filter(|bit| bit & u64::from(NEW_NAMESPACE.cast_unsigned()) != 0);
     let clone: io::Result<Vec<_>> =
@@ -180,9 +168,6 @@ fn forbidden() -> io::Result<Rules> {
     let ioctl: io::Result<Vec<_>> =
         TERMINAL_REQUESTS.iter().map(|request| rule(&[(1, SeccompCmpOp::Eq, *request)])).collect();
     rules.insert(libc::SYS_ioctl, ioctl?);
-    // Asking (0xffffffff) and the ordinary domain (0) are fine; others switch protections off.
-    let personality = rule(&[(0, SeccompCmpOp::Ne, 0), (0, SeccompCmpOp::Ne, 0xffff_ffff)])?;
-    rules.insert(libc::SYS_personality, vec![personality]);
     rules.extend(lending_modes()?);
     Ok(rules)
 }
@@ -210,6 +195,20 @@ fn foreign_family() -> io::Result<SeccompRule> {
     rule(&conditions)
 }
 
+/// Relatives of TCP and UDP: a library that tries one takes TCP when it hears that there is none. Raw sockets are left to
+/// the list, and answer EPERM as they do outside.
+fn foreign_protocols() -> io::Result<Vec<SeccompRule>> {
+    let known = [0, libc::IPPROTO_TCP, libc::IPPROTO_UDP];
+    let unknown = known.map(|protocol| (2, SeccompCmpOp::Ne, u64::from(protocol.cast_unsigned())));
+    let local = (0, SeccompCmpOp::Ne, u64::from(libc::AF_UNIX.cast_unsigned()));
+    let kinds = [libc::SOCK_STREAM, libc::SOCK_DGRAM, libc::SOCK_SEQPACKET];
+    let rules = kinds.map(|kind| {
+        let kind = (1, SeccompCmpOp::MaskedEq(SOCKET_KIND), u64::from(kind.cast_unsigned()));
+        rule(&[kind, local.clone()].into_iter().chain(unknown.clone()).collect::<Vec<_>>())
+    });
+    rules.into_iter().collect()
+}
+
 /// All conditions must hold. Arguments are compared as the kernel takes them: 32 bits.
 fn rule(conditions: &[(u8, SeccompCmpOp, u64)]) -> io::Result<SeccompRule> {
     let conditions: Result<Vec<_>, _> = conditions
@@ -221,34 +220,51 @@ fn rule(conditions: &[(u8, SeccompCmpOp, u64)]) -> io::Result<SeccompRule> {
     conditions.and_then(SeccompRule::new).map_err(io::Error::other)
 }
 
-fn build(rules: Rules, errno: libc::c_int) -> io::Result<BpfProgram> {
+fn refusal(errno: libc::c_int) -> SeccompAction {
+    SeccompAction::Errno(errno.cast_unsigned())
+}
+
+fn build(rules: Rules, otherwise: SeccompAction, matching: SeccompAction) -> io::Result<BpfProgram> {
     let architecture = std::env::consts::ARCH.try_into().map_err(io::Error::other)?;
-    let answer = SeccompAction::Errno(errno.cast_unsigned());
-    SeccompFilter::new(rules, SeccompAction::Allow, answer, architecture)
+    SeccompFilter::new(rules, otherwise, matching, architecture)
         .and_then(BpfProgram::try_from)
         .map_err(io::Error::other)
 }
 
-/// x32 calls carry the architecture of x86-64 and other numbers, so the filters above would let them pass.
-#[cfg(target_arch = "x86_64")]
-fn foreign_abi() -> Option<BpfProgram> {
-    /// `__X32_SYSCALL_BIT`
-    const X32: u32 = 0x4000_0000;
+/// Answers ENOSYS to every number past the table that the list was made from. Among them are x32's, which carry the
+/// architecture of x86-64 and a high bit.
+fn unknown_numbers() -> BpfProgram {
     let (load, jump_if_at_least, answer) = (
         (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16,
         (libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K) as u16,
         (libc::BPF_RET | libc::BPF_K) as u16,
     );
     let step = |code, jt, jf, k| sock_filter { code, jt, jf, k };
-    Some(vec![
+    vec![
         step(load, 0, 0, 0),
-        step(jump_if_at_least, 0, 1, X32),
+        step(jump_if_at_least, 0, 1, FIRST_UNKNOWN),
         step(answer, 0, 0, libc::SECCOMP_RET_ERRNO | libc::ENOSYS.cast_unsigned()),
         step(answer, 0, 0, libc::SECCOMP_RET_ALLOW),
-    ])
+    ]
 }
 
-#[cfg(not(target_arch = "x86_64"))]
-fn foreign_abi() -> Option<BpfProgram> {
-    None
+#[cfg(test)]
+mod tests {
+    use super::{ABSENT, ALLOWED, ALLOWED_HERE, FIRST_UNKNOWN, compile};
+
+    #[test]
+    fn no_call_is_both_permitted_and_absent_or_listed_twice() {
+        let mut all: Vec<_> = ALLOWED.iter().chain(ALLOWED_HERE).chain(ABSENT).collect();
+        let count = all.len();
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), count);
+        assert!(all.iter().all(|call| **call < FIRST_UNKNOWN.into()));
+    }
+
+    #[test]
+    fn the_filters_compile_and_fit_the_kernels_ceiling() {
+        let filters = compile().unwrap();
+        assert!(filters.always.iter().all(|program| program.len() <= 4096));
+    }
 }

@@ -19,14 +19,14 @@ use rustix::{
 };
 
 use super::{
-    birth,
+    birth, brokered,
     filter::{self, Filters},
     launcher::Request,
     order::{INNER_ID, Identity, Order},
     root,
     sources::{self, OpenSources, write_whole},
     sys::{self, Forked},
-    wire::{self, Ended, Failure, Frame, Step, TERMINATE},
+    wire::{self, Ended, Failure, Frame, SOCKET, SOCKET_V6, Step, TERMINATE},
     workload,
 };
 
@@ -67,7 +67,12 @@ fn start(
     become_cell_user(order.identity).map_err(|e| Failure::new(Step::Identity, &e))?;
     close_user_namespaces().map_err(|e| Failure::new(Step::NamespaceLock, &e))?;
     rustix::system::sethostname(b"cell").map_err(|e| Failure::new(Step::Namespaces, &e.into()))?;
-    sys::loopback_up().map_err(|e| Failure::new(Step::Network, &e))?;
+    sys::loopback_up()
+        .and_then(|()| {
+            let ports = order.brokered.as_deref();
+            ports.map_or(Ok(()), |ports| brokered::hand_over(request.socket.as_fd(), ports))
+        })
+        .map_err(|e| Failure::new(Step::Network, &e))?;
     let opened = match opened {
         Some(opened) => opened,
         None => sources::open(order)?,
@@ -84,7 +89,7 @@ fn start(
         Forked::Child => workload::run(request, order, filters, &tell),
         Forked::Parent { pid, .. } => {
             drop(tell);
-            give_up_rights(filters)?;
+            give_up_rights(filters, order.limits.counted())?;
             workload::failure(&outcome).map_or(Ok(Started { pid, began, children }), Err)
         }
     }
@@ -112,11 +117,11 @@ pub(crate) fn close_user_namespaces() -> io::Result<()> {
 }
 
 /// From here on this process can reap, kill its own kind and end; nothing else.
-fn give_up_rights(filters: &Filters) -> Result<(), Failure> {
+fn give_up_rights(filters: &Filters, counted: bool) -> Result<(), Failure> {
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
         .map_err(|e| Failure::new(Step::Capabilities, &e.into()))?;
     workload::drop_capabilities().map_err(|e| Failure::new(Step::Capabilities, &e))?;
-    filter::install(filters).map_err(|e| Failure::new(Step::Seccomp, &e))
+    filter::install(filters, counted).map_err(|e| Failure::new(Step::Seccomp, &e))
 }
 
 /// Says that the program runs, and stays until it is over.
@@ -126,10 +131,10 @@ fn live(socket: BorrowedFd<'_>, started: &Started, wall_millis: Option<u64>) -> 
     sys::place_standard_fd(started.children.as_fd(), 1)?;
     sys::close_from(2, false)?;
     let (socket, children) = (io::stdin(), io::stdout());
-    wire::send(socket.as_fd(), &Frame::Started, None)?;
+    wire::send(socket.as_fd(), &Frame::Started, &[])?;
     let deadline = wall_millis.map(|millis| started.began + Duration::from_millis(millis));
     match watch(socket.as_fd(), children.as_fd(), started.pid, deadline)? {
-        Some(ended) => wire::send(socket.as_fd(), &Frame::Ended(ended), None),
+        Some(ended) => wire::send(socket.as_fd(), &Frame::Ended(ended), &[]),
         None => Ok(()),
     }
 }
@@ -155,10 +160,24 @@ fn watch(
         match rustix::net::recv(socket, &mut order, RecvFlags::DONTWAIT) {
             // The node is gone: so is this cell, the moment this process ends.
             Ok((0, _)) => return Ok(None),
-            Ok((count, _)) if order[..count].contains(&TERMINATE) => sys::terminate_all(),
-            Ok(_) | Err(_) => {}
+            Ok((count, _)) => order[..count].iter().try_for_each(|order| obey(socket, *order))?,
+            Err(_) => {}
         }
     }
+}
+
+fn obey(socket: BorrowedFd<'_>, order: u8) -> io::Result<()> {
+    match order {
+        TERMINATE => sys::terminate_all(),
+        SOCKET | SOCKET_V6 => {
+            let made = brokered::socket(order == SOCKET_V6);
+            let errno = made.as_ref().err().map(|error| error.raw_os_error().unwrap_or(libc::EIO));
+            let fds: Vec<BorrowedFd<'_>> = made.iter().map(AsFd::as_fd).collect();
+            wire::send(socket, &Frame::Socket { errno }, &fds)?;
+        }
+        _ => {}
+    }
+    Ok(())
 }
 
 fn wait_readable(files: [BorrowedFd<'_>; 2], left: Option<Duration>) -> io::Result<()> {

@@ -12,7 +12,7 @@ use super::{
     birth, facts, filter, sys,
     sys::Forked,
     tree::{self, TREE_ARG},
-    wire::{self, REQUEST_FDS_MAX},
+    wire::{self, FDS_MAX},
 };
 
 /// First argument that turns the node's own binary into the launcher of cells. Hidden from its help.
@@ -83,5 +83,4 @@ fn serve() -> std::io::Result<()> {
     }
 }
 
-const _: () =
-    assert!(REQUEST_FDS_MAX >= 4 + 4, "a socket, three pipes and up to four control group hierarchies");
+const _: () = assert!(FDS_MAX >= 4 + 4, "a socket, three pipes and up to four control group hierarchies");

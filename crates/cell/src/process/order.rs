@@ -8,7 +8,10 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::layout::Layout;
-use crate::{Access, CellError, Enforcement, Network, Spec};
+use crate::{
+    Access, CellError, Enforcement, Network, Spec,
+    network::{DNS_PORT, PORTS_MAX},
+};
 
 /// Home directory inside.
 pub(crate) const HOME: &str = "/home/cell";
@@ -16,6 +19,8 @@ pub(crate) const HOME: &str = "/home/cell";
 pub(crate) const INNER_ID: u32 = 1000;
 /// Declared mounts of one cell. Stops a contract from exhausting the kernel's mount table (`fs.mount-max`).
 pub(crate) const MOUNTS_MAX: usize = 256;
+/// Mounts that make up a root: an image's directories and its files in `/etc`. Stops an image from doing the same.
+const ROOT_MOUNTS_MAX: usize = 1024;
 
 /// Everything the launcher needs to know; nothing in it is decided there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +43,8 @@ pub(crate) struct Order {
     pub(crate) landlock: bool,
     /// TCP is refused even on loopback.
     pub(crate) sealed: bool,
+    /// Ports that end at the node's broker, in a network where every address is local.
+    pub(crate) brokered: Option<Vec<u16>>,
 }
 
 /// As whom, seen from the host.
@@ -85,6 +92,13 @@ pub(crate) struct ProcessLimits {
     pub(crate) cpu_seconds: Option<u64>,
 }
 
+impl ProcessLimits {
+    /// A control group counts memory, or nobody asked for a limit of it.
+    pub(crate) fn counted(&self) -> bool {
+        self.data_bytes.is_none()
+    }
+}
+
 /// What of the machine decides an order.
 #[derive(Clone, Debug)]
 pub(crate) struct Ground<'a> {
@@ -126,7 +140,21 @@ pub(crate) fn compile(spec: &Spec, ground: &Ground<'_>) -> Result<Order, CellErr
         wall_millis: limits.wall_time.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
         landlock: ground.landlock,
         sealed: spec.network == Network::Sealed,
+        brokered: brokered(&spec.network)?,
     })
+}
+
+/// Each port once.
+fn brokered(network: &Network) -> Result<Option<Vec<u16>>, CellError> {
+    let Network::Brokered { ports } = network else { return Ok(None) };
+    let ports: BTreeSet<u16> = ports.iter().copied().collect();
+    if let Some(port) = ports.iter().find(|port| [0, DNS_PORT].contains(port)) {
+        return Err(refuse(format!("port {port} cannot be brokered")));
+    }
+    if ports.len() > PORTS_MAX {
+        return Err(refuse(format!("{} brokered ports, {PORTS_MAX} allowed", ports.len())));
+    }
+    Ok(Some(ports.into_iter().collect()))
 }
 
 /// System directories first, then what the program needs, then what is declared; a declared mount wins over the
@@ -155,8 +183,11 @@ fn sources(spec: &Spec, layout: &Layout) -> Result<Vec<Source>, CellError> {
     }
     let masks = masks(spec, &sources);
     sources.extend(masks);
-    if sources.len() > MOUNTS_MAX {
-        return Err(refuse(format!("{} mounts, {MOUNTS_MAX} allowed", sources.len())));
+    // What makes up the root is the machine's or the image's matter, and bounded by what is in it.
+    let added = sources.len() - layout.sources.len();
+    if added > MOUNTS_MAX || layout.sources.len() > ROOT_MOUNTS_MAX {
+        let what = format!("{added} mounts over {} of the root", layout.sources.len());
+        return Err(refuse(format!("{what}; {MOUNTS_MAX} over {ROOT_MOUNTS_MAX} are allowed")));
     }
     sources.sort_by_key(|source| source.target.components().count());
     Ok(sources)
@@ -200,7 +231,7 @@ fn check_strings(spec: &Spec) -> Result<(), CellError> {
 }
 
 /// Absolute and without `.`, `..` or NUL: what is compared here must be what the kernel resolves.
-fn check_path(path: &Path) -> Result<(), CellError> {
+pub(crate) fn check_path(path: &Path) -> Result<(), CellError> {
     let plain = path.components().all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
     let text = path.as_os_str().as_encoded_bytes();
     let dots = text.split(|byte| *byte == b'/').any(|part| part == b"." || part == b"..");
@@ -232,7 +263,7 @@ mod tests {
     use std::path::PathBuf;
 
     use super::{Ground, Identity, Order, Source, SourceKind, compile};
-    use crate::{Access, CellError, Mount, Program, Spec, process::layout::Layout};
+    use crate::{Access, CellError, Mount, Network, Program, Spec, process::layout::Layout};
 
     fn order(change: impl FnOnce(&mut Spec)) -> Result<Order, CellError> {
         let program = Program { command: "/usr/bin/true".into(), ..Program::default() };
@@ -271,6 +302,14 @@ mod tests {
         for target in ["/", "/proc/self", "/dev/shm/x", "/etc", "relative", "/a/../etc", "/a/./b"] {
             assert!(order(|spec| spec.mounts = vec![mount("/a", target)]).is_err(), "{target}");
         }
+    }
+
+    #[test]
+    fn brokered_ports_are_few_and_none_is_that_of_names() {
+        let ports = |ports: Vec<u16>| order(|spec| spec.network = Network::Brokered { ports });
+        assert_eq!(ports(vec![443, 80, 443]).unwrap().brokered, Some(vec![80, 443]));
+        assert!(ports(vec![53]).is_err() && ports(vec![0]).is_err());
+        assert!(ports((1000..1100).collect()).is_err());
     }
 
     #[test]

@@ -29,7 +29,7 @@ pub(super) const WORKBENCH: &str = "/dev";
 const ROOT_SIZE: (u64, u64) = (1 << 20, 4096);
 
 /// The files of `/etc` that are made, not shown.
-const ETC: [(&str, &str); 6] = [
+const ETC: [(&str, &str); 5] = [
     (
         "passwd",
         "root:x:0:0:root:/nonexistent:/usr/sbin/nologin\ncell:x:1000:1000:cell:/home/cell:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
@@ -38,8 +38,13 @@ const ETC: [(&str, &str); 6] = [
     ("hosts", "127.0.0.1 localhost cell\n::1 localhost cell\n"),
     ("hostname", "cell\n"),
     ("nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n"),
-    ("resolv.conf", ""),
 ];
+/// Whom to ask for names where somebody answers. One server, few and short tries: it is on the same machine, so silence
+/// means that it is gone. Read alike by glibc, musl and c-ares.
+fn resolv_conf(order: &Order) -> String {
+    let server = order.brokered.as_ref().map(|_| crate::network::NAMESERVER);
+    server.map_or_else(String::new, |server| format!("nameserver {server}\noptions timeout:2 attempts:2\n"))
+}
 
 /// Links of `/dev` that shells and interpreters expect.
 const DEV_LINKS: [(&str, &str); 4] = [
@@ -71,7 +76,7 @@ pub(crate) fn enter(order: &Order, opened: OpenSources) -> Result<(), Failure> {
     let own = vec![device(tree.as_fd()).map_err(step(Step::Mount))?];
     let mut root = Root { own, dir: tree, masks: Masks::default() };
 
-    root.write_etc().map_err(step(Step::Mount))?;
+    root.write_etc(order).map_err(step(Step::Mount))?;
     root.private(order).map_err(step(Step::Mount))?;
     root.write_links(order).map_err(step(Step::Mount))?;
     root.mount_proc().map_err(step(Step::Proc))?;
@@ -82,11 +87,12 @@ pub(crate) fn enter(order: &Order, opened: OpenSources) -> Result<(), Failure> {
 }
 
 impl Root {
-    fn write_etc(&self) -> io::Result<()> {
+    fn write_etc(&self, order: &Order) -> io::Result<()> {
         for dir in ["etc", "dev", "proc", "tmp", "home", "home/cell", "dev/shm", "var"] {
             make_dir(self.dir.as_fd(), Path::new(dir))?;
         }
-        for (name, content) in ETC {
+        let resolv_conf = resolv_conf(order);
+        for (name, content) in ETC.into_iter().chain([("resolv.conf", resolv_conf.as_str())]) {
             let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
             let file =
                 rustix::fs::openat(&self.dir, format!("etc/{name}"), flags, Mode::from_raw_mode(0o644))?;

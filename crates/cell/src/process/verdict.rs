@@ -1,7 +1,7 @@
 //! What is asked against what this machine can enforce: a report, or a refusal. Pure.
 
 use super::cgroup::Controller;
-use crate::{CellError, CgroupVersion, Class, Enforcement, Network, Report, Shortfall, Spec, Wall};
+use crate::{CellError, CgroupVersion, Class, Enforcement, Network, Report, Root, Shortfall, Spec, Wall};
 
 /// First Landlock version that controls TCP.
 const LANDLOCK_TCP: u32 = 4;
@@ -18,6 +18,8 @@ pub(crate) struct Abilities {
     pub(crate) groups: Vec<(&'static str, Result<CgroupVersion, String>)>,
     /// The host uid is nobody else's.
     pub(crate) private_identity: bool,
+    /// The tree can be looked at where no group counts it.
+    pub(crate) watch: bool,
 }
 
 impl Abilities {
@@ -32,11 +34,18 @@ pub(crate) fn judge(spec: &Spec, able: &Abilities) -> Result<Report, CellError> 
     let mut report = Report { class: Class::Process.as_str().into(), ..Report::default() };
     let mut enforced = |what: &str, how: String| report.enforced.push(Wall { what: what.into(), how });
     enforced("namespaces", "user, mount, pid, network, ipc, uts, cgroup; new user namespaces closed".into());
-    enforced("root", "read-only, of the host's system directories and declared mounts".into());
-    enforced("network", "own namespace with loopback only".into());
+    let root = match &spec.root {
+        Root::HostSystem => "the host's system directories",
+        Root::Image(_) => "an image",
+    };
+    enforced("root", format!("read-only, of {root} and declared mounts"));
+    enforced("network", network(spec));
     enforced("identity", identity(able));
     enforced("capabilities", "none, no_new_privs".into());
-    enforced("seccomp", "refuses dangerous calls, foreign ABIs and socket families".into());
+    enforced(
+        "seccomp",
+        "a list of permitted calls; arguments of sockets, ioctl, prctl, clone checked".into(),
+    );
     enforced("process tree", "pid namespace with a reaper that dies with the node".into());
     let tmpfs = spec.tmpfs;
     let how = format!("{} and {} files in /tmp, home and /dev/shm", size(tmpfs.bytes), tmpfs.inodes);
@@ -44,22 +53,69 @@ pub(crate) fn judge(spec: &Spec, able: &Abilities) -> Result<Report, CellError> 
     if let Some(time) = spec.limits.wall_time {
         enforced("wall time", format!("{time:?}"));
     }
-    if let Some(time) = spec.limits.cpu_time {
-        enforced("cpu time", format!("{time:?} per process (RLIMIT_CPU)"));
+    if let Some(bytes) = spec.limits.output_bytes {
+        enforced("output", format!("{} on standard output and error", size(bytes)));
     }
-    if !spec.egress.is_empty() {
-        let why = format!("no network in cells yet; granted: {}", spec.egress.join(", "));
+    if !spec.egress.is_empty() && !matches!(spec.network, Network::Brokered { .. }) {
+        let why = format!("no network in this cell; granted: {}", spec.egress.join(", "));
         report.degraded.push(shortfall(
             "egress",
             why,
             "use a remote server (`url`) for what needs the network",
         ));
     }
+    cpu_time(spec, able, &mut report);
     landlock(spec, able, &mut report)?;
     memory(spec, able, &mut report)?;
     processes(spec, able, &mut report);
     processor_share(spec, able, &mut report)?;
+    disks(spec, able, &mut report)?;
     Ok(report)
+}
+
+fn network(spec: &Spec) -> String {
+    match &spec.network {
+        Network::None => "own namespace with loopback only".into(),
+        Network::Sealed => "own namespace, no TCP even on loopback".into(),
+        Network::Brokered { ports } => {
+            let ports: Vec<String> = ports.iter().map(u16::to_string).collect();
+            format!("own namespace; names and TCP ports {} end at the node's broker", ports.join(", "))
+        }
+    }
+}
+
+fn cpu_time(spec: &Spec, able: &Abilities, report: &mut Report) {
+    let Some(time) = spec.limits.cpu_time else { return };
+    let tree = if able.watch { " of the tree, looked at several times a second, and" } else { "" };
+    let how = format!("{time:?}{tree} of each process (RLIMIT_CPU)");
+    report.enforced.push(Wall { what: "cpu time".into(), how });
+    if !able.watch {
+        let why = "this kernel does not tell a process's children, so only each process is counted";
+        report.degraded.push(shortfall("cpu time", why.into(), WATCH_FIX));
+    }
+}
+
+/// What only groups can share out.
+fn disks(spec: &Spec, able: &Abilities, report: &mut Report) -> Result<(), CellError> {
+    let weight = spec.limits.io_weight;
+    let rate = spec.limits.io_bytes_per_second;
+    let asked = weight.value().is_some() || rate.value().is_some();
+    if !asked {
+        return Ok(());
+    }
+    let words = [
+        weight.value().map(|weight| format!("weight {weight}")),
+        rate.value().map(|bytes| format!("{bytes} bytes per second and disk")),
+    ];
+    let words = words.into_iter().flatten().collect::<Vec<_>>().join(", ");
+    match able.group(Controller::Io) {
+        Ok(version) => report.enforced.push(by_group("io", &words, version)),
+        Err(why) => {
+            fall_short(spec, weight.is_required() || rate.is_required(), "io", &why)?;
+            report.degraded.push(shortfall("io", why, GROUP_FIX));
+        }
+    }
+    Ok(())
 }
 
 fn identity(able: &Abilities) -> String {
@@ -102,7 +158,19 @@ fn memory(spec: &Spec, able: &Abilities, report: &mut Report) -> Result<(), Cell
             fall_short(spec, ask.is_required(), "memory", &why)?;
             let how = format!("{} of private memory per process (RLIMIT_DATA)", size(bytes));
             report.enforced.push(Wall { what: "memory per process".into(), how });
-            let why = format!("{why}; the tree as a whole and shared memory are not counted");
+            if able.watch {
+                let how = format!(
+                    "{} of the tree with shared memory and private files, looked at several times a second",
+                    size(bytes)
+                );
+                report.enforced.push(Wall { what: "memory, watched".into(), how });
+            }
+            let gap = if able.watch {
+                "a burst between two looks is not stopped"
+            } else {
+                "the tree as a whole and shared memory are not counted"
+            };
+            let why = format!("{why}; {gap}");
             report.degraded.push(shortfall("memory", why, GROUP_FIX));
         }
     }
@@ -137,6 +205,7 @@ fn processor_share(spec: &Spec, able: &Abilities, report: &mut Report) -> Result
     Ok(())
 }
 
+const WATCH_FIX: &str = "a kernel with CONFIG_PROC_CHILDREN";
 const GROUP_FIX: &str =
     "run the node as root, or as a systemd service with Delegate=yes and DelegateSubgroup=node";
 
@@ -169,8 +238,8 @@ mod tests {
     use crate::{Ask, CgroupVersion, Enforcement, Network, Program, Spec};
 
     fn able() -> Abilities {
-        let groups = ["memory", "pids", "cpu"].map(|name| (name, Ok(CgroupVersion::V1))).to_vec();
-        Abilities { landlock_abi: 7, groups, private_identity: true, ..Abilities::default() }
+        let groups = ["memory", "pids", "cpu", "io"].map(|name| (name, Ok(CgroupVersion::V1))).to_vec();
+        Abilities { landlock_abi: 7, groups, private_identity: true, watch: true, ..Abilities::default() }
     }
 
     fn poor() -> Abilities {
@@ -203,6 +272,29 @@ mod tests {
         assert_eq!(refusal.code(), "CE2005");
         spec.enforcement = Enforcement::BestEffort;
         assert_eq!(judge(&spec, &poor()).unwrap().degraded.len(), 1);
+    }
+
+    #[test]
+    fn shares_of_disks_and_the_trees_time_are_said_or_refused() {
+        let mut spec = spec();
+        spec.limits.memory_bytes = Ask::No;
+        spec.limits.io_weight = Ask::Require(50);
+        assert_eq!(judge(&spec, &poor()).unwrap_err().code(), "CE2005");
+        spec.limits.io_weight = Ask::Prefer(50);
+        spec.limits.cpu_time = Some(std::time::Duration::from_secs(1));
+        let report = judge(&spec, &poor()).unwrap();
+        let short: Vec<&str> = report.degraded.iter().map(|short| short.what.as_str()).collect();
+        assert_eq!(short, ["cpu time", "io"]);
+        assert!(judge(&spec, &able()).unwrap().degraded.is_empty());
+    }
+
+    #[test]
+    fn granted_hosts_fall_short_only_without_a_broker() {
+        let mut spec = spec();
+        spec.egress = vec!["a.example:443".into()];
+        assert_eq!(judge(&spec, &able()).unwrap().degraded[0].what, "egress");
+        spec.network = Network::Brokered { ports: vec![443] };
+        assert!(judge(&spec, &able()).unwrap().degraded.is_empty());
     }
 
     #[test]

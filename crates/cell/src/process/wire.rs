@@ -19,10 +19,15 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 /// Longest message, in bytes. Stops a broken peer from making us allocate without end; past it the message is refused.
 pub(crate) const MESSAGE_BYTES_MAX: usize = 8 << 20;
-/// Descriptors in one request: the socket, three pipes, and one per control group hierarchy.
-pub(crate) const REQUEST_FDS_MAX: usize = 16;
+/// Descriptors in one message. A request has the socket, three pipes, and one per control group hierarchy; the ends of a
+/// brokered network are two listeners per port and three sockets more.
+pub(crate) const FDS_MAX: usize = 80;
 /// Asks every process of the cell to end.
 pub(crate) const TERMINATE: u8 = b'T';
+/// Asks for an unconnected socket of the cell's network, IPv4.
+pub(crate) const SOCKET: u8 = b'4';
+/// As [`SOCKET`], IPv6.
+pub(crate) const SOCKET_V6: u8 = b'6';
 
 /// From the cell to the node, in this order.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,8 +37,20 @@ pub(crate) enum Frame {
         /// Mounts whose owner could not be translated.
         not_idmapped: Vec<PathBuf>,
     },
+    /// The node's ends of a brokered network come along, in this order.
+    Network {
+        /// Ports of the TCP listeners, one descriptor each.
+        tcp: Vec<u16>,
+        /// Whether there is an audit socket behind them and the two for names.
+        audit: bool,
+    },
     /// The program is running.
     Started,
+    /// A socket that was asked for: its descriptor comes along, or the error number says why there is none.
+    Socket {
+        /// The kernel's answer, if it was no.
+        errno: Option<i32>,
+    },
     /// Nothing runs, because of this.
     Failed(Failure),
     /// The main program is gone.
@@ -116,14 +133,25 @@ pub(crate) fn decode<T: DeserializeOwned>(received: &mut Vec<u8>) -> io::Result<
     Ok(Some(message))
 }
 
-/// Sends a message and perhaps a descriptor, blocking.
+impl Frame {
+    /// How many descriptors come with it.
+    pub(crate) fn fds(&self) -> usize {
+        match self {
+            Self::Made { .. } | Self::Socket { errno: None } => 1,
+            Self::Network { tcp, audit } => tcp.len() + 2 + usize::from(*audit),
+            Self::Socket { errno: Some(_) } | Self::Started | Self::Failed(_) | Self::Ended(_) => 0,
+        }
+    }
+}
+
+/// Sends a message and its descriptors, blocking.
 pub(crate) fn send(
     socket: BorrowedFd<'_>,
     message: &impl Serialize,
-    fd: Option<BorrowedFd<'_>>,
+    fds: &[BorrowedFd<'_>],
 ) -> io::Result<()> {
     let bytes = encode(message)?;
-    let sent = send_with_fds(socket, &bytes, fd.as_slice())?;
+    let sent = send_with_fds(socket, &bytes, fds)?;
     (&FdStream(socket)).write_all(&bytes[sent..])
 }
 
@@ -148,7 +176,7 @@ pub(crate) fn send_with_fds(
     bytes: &[u8],
     fds: &[BorrowedFd<'_>],
 ) -> io::Result<usize> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(REQUEST_FDS_MAX))];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FDS_MAX))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     if !fds.is_empty() && !control.push(SendAncillaryMessage::ScmRights(fds)) {
         return Err(io::Error::other("too many descriptors"));
@@ -162,7 +190,7 @@ pub(crate) fn receive_with_fds(
     socket: BorrowedFd<'_>,
     bytes: &mut [u8],
 ) -> io::Result<(usize, Vec<OwnedFd>)> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(REQUEST_FDS_MAX))];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FDS_MAX))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let message = rustix::io::retry_on_intr(|| {
         rustix::net::recvmsg(socket, &mut [IoSliceMut::new(bytes)], &mut control, RecvFlags::CMSG_CLOEXEC)

@@ -64,7 +64,7 @@ fn prepare(request: &Request, order: &Order, filters: &Filters) -> Result<Infall
     }
     drop_capabilities().map_err(step(Step::Capabilities))?;
     sys::close_from(3, true).map_err(step(Step::Exec))?;
-    filter::install(filters).map_err(step(Step::Seccomp))?;
+    filter::install(filters, order.limits.counted()).map_err(step(Step::Seccomp))?;
     sys::exec(&command, &args, &env).map_err(|error| Failure::at(Step::Exec, &order.command, &error))
 }
 

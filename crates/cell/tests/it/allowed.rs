@@ -16,6 +16,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("python_runs_with_tls_threads_and_subprocesses", python),
     ("a_switched_python_and_a_virtual_environment_run", switched_python),
     ("a_script_elsewhere_runs_with_its_package", script_elsewhere),
+    ("shells_version_control_and_databases_run", tools),
     ("a_missing_interpreter_is_named", missing_interpreter),
     ("a_missing_working_directory_is_named", missing_cwd),
     ("the_specifications_working_directory_is_used", cwd),
@@ -67,6 +68,47 @@ fn python(bench: &Bench) -> Outcome {
     };
     let ran = bench.run(&spec);
     check(ran.stdout == "[1, 2] child True 3 1000\n", || format!("{ran:?}"))
+}
+
+fn tools(bench: &Bench) -> Outcome {
+    let programs = [
+        (
+            "/usr/bin/git",
+            "cd && git init -q r && cd r && echo a >f && git add f && \
+            git -c user.name=a -c user.email=b commit -qm first && git log --format=%s",
+            "first",
+        ),
+        (
+            "/usr/bin/bash",
+            "exec bash -c 'coproc cat; echo 7 >&${COPROC[1]}; read x <&${COPROC[0]}; wc -l < <(seq $x)'",
+            "7",
+        ),
+        (
+            "/usr/bin/sqlite3",
+            "sqlite3 /tmp/x.db 'pragma journal_mode=wal; create table t(a); insert into t values(3); \
+            select a from t'",
+            "wal\n3",
+        ),
+        (
+            "/usr/bin/tar",
+            "cd /tmp && echo x >f && tar czf f.tgz f && tar tzf f.tgz && cp --reflink=auto f g && cat g",
+            "f\nx",
+        ),
+        (
+            "/usr/bin/perl",
+            "perl -MSocket -e 'socketpair(A, B, AF_UNIX, SOCK_STREAM, 0) or die $!; print fork ? wait > 0 : exit'",
+            "1",
+        ),
+    ];
+    for (program, script, wanted) in programs {
+        if !Path::new(program).exists() {
+            println!("skipped: no {program}");
+            continue;
+        }
+        let ran = bench.run(&bench.script(script));
+        check(ran.stdout.trim() == wanted, || format!("{program}: {ran:?}"))?;
+    }
+    Ok(())
 }
 
 fn switched_python(bench: &Bench) -> Outcome {

@@ -72,6 +72,15 @@ const ATTEMPTS: &[(&str, Attempt)] = &[
     ("spin", |_| spin()),
     ("daemon", |args| daemon(&args[0])),
     ("status", |_| status()),
+    ("udp", |args| udp(&args[0])),
+    ("tcp-by-name", |args| tcp_by_name(&args[0])),
+    ("serve", |args| serve(&args[0])),
+    // Holding it until killed.
+    ("hold", |args| eat(parse(&args[0]), false).map(|_| wait_for_ever())),
+    ("hold-shared", |args| eat(parse(&args[0]), true).map(|_| wait_for_ever())),
+    ("option", |args| zero(unsafe { libc::prctl(number(&args[0]), 0, 0, 0, 0) })),
+    ("request", |args| zero(unsafe { libc::ioctl(2, parse(&args[0]) as libc::c_ulong, 0) })),
+    ("bind", |args| std::net::TcpListener::bind(&args[0]).map(|_| "bound".into())),
 ];
 
 pub(crate) fn main(args: &[String]) -> ExitCode {
@@ -200,6 +209,32 @@ fn tcp(address: &str) -> io::Result<String> {
     Ok(text)
 }
 
+/// As [`tcp`], of the first address that the C library's resolver gives.
+fn tcp_by_name(name: &str) -> io::Result<String> {
+    use std::net::ToSocketAddrs;
+    let address = name.to_socket_addrs()?.next().ok_or(io::ErrorKind::NotFound)?;
+    tcp(&address.to_string())
+}
+
+/// Sends a datagram; the kernel's refusal comes with the second.
+fn udp(address: &str) -> io::Result<String> {
+    let socket = std::net::UdpSocket::bind("0.0.0.0:0")?;
+    socket.connect(address)?;
+    socket.send(b"hello")?;
+    socket.send(b"hello").map(|_| "sent".into())
+}
+
+/// Says that it listens, and answers one connection.
+fn serve(address: &str) -> io::Result<String> {
+    let listener = std::net::TcpListener::bind(address)?;
+    println!("listening");
+    let (mut stream, _) = listener.accept()?;
+    let mut byte = [0];
+    stream.read_exact(&mut byte)?;
+    stream.write_all(&[byte[0] + 1])?;
+    Ok("served".into())
+}
+
 fn abstract_socket(name: &str) -> io::Result<String> {
     UnixStream::connect_addr(&SocketAddr::from_abstract_name(name)?).map(|_| "connected".into())
 }
@@ -243,6 +278,13 @@ fn call(name: &str) -> io::Result<String> {
         "open_tree" => (libc::SYS_open_tree, &[libc::EPERM, libc::ENOSYS]),
         "clone3" => (libc::SYS_clone3, &[libc::EPERM, libc::ENOSYS]),
         "kcmp" => (libc::SYS_kcmp, &[libc::EPERM, libc::ENOSYS]),
+        "io_setup" => (libc::SYS_io_setup, &[libc::ENOSYS]),
+        "open_by_handle_at" => (libc::SYS_open_by_handle_at, &[libc::ENOSYS]),
+        "memfd_secret" => (libc::SYS_memfd_secret, &[libc::ENOSYS]),
+        "fanotify_init" => (libc::SYS_fanotify_init, &[libc::ENOSYS]),
+        "statmount" => (457, &[libc::ENOSYS]),
+        // `file_getattr`, of Linux 6.17
+        "unknown" => (468, &[libc::ENOSYS]),
         other => return Err(io::Error::other(format!("unknown call {other}"))),
     };
     let result = unsafe { libc::syscall(number, -1, -1, -1, -1, -1, -1) };
@@ -337,6 +379,12 @@ fn eat(mib: usize, shared: bool) -> io::Result<String> {
         }
     }
     Ok(format!("{mib} MiB"))
+}
+
+fn wait_for_ever() -> String {
+    loop {
+        unsafe { libc::pause() };
+    }
 }
 
 /// Forks so many sleepers, says how many came to be, and ends them.

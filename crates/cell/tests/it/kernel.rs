@@ -10,6 +10,8 @@ pub(crate) const TESTS: &[Test] = &[
     ("a_new_user_namespace_is_refused", user_namespace),
     ("nothing_can_be_mounted", mounting),
     ("dangerous_calls_are_not_reached", calls),
+    ("a_call_that_this_list_does_not_know_is_said_not_to_exist", unknown_calls),
+    ("arguments_of_permitted_calls_are_checked", arguments),
     ("a_terminal_cannot_be_typed_on", terminal),
     ("protections_cannot_be_switched_off", personality),
     ("proc_shows_processes_only", proc_shows_little),
@@ -57,6 +59,12 @@ fn calls(bench: &Bench) -> Outcome {
         "open_tree",
         "clone3",
         "kcmp",
+        "io_setup",
+        "open_by_handle_at",
+        "memfd_secret",
+        "fanotify_init",
+        "statmount",
+        "unknown",
     ];
     for call in calls {
         if bench.outside(&["syscall", call]).contains("DENIED") {
@@ -64,6 +72,32 @@ fn calls(bench: &Bench) -> Outcome {
             continue;
         }
         bench.must_not_get_out(&["syscall", call])?;
+    }
+    Ok(())
+}
+
+fn unknown_calls(bench: &Bench) -> Outcome {
+    for call in ["unknown", "clone3", "statmount", "io_setup"] {
+        let ran = bench.run(&bench.attempt(&["syscall", call]));
+        check(ran.stdout.contains("Function not implemented"), || format!("{call}: {ran:?}"))?;
+    }
+    let ran = bench.run(&bench.attempt(&["syscall", "bpf"]));
+    check(ran.stdout.contains("Operation not permitted"), || format!("{ran:?}"))
+}
+
+fn arguments(bench: &Bench) -> Outcome {
+    let multipath = ["socket", "2", "1", "262"];
+    let ran = bench.run(&bench.attempt(&multipath));
+    check(ran.stdout.contains("Protocol not supported"), || format!("{ran:?}"))?;
+    let raw = ["socket", "2", "3", "1"];
+    let ran = bench.run(&bench.attempt(&raw));
+    check(ran.stdout.contains("Operation not permitted"), || format!("{ran:?}"))?;
+    for words in [["option", "36"], ["option", "59"], ["request", "1074041865"], ["request", "1082156677"]] {
+        let ran = bench.run(&bench.attempt(&words));
+        // A subreaper and a cloned file are an ordinary program's wish; dispatching its own calls and sealing a file are not.
+        let permitted = ["36", "1074041865"].contains(&words[1]);
+        let refused = ran.stdout.contains("Operation not permitted");
+        check(refused != permitted, || format!("{words:?}: {ran:?}"))?;
     }
     Ok(())
 }

@@ -20,6 +20,10 @@ pub(crate) const TESTS: &[Test] = &[
     ("a_processor_share_is_kept", cpu_share),
     ("a_required_limit_without_a_mechanism_is_refused", required_limit),
     ("usage_is_reported", usage),
+    ("a_tree_without_groups_is_watched_and_killed_for_its_memory", watched_memory),
+    ("a_tree_is_ended_by_its_cpu_time_and_not_only_one_process", tree_cpu_time),
+    ("output_ends_where_it_is_capped", output_cap),
+    ("a_share_of_the_disks_is_kept_or_said_not_to_be", disks),
 ];
 
 const MIB: u64 = 1 << 20;
@@ -138,4 +142,69 @@ fn required_limit(bench: &Bench) -> Outcome {
 fn usage(bench: &Bench) -> Outcome {
     let ran = bench.run(&bench.attempt(&["memory", "40"]));
     check(ran.exit.peak_memory_bytes >= 40 * MIB && ran.exit.cpu > Duration::ZERO, || format!("{ran:?}"))
+}
+
+fn watched_memory(bench: &Bench) -> Outcome {
+    if has_groups(bench) {
+        return skip("this user has control groups, so nothing need be watched");
+    }
+    // Each below the limit of one process, or not its private memory: only the sum is too much.
+    let exe = bench.exe();
+    let eat = |what: &str| format!("{exe} __attempt {what}; sleep 30");
+    let many = format!("for i in 1 2 3 4; do ({}) & done; wait", eat("hold 40"));
+    for script in [eat("hold-shared 150"), many, "head -c 60M /dev/zero >/tmp/f; sleep 30 & wait".into()] {
+        let mut spec = bench.attempt(&["status"]);
+        spec.program.command = "/bin/sh".into();
+        spec.program.args = vec!["-c".into(), script.clone()];
+        spec.limits.memory_bytes = Ask::Prefer(if script.contains("head") { 40 * MIB } else { 100 * MIB });
+        let ran = bench.run(&spec);
+        check(ran.exit.limit == Some(LimitHit::Memory) && ran.exit.signal == Some(9), || {
+            format!("{script}: {ran:?}")
+        })?;
+        check(ran.exit.wall < Duration::from_secs(20) && ran.exit.peak_memory_bytes > 40 * MIB, || {
+            format!("{script}: {ran:?}")
+        })?;
+    }
+    // Below it nothing happens.
+    let mut spec = bench.script("sleep 0.7; echo lives");
+    spec.limits.memory_bytes = Ask::Prefer(100 * MIB);
+    check(bench.run(&spec).stdout == "lives\n", || "it was killed".into())
+}
+
+fn tree_cpu_time(bench: &Bench) -> Outcome {
+    let exe = bench.exe();
+    let mut spec = bench.attempt(&["status"]);
+    spec.program.command = "/bin/sh".into();
+    // Short-lived processes, one after the other: no single one comes near the limit.
+    let script = format!("while :; do timeout 0.3 {exe} __attempt spin; done");
+    spec.program.args = vec!["-c".into(), script];
+    spec.limits.cpu_time = Some(Duration::from_secs(1));
+    let ran = bench.run(&spec);
+    check(ran.exit.limit == Some(LimitHit::CpuTime) && ran.exit.cpu > Duration::from_secs(1), || {
+        format!("{ran:?}")
+    })
+}
+
+fn output_cap(bench: &Bench) -> Outcome {
+    let mut spec = bench.script("yes");
+    spec.limits.output_bytes = Some(100_000);
+    let ran = bench.run(&spec);
+    check(ran.stdout.len() == 100_000 && ran.exit.limit == Some(LimitHit::Output), || {
+        format!("{} {:?}", ran.stdout.len(), ran.exit)
+    })?;
+    let mut spec = bench.script("cat; echo err >&2");
+    spec.limits.output_bytes = Some(100);
+    let ran = bench.try_run(&spec, "all of it").map_err(|error| error.to_string())?;
+    check(ran.exit.success() && ran.stdout == "all of it" && ran.stderr == "err\n", || format!("{ran:?}"))
+}
+
+fn disks(bench: &Bench) -> Outcome {
+    let mut spec = bench.script("true");
+    spec.limits.io_bytes_per_second = Ask::Prefer(10 * MIB);
+    let running = bench.spawn(&spec).map_err(|error| error.to_string())?;
+    let report = running.cell.report().clone();
+    let kept = report.enforced.iter().any(|wall| wall.what == "io");
+    let said = report.degraded.iter().any(|short| short.what == "io" && !short.fix.is_empty());
+    check(kept != said, || format!("{report:?}"))?;
+    check(report.enforced.iter().any(|wall| wall.what == "processes"), || format!("{report:?}"))
 }

@@ -9,7 +9,9 @@
 mod allowed;
 mod attempt;
 mod bench;
+mod broker;
 mod files;
+mod image;
 mod kernel;
 mod life;
 mod limits;
@@ -47,7 +49,9 @@ fn main() -> ExitCode {
 fn tests() -> Vec<Test> {
     [
         allowed::TESTS,
+        broker::TESTS,
         files::TESTS,
+        image::TESTS,
         kernel::TESTS,
         life::TESTS,
         limits::TESTS,

@@ -14,6 +14,9 @@ pub(crate) const TESTS: &[Test] = &[
     ("a_process_of_the_host_is_not_read", not_read),
     ("a_child_inside_is_not_traced", child_not_traced),
     ("the_first_process_is_neither_seen_nor_killed", first_process),
+    ("each_cell_is_one_unprivileged_user_of_its_own_outside", one_user),
+    ("the_first_process_has_no_rights_and_is_not_dumpable", first_process_rights),
+    ("standard_streams_are_pipes", streams),
     ("shared_memory_of_the_host_is_not_attached", shared_memory),
     ("the_nodes_environment_is_not_there", environment),
     ("the_nodes_descriptors_are_not_there", descriptors),
@@ -89,6 +92,56 @@ fn first_process(bench: &Bench) -> Outcome {
     check(ran.stdout.contains("DENIED"), || format!("{ran:?}"))?;
     let ran = bench.run(&bench.attempt(&["ptrace", "1"]));
     check(ran.stdout.contains("DENIED"), || format!("{ran:?}"))
+}
+
+fn one_user(bench: &Bench) -> Outcome {
+    use std::collections::BTreeSet;
+    let mut users = BTreeSet::new();
+    let script = "read line; cat /proc/self/uid_map /proc/self/gid_map";
+    let cells: Result<Vec<_>, _> = (0..3).map(|_| bench.spawn(&bench.script(script))).collect();
+    for mut running in cells.map_err(|error| error.to_string())? {
+        let mut text = String::new();
+        bench
+            .block_on(async {
+                use tokio::io::{AsyncReadExt, AsyncWriteExt};
+                running.stdin.write_all(b"go\n").await?;
+                running.stdout.read_to_string(&mut text).await
+            })
+            .map_err(|error| error.to_string())?;
+        let numbers: Vec<u32> = text.split_whitespace().flat_map(str::parse).collect();
+        let [1000, user, 1, 1000, group, 1] = numbers[..] else { return Err(text) };
+        check(user >= 1000 && group >= 1000, || text.clone())?;
+        users.insert((user, group));
+    }
+    let own = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+    let wanted = if bench.is_root() { users.len() == 3 } else { users.iter().eq([&own]) };
+    check(wanted, || format!("{users:?}"))
+}
+
+fn first_process_rights(bench: &Bench) -> Outcome {
+    use std::os::unix::fs::MetadataExt;
+    let running = bench.spawn(&bench.script("sleep 100")).map_err(|error| error.to_string())?;
+    let dir = format!("/proc/{}", running.cell.pid().ok_or("no process")?);
+    let status = std::fs::read_to_string(format!("{dir}/status")).map_err(|error| error.to_string())?;
+    for part in [
+        "CapEff:\t0000000000000000",
+        "CapPrm:\t0000000000000000",
+        "CapBnd:\t0000000000000000",
+        "NoNewPrivs:\t1",
+        "Seccomp:\t2",
+    ] {
+        check(status.contains(part), || format!("no {part} in {status}"))?;
+    }
+    // What is not dumpable belongs to root in /proc, whoever it runs as.
+    let owner = std::fs::metadata(format!("{dir}/maps")).map_err(|error| error.to_string())?.uid();
+    check(owner == 0 && !status.contains("Uid:\t0"), || format!("it belongs to {owner}"))
+}
+
+fn streams(bench: &Bench) -> Outcome {
+    let ran = bench.run(&bench.script("for n in 0 1 2; do readlink /proc/self/fd/$n; done | cut -d: -f1; readlink /proc/self/fd/0 | cut -d: -f1"));
+    check(ran.stdout.lines().all(|line| line == "pipe") && ran.stdout.lines().count() == 4, || {
+        format!("{ran:?}")
+    })
 }
 
 fn shared_memory(bench: &Bench) -> Outcome {

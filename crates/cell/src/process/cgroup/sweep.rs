@@ -58,7 +58,7 @@ pub(crate) fn sweep() -> usize {
     }
     for dir in &stale {
         kill_all(dir);
-        Groups { dirs: vec![(dir.clone(), CgroupVersion::V1)], memory: None }.remove();
+        Groups { dirs: vec![(dir.clone(), CgroupVersion::V1)], ..Groups::default() }.remove();
     }
     stale.iter().filter(|dir| !dir.exists()).count()
 }

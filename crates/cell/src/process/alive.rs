@@ -1,0 +1,254 @@
+//! The node's hold on one cell whose first process exists: its socket, its first process, and what is seen of it.
+
+use std::{
+    collections::VecDeque,
+    io,
+    os::fd::{AsFd, OwnedFd},
+    time::{Duration, Instant},
+};
+
+use rustix::net::SendFlags;
+use tokio::{
+    io::{Interest, unix::AsyncFd},
+    sync::{mpsc, oneshot},
+};
+
+use super::{
+    driver::LAUNCH_TIMEOUT,
+    refusal, sys,
+    watch::{Seen, Watch},
+    wire::{self, Ended, Frame, SOCKET, SOCKET_V6, TERMINATE},
+};
+use crate::{CellError, End, LimitHit, Network, NetworkEnds, SocketOrder, Spec};
+
+/// Bytes read from a cell's socket at once.
+const READ_BYTES: usize = 4096;
+/// How often the tree is looked at where no control group counts it. Half of it passes on average before a limit that is
+/// overstepped is noticed; a look costs some hundred microseconds.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// What may be wanted of a cell while it lives.
+pub(super) struct Wants {
+    pub(super) end: mpsc::UnboundedReceiver<End>,
+    pub(super) sockets: mpsc::Receiver<SocketOrder>,
+    /// Limits that were seen to be overstepped elsewhere.
+    pub(super) limits: mpsc::UnboundedReceiver<LimitHit>,
+    pub(super) watch: Option<Watch>,
+}
+
+/// A cell whose first process exists.
+pub(super) struct Alive {
+    socket: AsyncFd<OwnedFd>,
+    received: Vec<u8>,
+    /// Descriptors received with it, and not yet given to a frame.
+    fds: VecDeque<OwnedFd>,
+    /// Of the first process: readable when the whole tree is gone.
+    pub(super) pidfd: Option<AsyncFd<OwnedFd>>,
+    pub(super) not_idmapped: Vec<std::path::PathBuf>,
+    pub(super) network: Option<NetworkEnds>,
+    /// Ports that are the broker's, not the program's.
+    brokered: Vec<u16>,
+    /// Who waits for a socket, in the order in which they were asked for.
+    waiting: VecDeque<oneshot::Sender<io::Result<OwnedFd>>>,
+    pub(super) seen: Seen,
+    /// The limit for which the node ended it.
+    pub(super) hit: Option<LimitHit>,
+    pub(super) ended: Option<Ended>,
+    pub(super) began: Instant,
+}
+
+impl Alive {
+    pub(super) fn new(socket: AsyncFd<OwnedFd>) -> Self {
+        Self {
+            socket,
+            received: Vec::new(),
+            fds: VecDeque::new(),
+            pidfd: None,
+            not_idmapped: Vec::new(),
+            network: None,
+            brokered: Vec::new(),
+            waiting: VecDeque::new(),
+            seen: Seen::default(),
+            hit: None,
+            ended: None,
+            began: Instant::now(),
+        }
+    }
+
+    pub(super) async fn send(&self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let mut ready = self.socket.writable().await?;
+            let sent = ready.try_io(|socket| Ok(rustix::net::send(socket, bytes, SendFlags::NOSIGNAL)?));
+            if let Ok(sent) = sent {
+                bytes = &bytes[sent?..];
+            }
+        }
+        Ok(())
+    }
+
+    /// The next frame and its descriptors; `None` at end of file.
+    async fn frame(&mut self) -> io::Result<Option<(Frame, Vec<OwnedFd>)>> {
+        loop {
+            if let Some(frame) = wire::decode::<Frame>(&mut self.received)? {
+                if self.fds.len() < frame.fds() {
+                    // The kernel drops what a full table of descriptors cannot take.
+                    return Err(io::Error::from_raw_os_error(libc::EMFILE));
+                }
+                let fds = self.fds.drain(..frame.fds()).collect();
+                return Ok(Some((frame, fds)));
+            }
+            let mut ready = self.socket.readable().await?;
+            let mut chunk = [0; READ_BYTES];
+            let read = ready.try_io(|socket| wire::receive_with_fds(socket.as_fd(), &mut chunk));
+            let Ok(read) = read else { continue };
+            let (count, fds) = read?;
+            if count == 0 {
+                return Ok(None);
+            }
+            self.received.extend_from_slice(&chunk[..count]);
+            self.fds.extend(fds);
+        }
+    }
+
+    /// What the kernel says of the descriptor that stands for the first process (`pidfd_open(2)`).
+    pub(super) fn pid(&self) -> Option<u32> {
+        let fd = std::os::fd::AsRawFd::as_raw_fd(self.pidfd.as_ref()?);
+        let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).ok()?;
+        let line = info.lines().find_map(|line| line.strip_prefix("Pid:"))?;
+        line.trim().parse().ok()
+    }
+
+    pub(super) async fn until_started(&mut self, spec: &Spec) -> Result<(), CellError> {
+        loop {
+            let lost = |error: io::Error| CellError::Launcher { cause: error.to_string() };
+            let Some((frame, mut fds)) = self.frame().await.map_err(lost)? else {
+                return Err(died_early());
+            };
+            match frame {
+                Frame::Made { not_idmapped } => {
+                    self.not_idmapped = not_idmapped;
+                    let pidfd = fds.pop().map(|fd| sys::awaitable(fd, Interest::READABLE));
+                    self.pidfd = pidfd.transpose()?;
+                }
+                Frame::Network { tcp, audit } => self.network = Some(network_ends(&tcp, audit, fds)),
+                Frame::Started => {
+                    self.began = Instant::now();
+                    if let Network::Brokered { ports } = &spec.network {
+                        self.brokered.clone_from(ports);
+                    }
+                    return Ok(());
+                }
+                Frame::Failed(failure) => return Err(refusal::refuse(&failure, &spec.program)),
+                Frame::Ended(_) | Frame::Socket { .. } => return Err(died_early()),
+            }
+        }
+    }
+
+    /// Carries out orders until every process is gone.
+    pub(super) async fn until_gone(&mut self, wants: &mut Wants) {
+        let mut deadline: Option<tokio::time::Instant> = None;
+        let mut looks = tokio::time::interval(LOOK_EVERY);
+        looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut listening = true;
+        while listening {
+            let timeout = deadline.unwrap_or_else(|| tokio::time::Instant::now() + LAUNCH_TIMEOUT);
+            tokio::select! {
+                frame = self.frame() => match frame {
+                    Ok(Some((frame, fds))) => self.take(frame, fds),
+                    Ok(None) | Err(_) => listening = false,
+                },
+                order = wants.end.recv() => match order {
+                    Some(End::Stop(grace)) => {
+                        self.order(TERMINATE);
+                        let until = tokio::time::Instant::now() + grace;
+                        deadline = Some(deadline.map_or(until, |before| before.min(until)));
+                    }
+                    Some(End::Kill) | None => listening = false,
+                },
+                Some(wanted) = wants.sockets.recv() => self.ask_for_socket(wanted),
+                Some(limit) = wants.limits.recv() => {
+                    self.hit = Some(limit);
+                    listening = false;
+                }
+                _ = looks.tick(), if wants.watch.is_some() => {
+                    self.hit = self.look(&mut wants.watch).await;
+                    listening = self.hit.is_none();
+                }
+                () = tokio::time::sleep_until(timeout) => listening = deadline.is_none(),
+            }
+        }
+        self.waiting.clear();
+        self.kill().await;
+    }
+
+    fn take(&mut self, frame: Frame, mut fds: Vec<OwnedFd>) {
+        match frame {
+            Frame::Ended(ended) => self.ended = Some(ended),
+            Frame::Socket { errno } => {
+                let Some(reply) = self.waiting.pop_front() else { return };
+                let made = errno.map_or_else(
+                    || fds.pop().ok_or_else(|| io::ErrorKind::UnexpectedEof.into()),
+                    |errno| Err(io::Error::from_raw_os_error(errno)),
+                );
+                // Whoever asked may have gone; then the socket closes here.
+                let _nobody_waits = reply.send(made);
+            }
+            Frame::Made { .. } | Frame::Network { .. } | Frame::Started | Frame::Failed(_) => {}
+        }
+    }
+
+    fn ask_for_socket(&mut self, wanted: SocketOrder) {
+        if self.brokered.contains(&wanted.port) {
+            let _nobody_waits = wanted.reply.send(Err(io::ErrorKind::AddrInUse.into()));
+            return;
+        }
+        if self.order(if wanted.v6 { SOCKET_V6 } else { SOCKET }) {
+            self.waiting.push_back(wanted.reply);
+        }
+    }
+
+    /// One byte always fits, unless the cell is gone or reads no orders; whether it went.
+    fn order(&self, order: u8) -> bool {
+        rustix::net::send(&self.socket, &[order], SendFlags::NOSIGNAL) == Ok(1)
+    }
+
+    async fn look(&mut self, watch: &mut Option<Watch>) -> Option<LimitHit> {
+        let mut looking = watch.take()?;
+        let looked = tokio::task::spawn_blocking(move || (looking.look(), looking)).await;
+        let (seen, looking) = looked.ok()?;
+        self.seen = seen;
+        let hit = looking.judge(&seen);
+        *watch = Some(looking);
+        hit
+    }
+
+    /// Kills the first process, which takes the others along, and waits until that has happened.
+    pub(super) async fn kill(&mut self) {
+        let Some(pidfd) = &self.pidfd else { return };
+        let _gone_already = rustix::process::pidfd_send_signal(pidfd, rustix::process::Signal::KILL);
+        if self.ended.is_none() {
+            // What it said before it was killed.
+            self.ended = match wire::decode(&mut self.received) {
+                Ok(Some(Frame::Ended(ended))) => Some(ended),
+                _ => None,
+            };
+        }
+        let _gone = pidfd.readable().await;
+    }
+}
+
+fn died_early() -> CellError {
+    CellError::Launcher { cause: "the cell's first process died while it was being set up".into() }
+}
+
+/// The descriptors in the order in which the cell sends them.
+fn network_ends(ports: &[u16], audit: bool, fds: Vec<OwnedFd>) -> NetworkEnds {
+    let mut fds = fds.into_iter();
+    let tcp = ports.iter().copied().zip(fds.by_ref().map(Into::into)).collect();
+    NetworkEnds {
+        tcp,
+        dns_udp: fds.by_ref().take(1).map(Into::into).collect(),
+        dns_tcp: fds.by_ref().take(1).map(Into::into).collect(),
+        audit: fds.next().filter(|_| audit),
+    }
+}

@@ -1,0 +1,208 @@
+//! A network in which every address is local, made inside the cell's namespace while its first process still may: what
+//! a program sends to anywhere arrives at sockets that the node holds.
+//!
+//! A route of type `local` for all addresses on the loopback device makes the kernel take every destination for its own.
+//! No device, no packet filter and no translation is involved, and nothing runs on the way: the accepted connection's own
+//! address is the one that was asked for.
+
+use std::{
+    io,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+};
+
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, sockopt};
+
+use super::{
+    sys,
+    wire::{self, Frame},
+};
+use crate::network::{DNS_PORT, NAMESERVER};
+
+/// Connections that wait to be accepted, per listener. Past it the kernel drops requests, and the program tries again.
+const BACKLOG: i32 = 128;
+/// Index of the loopback device in every network namespace (`LOOPBACK_IFINDEX`).
+const LOOPBACK: u32 = 1;
+/// All protocols, in network order (`linux/if_ether.h`).
+const ETH_P_ALL: u16 = 0x0003_u16.to_be();
+/// Protocol numbers in IP headers.
+const TCP: u32 = 6;
+const UDP: u32 = 17;
+const FLAGS: SocketFlags = SocketFlags::CLOEXEC.union(SocketFlags::NONBLOCK);
+
+/// Makes the routes and the sockets, and hands them to the node.
+pub(crate) fn hand_over(node: BorrowedFd<'_>, ports: &[u16]) -> io::Result<()> {
+    all_is_local()?;
+    let mut tcp = Vec::new();
+    for port in ports {
+        tcp.push((*port, listener(std::net::Ipv4Addr::UNSPECIFIED.into(), *port)?));
+        match listener(std::net::Ipv6Addr::UNSPECIFIED.into(), *port) {
+            Ok(socket) => tcp.push((*port, socket)),
+            // A machine without IPv6 needs no listener for it.
+            Err(error) if lacks_v6(&error) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let udp = rustix::net::socket_with(AddressFamily::INET, SocketType::DGRAM, FLAGS, None)?;
+    rustix::net::bind(&udp, &std::net::SocketAddrV4::new(NAMESERVER, DNS_PORT))?;
+    let dns = listener(NAMESERVER.into(), DNS_PORT)?;
+    let audit = match audit(ports) {
+        Ok(socket) => Some(socket),
+        Err(error) if error.raw_os_error() == Some(libc::EAFNOSUPPORT) => None,
+        Err(error) => return Err(error),
+    };
+    let frame = Frame::Network { tcp: tcp.iter().map(|(port, _)| *port).collect(), audit: audit.is_some() };
+    let listeners = tcp.iter().map(|(_, socket)| socket.as_fd());
+    let fds: Vec<BorrowedFd<'_>> =
+        listeners.chain([udp.as_fd(), dns.as_fd()]).chain(audit.iter().map(AsFd::as_fd)).collect();
+    wire::send(node, &frame, &fds)
+}
+
+/// An unconnected socket of this network, with which the node reaches what the program serves.
+pub(crate) fn socket(v6: bool) -> io::Result<OwnedFd> {
+    let family = if v6 { AddressFamily::INET6 } else { AddressFamily::INET };
+    Ok(rustix::net::socket_with(family, SocketType::STREAM, FLAGS, None)?)
+}
+
+fn listener(address: std::net::IpAddr, port: u16) -> io::Result<OwnedFd> {
+    let socket = socket(address.is_ipv6())?;
+    if address.is_ipv6() {
+        sockopt::set_ipv6_v6only(&socket, true)?;
+    }
+    rustix::net::bind(&socket, &std::net::SocketAddr::new(address, port))?;
+    rustix::net::listen(&socket, BACKLOG)?;
+    Ok(socket)
+}
+
+fn lacks_v6(error: &io::Error) -> bool {
+    [libc::EAFNOSUPPORT, libc::EADDRNOTAVAIL].map(Some).contains(&error.raw_os_error())
+}
+
+/// Adds a route for every IPv4 and IPv6 address to the table of local ones.
+fn all_is_local() -> io::Result<()> {
+    // No protocol is protocol 0, which is NETLINK_ROUTE.
+    let socket =
+        rustix::net::socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None)?;
+    add_route(&socket, libc::AF_INET)?;
+    match add_route(&socket, libc::AF_INET6) {
+        Err(error) if lacks_v6(&error) || error.raw_os_error() == Some(libc::EOPNOTSUPP) => Ok(()),
+        added => added,
+    }
+}
+
+fn add_route(socket: &OwnedFd, family: i32) -> io::Result<()> {
+    rustix::net::send(socket, &local_route(family), SendFlags::empty())?;
+    let mut answer = [0u8; 256];
+    let (count, _) =
+        rustix::io::retry_on_intr(|| rustix::net::recv(socket, &mut answer, RecvFlags::empty()))?;
+    // `nlmsghdr`, then `nlmsgerr`, whose first field is the negated error number, 0 for success.
+    let number = answer[..count].get(HEADER_BYTES..HEADER_BYTES + 4).and_then(|bytes| bytes.try_into().ok());
+    match number.map(i32::from_ne_bytes) {
+        Some(0) => Ok(()),
+        Some(number) => Err(io::Error::from_raw_os_error(-number)),
+        None => Err(io::ErrorKind::UnexpectedEof.into()),
+    }
+}
+
+/// Bytes of a `nlmsghdr`.
+const HEADER_BYTES: usize = 16;
+
+/// `RTM_NEWROUTE` (rtnetlink(7)): `nlmsghdr`, `rtmsg`, and one attribute, the device.
+fn local_route(family: i32) -> Vec<u8> {
+    const BYTES: u32 = 16 + 12 + 8;
+    let flags = libc::NLM_F_REQUEST | libc::NLM_F_ACK | libc::NLM_F_CREATE | libc::NLM_F_EXCL;
+    let mut message = Vec::new();
+    message.extend(BYTES.to_ne_bytes());
+    message.extend(libc::RTM_NEWROUTE.to_ne_bytes());
+    message.extend(u16::try_from(flags).unwrap_or_default().to_ne_bytes());
+    // Sequence and sender: the kernel answers this socket in any case.
+    message.extend([0; 8]);
+    // Prefixes of length 0 are all addresses.
+    let family = u8::try_from(family).unwrap_or_default();
+    let (table, scope) = (libc::RT_TABLE_LOCAL, libc::RT_SCOPE_HOST);
+    message.extend([family, 0, 0, 0, table, libc::RTPROT_BOOT, scope, libc::RTN_LOCAL]);
+    message.extend(0u32.to_ne_bytes());
+    message.extend(8u16.to_ne_bytes());
+    message.extend(libc::RTA_OIF.to_ne_bytes());
+    message.extend(LOOPBACK.to_ne_bytes());
+    message
+}
+
+/// Sees what is sent to ports that are not served, each packet once: of the two looks that the loopback device gives at a packet,
+/// the one at its departure is left out.
+fn audit(ports: &[u16]) -> io::Result<OwnedFd> {
+    // Without a protocol it sees nothing, until it filters.
+    let socket = rustix::net::socket_with(AddressFamily::PACKET, SocketType::DGRAM, FLAGS, None)?;
+    sys::attach_filter(socket.as_fd(), &unserved(ports))?;
+    sys::ignore_outgoing(socket.as_fd())?;
+    sys::bind_packets(socket.as_fd(), ETH_P_ALL, LOOPBACK)?;
+    Ok(socket)
+}
+
+/// A packet filter that lets pass: requests for TCP connections to ports that are not served, datagrams, and what is neither.
+fn unserved(ports: &[u16]) -> Vec<libc::sock_filter> {
+    let v4 = family_filter(&Header { length: None, protocol: 9, icmp: 1 }, ports);
+    let v6 = family_filter(&Header { length: Some(40), protocol: 6, icmp: 58 }, ports);
+    let mut filter = vec![
+        code(libc::BPF_LD | libc::BPF_B | libc::BPF_ABS, 0, 0, 0),
+        code(libc::BPF_ALU | libc::BPF_AND | libc::BPF_K, 0, 0, 0xf0),
+        code(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 1, 0, 0x40),
+        // What is far is jumped to without a condition, whose reach is 255 steps.
+        code(libc::BPF_JMP | libc::BPF_JA, 0, 0, u32::try_from(v4.len()).unwrap_or_default()),
+    ];
+    filter.extend(v4);
+    filter.extend([
+        code(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 1, 0, 0x60),
+        code(libc::BPF_RET | libc::BPF_K, 0, 0, 0),
+    ]);
+    filter.extend(v6);
+    filter
+}
+
+/// Where in a packet things are.
+struct Header {
+    /// Bytes of the IP header; `None`: it says so itself.
+    length: Option<u32>,
+    /// Place of the protocol's number.
+    protocol: u32,
+    /// Number of the protocol that reports errors; only the kernel sends it.
+    icmp: u32,
+}
+
+/// Bytes of a packet that are wanted: headers are enough.
+const SNAP: u32 = 128;
+
+fn family_filter(header: &Header, ports: &[u16]) -> Vec<libc::sock_filter> {
+    use libc::{BPF_ABS, BPF_B, BPF_H, BPF_IND, BPF_JEQ, BPF_JMP, BPF_JSET, BPF_K, BPF_LD, BPF_LDX, BPF_RET};
+    let served = u8::try_from(ports.len()).unwrap_or_default();
+    let length = match header.length {
+        None => code(BPF_LDX | BPF_B | libc::BPF_MSH, 0, 0, 0),
+        Some(length) => code(BPF_LDX | libc::BPF_W | libc::BPF_IMM, 0, 0, length),
+    };
+    let load = |size, place| code(BPF_LD | size | BPF_IND, 0, 0, place);
+    let equal = |value, yes, no| code(BPF_JMP | BPF_JEQ | BPF_K, yes, no, value);
+    let has = |bits, yes, no| code(BPF_JMP | BPF_JSET | BPF_K, yes, no, bits);
+    let answer = |bytes| code(BPF_RET | BPF_K, 0, 0, bytes);
+    let mut filter = vec![
+        length,
+        code(BPF_LD | BPF_B | BPF_ABS, 0, 0, header.protocol),
+        equal(TCP, 5, 0),
+        equal(UDP, 2, 0),
+        equal(header.icmp, served + 8, 0),
+        answer(SNAP),
+        // A datagram, but no answer of the name server: no program may bind its port.
+        load(BPF_H, 0),
+        equal(DNS_PORT.into(), served + 5, served + 4),
+        // A segment that asks for a connection: SYN without ACK.
+        load(BPF_B, 13),
+        has(0x10, served + 3, 0),
+        has(0x02, 0, served + 2),
+        load(BPF_H, 2),
+    ];
+    filter.extend((0u8..).zip(ports).map(|(place, port)| equal((*port).into(), served - place, 0)));
+    filter.extend([answer(SNAP), answer(0)]);
+    filter
+}
+
+fn code(code: u32, jt: u8, jf: u8, k: u32) -> libc::sock_filter {
+    libc::sock_filter { code: u16::try_from(code).unwrap_or_default(), jt, jf, k }
+}
