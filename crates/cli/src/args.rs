@@ -5,6 +5,10 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::{ArgValueCandidates, ArgValueCompleter};
 
+mod cells;
+
+pub(crate) use self::cells::{ContractArgs, ContractVerb, Exec, Shell, Top};
+
 use crate::complete;
 
 /// One process between any agent and any MCP server.
@@ -14,7 +18,7 @@ use crate::complete;
     version,
     disable_help_subcommand = true,
     about = "One URL for all your MCP servers: each confined by the kernel, each call checked and on record.",
-    after_help = "Examples:\n  cella demo                         see everything work, in a fresh directory\n  cella import                       take over the servers your clients use today\n  cella up                           start the node\n  cella client setup                 point your clients at it\n  cella call time get_current_time '{\"timezone\":\"Europe/Berlin\"}'\n\nErrors carry a code; `cella explain CE2104` explains one.\nExit codes: 0 ok, 1 failed, 2 usage, 3 partly degraded, 4 credentials needed,\n5 refused by policy, 69 not running, 75 timed out, 78 configuration."
+    after_help = "Examples:\n  cella demo                         see everything work, in a fresh directory\n  cella import                       take over the servers your clients use today\n  cella up                           start the node\n  cella client setup                 point your clients at it\n  cella call time get_current_time '{\"timezone\":\"Europe/Berlin\"}'\n\nErrors carry a code; `cella explain CE2104` explains one.\nExit codes: 0 ok, 1 failed, 2 usage, 3 partly degraded, 4 credentials needed,\n5 refused by policy, 7 differs, 69 not running, 75 timed out, 78 configuration."
 )]
 pub(crate) struct Cli {
     #[command(flatten)]
@@ -122,6 +126,24 @@ pub(crate) enum Verb {
         after_help = "Examples:\n  cella stdio\n  cella stdio --server time\n  claude mcp add cella -- cella stdio"
     )]
     Stdio(Stdio),
+    /// Run any command in a cell, with this terminal's or script's standard streams
+    #[command(
+        after_help = "Examples:\n  cella exec --contract untrusted -- python3 -c 'print(1 + 1)'\n  cella exec --contract job.toml -- sh -c 'sort < /data/in > /data/out'\n  cella exec --contract job.toml --env LANG=C --cwd /data --report -- make\n  tar c src | cella exec --contract untrusted -- sha256sum\n\nNo node is needed. Only what the contract grants is visible; the environment is HOME, PATH, TMPDIR, LANG and --env.\nA terminal on stdin is a pipe for the program: no job control, no line editing. SIGINT, SIGTERM and SIGHUP ask the\nprogram to end (SIGTERM) and kill it after 5 s; a second one kills at once.\n\nExit codes: the program's own, 128+n when signal n ended it, 75 ended by the contract's time limit; and when nothing ran:\n2 usage, 5 this machine cannot enforce the contract, 78 contract or configuration, 126 not executable, 127 not found."
+    )]
+    Exec(Exec),
+    /// A shell in a cell like the one of a configured server
+    #[command(
+        after_help = "Examples:\n  cella shell files\n  cella shell files -- -c 'ls -l /home/cell'\n\nIt sees what the server sees; the server's environment is not set. Exit codes: as for cella exec."
+    )]
+    Shell(Shell),
+    /// Read, compare and try contracts
+    #[command(
+        after_help = "Examples:\n  cella contract show files\n  cella contract diff untrusted job.toml\n  cella contract test job.toml"
+    )]
+    Contract(ContractArgs),
+    /// Watch the cells of a running node: processor, memory, processes
+    #[command(after_help = "Examples:\n  cella top\n  cella top --once\n  cella top --once --json")]
+    Top(Top),
     /// Look at the configuration
     #[command(
         after_help = "Examples:\n  cella config validate\n  cella config path\n  cella config schema > cella.schema.json"

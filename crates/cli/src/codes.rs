@@ -43,3 +43,9 @@ pub(crate) const BUILT_IN: &str = "CE6019";
 pub(crate) const NOT_EDITABLE: &str = "CE6020";
 /// The node ended before it answered.
 pub(crate) const NODE_ENDED: &str = "CE6021";
+/// What is named as a contract is none.
+pub(crate) const NO_CONTRACT: &str = "CE6022";
+/// A program was ended by its contract's time limit.
+pub(crate) const TIME_LIMIT: &str = "CE6023";
+/// A server that runs in no cell here.
+pub(crate) const NO_CELL: &str = "CE6024";

@@ -5,17 +5,21 @@ mod call;
 mod client;
 mod completion;
 mod config;
+mod contract;
 mod demo;
 mod doctor;
+mod exec;
 mod explain;
 mod help;
 mod import;
 mod log;
 mod ls;
 mod rm;
+mod shell;
 mod status;
 mod stdio;
 mod tools;
+mod top;
 mod up;
 
 pub(crate) use explain::PAGES as ERROR_PAGES;
@@ -49,6 +53,10 @@ pub(crate) fn run(cli: Cli, printer: Printer) -> Outcome {
         Verb::Import(args) => block_on(import::run(args, &global, printer)),
         Verb::Client(args) => block_on(client::run(args.what, &global, printer)),
         Verb::Doctor(args) => block_on(doctor::run(args, &global, printer)),
+        Verb::Exec(args) => block_on(exec::run(args, &global, printer)),
+        Verb::Shell(args) => block_on(shell::run(args, &global, printer)),
+        Verb::Contract(args) => block_on(contract::run(args.what, &global, printer)),
+        Verb::Top(args) => block_on(top::run(args, &global, printer)),
         Verb::Stdio(args) => block_on(stdio::run(args, &global)),
     }
 }

@@ -3,9 +3,9 @@
 
 use std::{ffi::OsStr, path::PathBuf};
 
-use cella_contract::Config;
+use cella_contract::{Config, Preset};
 use clap::CommandFactory;
-use clap_complete::{CompleteEnv, CompletionCandidate, env::Shells};
+use clap_complete::{CompleteEnv, CompletionCandidate, PathCompleter, engine::ValueCompleter, env::Shells};
 
 use crate::{
     args::{Cli, Global},
@@ -25,6 +25,21 @@ pub(crate) fn answer_shell() {
 /// The configured servers.
 pub(crate) fn servers() -> Vec<CompletionCandidate> {
     config().servers.into_keys().map(CompletionCandidate::new).collect()
+}
+
+/// Presets and files.
+pub(crate) fn presets(current: &OsStr) -> Vec<CompletionCandidate> {
+    let typed = current.to_string_lossy();
+    let presets = Preset::ALL.iter().map(|preset| preset.as_str()).filter(|word| word.starts_with(&*typed));
+    let files = PathCompleter::file().complete(current);
+    presets.map(CompletionCandidate::new).chain(files).collect()
+}
+
+/// Whatever names a contract: servers, presets and files.
+pub(crate) fn contracts(current: &OsStr) -> Vec<CompletionCandidate> {
+    let typed = current.to_string_lossy();
+    let servers = config().servers.into_keys().filter(|name| name.starts_with(&*typed));
+    servers.map(CompletionCandidate::new).chain(presets(current)).collect()
 }
 
 /// The configured views.

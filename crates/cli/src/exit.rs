@@ -8,23 +8,31 @@ use crate::{args::Global, codes, print::Printer};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Code {
     /// It worked.
-    Ok = 0,
+    Ok,
     /// It did not.
-    Failed = 1,
+    Failed,
     /// The command line makes no sense.
-    Usage = 2,
+    Usage,
     /// Part of it works.
-    Degraded = 3,
+    Degraded,
     /// Credentials are missing or expired.
-    Auth = 4,
+    Auth,
     /// A contract or policy forbids it.
-    Refused = 5,
+    Refused,
+    /// Two things that were compared differ.
+    Differs,
     /// The node is not running or cannot be reached.
-    Unavailable = 69,
+    Unavailable,
     /// It took too long.
-    TimedOut = 75,
+    TimedOut,
     /// The configuration is wrong.
-    Config = 78,
+    Config,
+    /// A command is there and cannot be executed, as shells say it.
+    NotExecutable,
+    /// There is no such command, as shells say it.
+    NotFound,
+    /// What a program that was run for the user ended with.
+    Program(u8),
 }
 
 /// An error as the user sees it.
@@ -47,9 +55,30 @@ pub(crate) type Outcome = Result<Code, Stop>;
 
 // === impl Code ===
 
+impl Code {
+    /// What the shell sees.
+    pub(crate) const fn number(self) -> u8 {
+        match self {
+            Self::Ok => 0,
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::Degraded => 3,
+            Self::Auth => 4,
+            Self::Refused => 5,
+            Self::Differs => 7,
+            Self::Unavailable => 69,
+            Self::TimedOut => 75,
+            Self::Config => 78,
+            Self::NotExecutable => 126,
+            Self::NotFound => 127,
+            Self::Program(status) => status,
+        }
+    }
+}
+
 impl From<Code> for ExitCode {
     fn from(code: Code) -> Self {
-        Self::from(code as u8)
+        Self::from(code.number())
     }
 }
 

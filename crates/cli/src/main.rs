@@ -1,6 +1,7 @@
 //! `cella`: what a person types. Parse, set up the log, run one verb, report how it ended.
 
 mod args;
+mod attach;
 mod clients;
 mod codes;
 mod command;
@@ -14,6 +15,7 @@ mod prompt;
 mod relay;
 mod single_keys;
 mod target;
+mod terms;
 
 use std::process::ExitCode;
 

@@ -54,6 +54,11 @@ impl Printer {
         }
     }
 
+    /// A line for programs on standard error, where standard output belongs to somebody else.
+    pub(crate) fn always(self, text: impl AsRef<str>) {
+        write_all(&mut std::io::stderr().lock(), text.as_ref());
+    }
+
     /// How far something is: one line of the terminal that the next one replaces, and nothing where nobody watches.
     pub(crate) fn passing(self, text: &str) {
         let mut err = std::io::stderr().lock();
@@ -77,7 +82,7 @@ impl Printer {
         if self.json {
             let value = serde_json::json!({
                 "schema": "cella/v1",
-                "error": { "code": stop.code, "message": stop.message, "fix": stop.fix, "exit": stop.exit as u8 },
+                "error": { "code": stop.code, "message": stop.message, "fix": stop.fix, "exit": stop.exit.number() },
             });
             self.json(&value);
             return;

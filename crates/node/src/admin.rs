@@ -1,5 +1,6 @@
 //! The admin door: health, figures, status and the ledger, for operators and for `cella` itself.
 
+mod cells;
 mod log;
 
 use std::sync::{
@@ -43,6 +44,7 @@ impl Admin {
             "/version" if read => json_body(StatusCode::OK, &json!({ "version": env!("CARGO_PKG_VERSION") })),
             "/metrics" if read => self.figures(),
             "/api/v1/status" if read => json_body(StatusCode::OK, &self.status()),
+            "/api/v1/cells" if read => self.cells().await,
             "/api/v1/node" if read => json_body(StatusCode::OK, &self.about.to_json()),
             _ => match path.strip_prefix("/api/v1/log/") {
                 Some(question) => self.log(&method, question, request.uri().query()).await,

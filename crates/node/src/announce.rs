@@ -31,6 +31,15 @@ pub struct Whereabouts {
 // === impl Announcement ===
 
 impl Announcement {
+    /// What of it are files.
+    pub(crate) fn whereabouts(&self) -> Whereabouts {
+        Whereabouts {
+            socket: self.socket.clone(),
+            token_file: self.token_file.clone(),
+            ledger: self.ledger.clone(),
+        }
+    }
+
     pub(crate) fn to_json(&self) -> Value {
         json!({
             "schema": "cella/v1",

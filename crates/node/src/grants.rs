@@ -59,17 +59,24 @@ pub(crate) enum Refused {
 impl Grants {
     /// Looks at the host once. `base` is what relative paths of the contract start from.
     pub(crate) fn of(server: &ServerConfig, contract: &Contract, base: &Path, config_base: &Path) -> Self {
+        let Run::Program(program) = &server.run else { return Self::with(contract, base, &[], None) };
+        let args: Vec<String> = program.args.iter().filter_map(|arg| expanded(arg).ok()).collect();
+        let cwd = program.cwd.as_ref().and_then(|cwd| expanded(cwd).ok()).map(|cwd| config_base.join(cwd));
+        Self::with(contract, base, &args, cwd.as_deref())
+    }
+
+    /// The same for a command line whose variables are replaced already.
+    pub(crate) fn with(contract: &Contract, base: &Path, args: &[String], cwd: Option<&Path>) -> Self {
         let declared = contract.files.iter().map(|grant| Grant::of(&grant.path, base, grant.mode)).collect();
-        let Some((mode, Run::Program(program))) =
-            contract.preset.named_files().map(|mode| (mode, &server.run))
-        else {
-            return Self { declared, named: Vec::new() };
-        };
-        let args = program.args.iter().filter_map(|arg| expanded(arg).ok()).map(PathBuf::from);
-        let args = args.filter(|path| path.is_absolute());
-        let cwd = program.cwd.iter().filter_map(|cwd| expanded(cwd).ok()).map(|cwd| config_base.join(cwd));
+        let Some(mode) = contract.preset.named_files() else { return Self { declared, named: Vec::new() } };
+        let args = args.iter().map(Path::new).filter(|path| path.is_absolute());
         let named = args.chain(cwd).filter(|path| path.parent().is_some());
-        Self { declared, named: named.map(|path| Grant::of(&path, config_base, mode)).collect() }
+        Self { declared, named: named.map(|path| Grant::at(path, mode, None)).collect() }
+    }
+
+    /// True when a directory is part of what is granted.
+    pub(crate) fn show(&self, dir: &Path) -> bool {
+        self.declared.iter().chain(&self.named).any(|grant| dir.starts_with(&grant.path))
     }
 
     fn all(&mut self) -> impl Iterator<Item = &mut Grant> {
@@ -104,8 +111,11 @@ impl Grant {
             Ok(text) => (PathBuf::from(text), None),
             Err(variable) => (written.to_owned(), refused(variable)),
         };
-        let base = std::path::absolute(base).unwrap_or_else(|_| base.to_owned());
-        let written = base.join(text);
+        Self::at(&base.join(text), mode, refused)
+    }
+
+    fn at(path: &Path, mode: Mode, refused: Option<Refused>) -> Self {
+        let written = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let mut links = Vec::new();
         follow(&written, &mut links);
         Self { path: resolved(&written), written, mode, links, refused }

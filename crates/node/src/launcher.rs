@@ -3,19 +3,19 @@
 mod env;
 mod instance;
 mod masks;
-mod program;
+pub(crate) mod program;
 
 use std::{path::PathBuf, sync::Arc};
 
 use arc_swap::ArcSwap;
 use cella_catalog::{InstanceKey, Launch, LaunchError, Launched, NoProcess, ServerPlan};
-use cella_cell::{Cell, Process};
 use cella_contract::{Remote, Run, StdioProgram, Transport};
 use cella_event::{Draft, Kind, Label, Map};
 use cella_link::{Endpoint, LinkOptions, Root, Wire};
 use cella_transport::FaultKind;
 
 use crate::{
+    confine::{self, Confined, Confinement, NoSink},
     install::Store,
     load::{Loaded, Served},
     own::OwnPlaces,
@@ -28,7 +28,7 @@ use self::{instance::CellInstance, masks::Masks};
 #[derive(Clone)]
 pub(crate) struct Launcher {
     pub(crate) loaded: Arc<ArcSwap<Loaded>>,
-    pub(crate) cells: Process,
+    pub(crate) confinement: Confinement,
     pub(crate) store: Store,
     pub(crate) recorder: Recorder,
     /// This very program: built-in servers are run by it.
@@ -65,20 +65,29 @@ impl Launcher {
     }
 
     async fn start(&self, served: &Arc<Served>, program: &StdioProgram) -> Result<Launched, LaunchError> {
-        let ready = program::prepare(self, served, program).await?;
-        let spec = program::spec(served, &ready);
-        let running = self.cells.spawn(&spec).await.map_err(|e| {
-            let hidden = ready.program.hidden_paths.first();
-            let fix = hidden.map_or_else(|| e.fix(), |path| show(path));
+        let loaded = self.loaded.load_full();
+        let ground = program::Ground {
+            store: &self.store,
+            own_program: &self.own_program,
+            own_places: &self.own_places,
+            loaded: &loaded,
+        };
+        let sight = program::sight(&ground, served, program).await?;
+        let env = env::resolved(&program.env, &served.base).await?;
+        let spec =
+            confine::spec(&served.config.name, &served.contract, &sight, &env, served.config.best_effort);
+        let hint = sight.program.hidden_paths.first().map(|path| show(path));
+        let running = self.confinement.start(&spec, &served.contract, Arc::new(NoSink)).await;
+        let running = running.map_err(|e| {
+            let fix = hint.clone().unwrap_or_else(|| e.fix());
             error(FaultKind::Unavailable, e.code(), &e.to_string(), Some(fix))
         })?;
         self.record_start(served, &running).await;
         let wire = Wire::Stdio { stdin: Box::new(running.stdin), stdout: Box::new(running.stdout) };
-        let options = link_options(served, &ready.roots);
-        let hint = ready.program.hidden_paths.first().map(|path| show(path));
+        let options = link_options(served, &sight.roots);
         let guard = CellInstance::new(
             (running.cell, running.stderr),
-            Masks::over(&ready.env),
+            Masks::over(&env),
             self.recorder.clone(),
             served.config.name.clone(),
         );
@@ -92,7 +101,7 @@ impl Launcher {
         Ok(launched)
     }
 
-    async fn record_start(&self, served: &Served, running: &cella_cell::Running) {
+    async fn record_start(&self, served: &Served, running: &Confined) {
         let report = running.cell.report();
         let degraded: Vec<&str> = report.degraded.iter().map(|d| d.what.as_str()).collect();
         let body = Map::new()

@@ -7,6 +7,7 @@
 mod admin;
 mod announce;
 mod capture;
+pub mod confine;
 mod dispatch;
 mod error;
 mod fresh;
@@ -28,6 +29,7 @@ mod record;
 mod secret_file;
 mod service;
 mod trace;
+mod usage;
 
 pub use announce::Whereabouts;
 pub use error::{SecretError, StartError};

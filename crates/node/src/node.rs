@@ -16,7 +16,6 @@ use std::{
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use cella_catalog::Catalog;
-use cella_cell::Process;
 use cella_contract::Config;
 use cella_door::{DoorOptions, Doors, limits::Limits};
 use cella_event::{Draft, Int, Kind, Map};
@@ -29,6 +28,7 @@ use crate::{
     Places, StartError,
     admin::Admin,
     announce::{self, Announcement},
+    confine::Confinement,
     dispatch::{DRAIN, Dispatch},
     history::{History, ledger_dir},
     identity::Doorkeeper,
@@ -198,13 +198,15 @@ impl Parts<'_> {
         }
         let plan = plan::plan(&self.loaded)?;
         let loaded = Arc::new(ArcSwap::from_pointee(self.loaded));
+        // What does not exist cannot be covered, and a cell could make it.
+        let _install_will_say = std::fs::create_dir_all(&self.places.store);
         let launcher = Launcher {
             loaded: loaded.clone(),
-            cells: Process::new(),
+            confinement: Confinement::new(),
             store: Store::new(self.places.store.clone()),
             recorder: self.recorder.clone(),
             own_program: std::env::current_exe().unwrap_or_else(|_| PathBuf::from("cella")),
-            own_places: Arc::new(OwnPlaces::of(self.places, about)),
+            own_places: Arc::new(OwnPlaces::of(self.places, &about.whereabouts())),
         };
         let catalog = Catalog::new(plan, launcher, catalog_options);
         let draining = Arc::new(AtomicBool::new(false));

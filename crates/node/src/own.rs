@@ -2,14 +2,19 @@
 //! the configuration decides what runs, and the ledger is the record of everything.
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use cella_cell::{Access, Mount};
 use cella_contract::{ContractSource, Run, Text, expand};
 
-use crate::{Places, announce::Announcement, load::Loaded};
+use crate::{
+    Places, Whereabouts,
+    load::{Loaded, Served},
+};
 
 /// The name of Cella's folder in each of the XDG base directories.
 const FOLDER: &str = "cella";
@@ -25,10 +30,8 @@ pub(crate) struct OwnPlaces {
 // === impl OwnPlaces ===
 
 impl OwnPlaces {
-    /// The places of a node that has made them.
-    pub(crate) fn of(places: &Places, about: &Announcement) -> Self {
-        // What does not exist cannot be covered, and a cell could make it.
-        let _install_will_say = fs::create_dir_all(&places.store);
+    /// The places of a node.
+    pub(crate) fn of(places: &Places, about: &Whereabouts) -> Self {
         let users_own = places.config == Places::user_config(&|name| std::env::var_os(name));
         let config = if users_own { whole_folder(&places.config) } else { places.config.clone() };
         let socket =
@@ -39,6 +42,12 @@ impl OwnPlaces {
         hidden.sort();
         hidden.dedup();
         Self { hidden, store: real(&places.store) }
+    }
+
+    /// Those of them that are folders of Cella's by their names.
+    pub(crate) fn folders(&self) -> impl Iterator<Item = &Path> {
+        let named = self.hidden.iter().filter(|path| path.file_name().is_some_and(|name| name == FOLDER));
+        named.chain([&self.store]).map(PathBuf::as_path)
     }
 
     /// The place that a mount would show or lies in. A grant of what contains one is no such mount: there it is covered.
@@ -58,9 +67,19 @@ impl OwnPlaces {
     /// Everything to be covered in the cell of one server: the places, every contract, and the files with other servers'
     /// secrets.
     pub(crate) fn masks(&self, loaded: &Loaded, server: &str) -> Vec<PathBuf> {
+        self.covered(&loaded.servers, Some(server))
+    }
+
+    /// Everything to be covered in a cell that is no server's.
+    pub(crate) fn masks_of(&self, loaded: Option<&Loaded>) -> Vec<PathBuf> {
+        let none = BTreeMap::new();
+        self.covered(loaded.map_or(&none, |loaded| &loaded.servers), None)
+    }
+
+    fn covered(&self, servers: &BTreeMap<Arc<str>, Arc<Served>>, server: Option<&str>) -> Vec<PathBuf> {
         let mut masks = self.hidden.clone();
         masks.push(self.store.clone());
-        for (name, served) in &loaded.servers {
+        for (name, served) in servers {
             if let ContractSource::File(path) = &served.config.contract {
                 masks.push(real(&served.base.join(path)));
             }
@@ -69,7 +88,7 @@ impl OwnPlaces {
                 Run::Remote(remote) => &remote.headers,
             };
             // A server is given its own secrets anyway.
-            let others = values.iter().filter(|_| **name != *server);
+            let others = values.iter().filter(|_| Some(&**name) != server);
             masks.extend(
                 others.filter_map(|(_, value)| secret_file(value)).map(|path| real(&served.base.join(path))),
             );
@@ -112,14 +131,12 @@ mod tests {
         fs::create_dir_all(dir.join("run/cella")).expect("a directory");
         fs::create_dir_all(dir.join("project")).expect("a directory");
         fs::write(&places.config, "").expect("a file");
-        let about = Announcement {
-            url: None,
+        let about = Whereabouts {
             socket: places.socket.clone(),
             token_file: places.token(),
-            config: places.config.clone(),
             ledger: places.state.clone(),
-            started_at: String::new(),
         };
+        fs::create_dir_all(&places.store).expect("a directory");
         OwnPlaces::of(&places, &about)
     }
 

@@ -58,7 +58,7 @@ fn machine() -> Vec<Finding> {
     };
     let value = serde_json::to_value(&facts).unwrap_or_default();
     let needed = ["namespaces", "proc_mount", "seccomp"];
-    let mut findings = Vec::new();
+    let mut findings = vec![cells(&facts)];
     for key in ["namespaces", "proc_mount", "seccomp", "landlock", "idmap"] {
         let fact = &value[key];
         let works = fact["works"] == true;
@@ -78,6 +78,46 @@ fn machine() -> Vec<Finding> {
     }
     findings.push(groups(&facts.cgroups));
     findings
+}
+
+/// What it comes to: what holds a program in a cell on this machine, and what does not.
+fn cells(facts: &cella_cell::MachineFacts) -> Finding {
+    if !facts.can_confine() {
+        let detail =
+            format!("nothing can run confined on this kernel ({}), so no server starts", facts.kernel);
+        let fix = Some("mend what is bad below; each line says how".into());
+        return Finding { what: "cells".into(), state: State::Bad, detail, fix };
+    }
+    let identity = if facts.root {
+        "a host user of its own for each"
+    } else {
+        "under your own user, kept from your files and processes by namespaces"
+    };
+    let walls = match facts.landlock_abi {
+        0 => {
+            "no files but the granted ones by mounts alone; without Landlock a cell is refused unless best_effort is set"
+        }
+        _ => "no files but the granted ones (twice: mounts and Landlock)",
+    };
+    let groups = &facts.cgroups;
+    let loose = [
+        (groups.memory.is_none(), "memory is limited for each process, not for a cell as a whole"),
+        (groups.cpu.is_none(), "the processor is not limited"),
+    ];
+    let loose: Vec<&str> = loose.iter().filter(|(loose, _)| *loose).map(|(_, said)| *said).collect();
+    let kept = if loose.is_empty() {
+        "memory, processes and processor limited for each cell as a whole".to_owned()
+    } else {
+        format!("{}: a contract that asks for it is refused unless best_effort is set", loose.join(", and "))
+    };
+    Finding {
+        what: "cells".into(),
+        state: if loose.is_empty() && facts.landlock_abi > 0 { State::Good } else { State::Weak },
+        detail: format!(
+            "class process, {identity}: {walls}, no network, dangerous system calls refused; {kept}"
+        ),
+        fix: Some("one contract on this machine: cella contract test FILE".into()),
+    }
 }
 
 /// Which limits the kernel keeps for a cell as a whole.

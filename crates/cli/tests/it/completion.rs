@@ -36,6 +36,11 @@ fn tab_completes_verbs_servers_tools_clients_and_codes() {
     assert_eq!(offered(&home, &["rm", "t"]), ["time"]);
     assert_eq!(offered(&home, &["client", "setup", "cu"]), ["cursor"]);
     assert_eq!(offered(&home, &["explain", "CE2104"]), ["CE2104"]);
+    assert_eq!(offered(&home, &["shell", "t"]), ["time"]);
+    assert_eq!(offered(&home, &["exec", "--contract", "unt"]), ["untrusted"]);
+    home.write("job.toml", "");
+    assert_eq!(offered(&home, &["contract", "show", "t"]), ["time", "trusted"]);
+    assert_eq!(offered(&home, &["contract", "show", "jo"]), ["job.toml"]);
 }
 
 #[test]

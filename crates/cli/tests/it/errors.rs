@@ -31,6 +31,12 @@ const WRONG: &[(i32, &[&str])] = &[
     (2, &["explain", "CE0000"]),
     (2, &["help", "frobnicate"]),
     (2, &["serve", "nobody"]),
+    (2, &["exec", "--contract", "untrusted"]),
+    (78, &["shell", "nobody"]),
+    (78, &["contract", "show", "nobody"]),
+    (78, &["contract", "diff", "untrusted", "nobody"]),
+    (78, &["contract", "test", "nobody"]),
+    (69, &["top"]),
     (78, &["up", "--listen", "somewhere"]),
     (78, &["up", "--listen", "0.0.0.0:1"]),
 ];

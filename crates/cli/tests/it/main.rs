@@ -3,9 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "a test stops where its assumption fails")]
 
 mod calls;
+mod cells;
 mod clients;
 mod completion;
 mod errors;
+mod exec;
 mod help;
 mod home;
 mod ledger;

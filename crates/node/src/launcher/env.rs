@@ -12,7 +12,7 @@ use cella_transport::FaultKind;
 use tokio::{io::AsyncReadExt, process::Command};
 
 use super::error;
-use crate::inherit::SUPERVISION;
+use crate::{confine::ConfineError, inherit::SUPERVISION};
 
 /// Longest time a `cmd:` value may take. Stops a password prompt from holding a start for ever.
 const COMMAND_TIME_MAX: Duration = Duration::from_secs(20);
@@ -23,17 +23,7 @@ const COMMAND_BYTES_MAX: u64 = 128 << 10;
 
 /// The text with its `${VAR}` replaced.
 pub(super) fn expanded(text: &str) -> Result<String, LaunchError> {
-    expand(text, &|name| std::env::var(name).ok()).map_err(|name| unset(&name))
-}
-
-/// The refusal for a variable that is not set.
-pub(super) fn unset(name: &str) -> LaunchError {
-    error(
-        FaultKind::Unavailable,
-        "CE4121",
-        &format!("the variable `{name}` is not set"),
-        Some(format!("set {name} for the node, or write ${{{name}:-otherwise}}")),
-    )
+    expand(text, &|name| std::env::var(name).ok()).map_err(|name| ConfineError::Unset { name }.into())
 }
 
 /// Names and values, looked up.

@@ -1,0 +1,184 @@
+//! A contract as sentences and as data. One sentence is one grant, so that contracts can be compared by them.
+
+use cella_contract::{Contract, FileGrant, Limits, Mode, Preset, ToolTerms};
+use cella_node::confine::Terms;
+use serde_json::{Value, json};
+
+const KIB: u64 = 1 << 10;
+
+/// Everything that is granted, and that nothing is, where that is so.
+pub(super) fn granted(terms: &Terms) -> Vec<String> {
+    let contract = &terms.contract;
+    let mut lines = files(terms);
+    lines.extend(named_files(contract.preset));
+    if lines.is_empty() {
+        lines.push("sees no files of the host but its own program's".to_owned());
+    }
+    lines.extend(egress(contract));
+    if contract.egress.is_empty() {
+        lines.push("reaches no host".to_owned());
+    }
+    lines.extend(limits(&contract.limits));
+    lines.extend(secrets(contract));
+    lines.extend(contract.tools.iter().map(|(name, terms)| tool(name, terms)));
+    if contract.tools.is_empty() {
+        lines.push(
+            "tools: all may be called; each counts as irreversible unless the server says worse".to_owned(),
+        );
+    }
+    lines.push(format!("one process for: {}", sharing(contract)));
+    lines
+}
+
+/// One line per grant, without what is the same in every contract.
+pub(super) fn grants(terms: &Terms) -> Vec<String> {
+    let contract = &terms.contract;
+    let mut lines = files(terms);
+    lines.extend(named_files(contract.preset));
+    lines.extend(egress(contract));
+    lines.extend(limits(&contract.limits));
+    lines.extend(secrets(contract));
+    lines.extend(contract.tools.iter().map(|(name, terms)| tool(name, terms)));
+    lines.push(format!("one process for: {}", sharing(contract)));
+    lines
+}
+
+fn files(terms: &Terms) -> Vec<String> {
+    let line = |grant: &FileGrant, named: &str| {
+        let path = terms.base.join(&grant.path);
+        match grant.mode {
+            Mode::Read => format!("may read {}{named}", path.display()),
+            Mode::Write => format!("may read and change {}{named}", path.display()),
+        }
+    };
+    let written = terms.contract.files.iter().map(|grant| line(grant, ""));
+    written.chain(terms.named.iter().map(|grant| line(grant, ", which its arguments name"))).collect()
+}
+
+fn named_files(preset: Preset) -> Option<String> {
+    preset.named_files().map(|mode| match mode {
+        Mode::Read => "may read what its arguments name by a whole path".to_owned(),
+        Mode::Write => "may read and change what its arguments name by a whole path".to_owned(),
+    })
+}
+
+fn egress(contract: &Contract) -> Vec<String> {
+    contract.egress.iter().map(|host| format!("may reach {host}")).collect()
+}
+
+fn secrets(contract: &Contract) -> Vec<String> {
+    let line = |(name, terms): (&String, &cella_contract::SecretTerms)| {
+        let hosts = if terms.hosts.is_empty() { "no host".to_owned() } else { terms.hosts.join(", ") };
+        let from = terms.from.as_deref().unwrap_or("nowhere");
+        format!("uses the secret {name} (from {from}) towards {hosts}")
+    };
+    contract.secrets.iter().map(line).collect()
+}
+
+fn limits(limits: &Limits) -> Vec<String> {
+    let bytes =
+        |what: &str, value: Option<u64>| value.map(|value| format!("{what}: at most {}", size(value)));
+    let count = |what: &str, value: Option<u32>| value.map(|value| format!("{what}: at most {value}"));
+    [
+        bytes("memory of the whole process tree", limits.memory),
+        count("processes and threads", limits.processes),
+        bytes("private temporary files", limits.disk),
+        limits.cpu.map(|percent| format!("processor: at most {percent} % of one core")),
+        limits.time.map(|time| format!("time of one call: at most {time:?}")),
+        count("open files of one process", limits.open_files),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+fn tool(name: &str, terms: &ToolTerms) -> String {
+    let said = [
+        terms.allow.map(|allow| if allow { "may be called" } else { "may not be called" }.to_owned()),
+        terms.effect.map(|effect| format!("effect {}", effect.as_str())),
+        terms.undo.as_ref().map(|undo| format!("undone by {undo}")),
+        terms.probe.as_ref().map(|probe| format!("whether it happened is told by {probe}")),
+        terms.phases.as_ref().map(|phases| format!("only in the phases {}", phases.join(", "))),
+        (!terms.locks.is_empty()).then(|| format!("holds {}", terms.locks.join(", "))),
+    ];
+    let said: Vec<String> = said.into_iter().flatten().collect();
+    format!("tool {name}: {}", said.join("; "))
+}
+
+fn sharing(contract: &Contract) -> &'static str {
+    match contract.isolation.as_str() {
+        "client" => "each client",
+        "run" => "each run",
+        _ => "all clients",
+    }
+}
+
+/// The size in the largest unit that keeps it whole.
+fn size(bytes: u64) -> String {
+    let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
+    let fitting = units.into_iter().find(|(shift, _)| bytes >= KIB && bytes.is_multiple_of(1 << shift));
+    fitting.map_or_else(|| format!("{bytes} bytes"), |(shift, unit)| format!("{} {unit}", bytes >> shift))
+}
+
+/// The contract as data.
+pub(super) fn as_json(terms: &Terms) -> Value {
+    let contract = &terms.contract;
+    let tool = |(name, terms): (&String, &ToolTerms)| {
+        let value = json!({
+            "allow": terms.allow,
+            "effect": terms.effect.map(|effect| effect.as_str()),
+            "undo": terms.undo,
+            "probe": terms.probe,
+            "phases": terms.phases,
+            "locks": terms.locks,
+        });
+        (name.clone(), value)
+    };
+    let secret = |(name, terms): (&String, &cella_contract::SecretTerms)| {
+        (name.clone(), json!({ "from": terms.from, "hosts": terms.hosts, "env": terms.env }))
+    };
+    let files = |grants: &[FileGrant]| -> Vec<Value> {
+        let grant =
+            |grant: &FileGrant| json!({ "path": terms.base.join(&grant.path), "mode": grant.mode.as_str() });
+        grants.iter().map(grant).collect()
+    };
+    let limits = &contract.limits;
+    json!({
+        "contract": contract.name(),
+        "preset": contract.preset.as_str(),
+        "digest": contract.digest().iter().map(|b| format!("{b:02x}")).collect::<String>(),
+        "files": files(&contract.files),
+        "named": files(&terms.named),
+        "named_files": contract.preset.named_files().map(Mode::as_str),
+        "egress": contract.egress,
+        "limits": {
+            "memory_bytes": limits.memory,
+            "processes": limits.processes,
+            "disk_bytes": limits.disk,
+            "cpu_percent": limits.cpu,
+            "time_ms": limits.time.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
+            "open_files": limits.open_files,
+        },
+        "secrets": contract.secrets.iter().map(secret).collect::<serde_json::Map<_, _>>(),
+        "tools": contract.tools.iter().map(tool).collect::<serde_json::Map<_, _>>(),
+        "isolation": contract.isolation.as_str(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_preset_says_what_it_denies_too() {
+        let lines = granted(&Terms::preset(Preset::Untrusted)).join("\n");
+        for said in ["sees no files", "reaches no host", "memory of the whole process tree: at most 1 GiB"] {
+            assert!(lines.contains(said), "{said} in {lines}");
+        }
+    }
+
+    #[test]
+    fn a_size_is_said_whole() {
+        assert_eq!([size(512 << 20), size(3 << 30), size(1500)], ["512 MiB", "3 GiB", "1500 bytes"]);
+    }
+}

@@ -1,0 +1,121 @@
+//! Why a command gets no cell.
+
+use std::path::PathBuf;
+
+use cella_catalog::LaunchError;
+use cella_cell::CellError;
+use cella_transport::FaultKind;
+
+/// What stands between a command with its contract and a specification. Codes have a page in `docs/errors`.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfineError {
+    /// A path of the contract contains a variable that is not set.
+    #[error("the variable `{name}` is not set")]
+    Unset {
+        /// The variable.
+        name: String,
+    },
+    /// The contract grants what is not there.
+    #[error("{} of {source_name}: {cause}", path.display())]
+    Absent {
+        /// As written.
+        path: PathBuf,
+        /// The contract's name.
+        source_name: String,
+        /// What the operating system said.
+        cause: String,
+    },
+    /// It would show what is Cella's own.
+    #[error("{} lies in {}, which is Cella's own", path.display(), own.display())]
+    Own {
+        /// What is granted or needed.
+        path: PathBuf,
+        /// Cella's place.
+        own: PathBuf,
+    },
+    /// A grant leads through a link that a cell may change.
+    #[error("{} of {source_name} leads through the link {}, which `{server}` may change", written.display(), link.display())]
+    Redirectable {
+        /// As written.
+        written: PathBuf,
+        /// Its real path.
+        path: PathBuf,
+        /// The contract's name, or "the arguments".
+        source_name: String,
+        /// The link.
+        link: PathBuf,
+        /// Whose cell.
+        server: String,
+    },
+    /// A grant leads elsewhere than when the configuration was read.
+    #[error("{} of {source_name} now leads to {}, not to {}", written.display(), now.display(), path.display())]
+    LedElsewhere {
+        /// As written.
+        written: PathBuf,
+        /// Where it led.
+        path: PathBuf,
+        /// The contract's name, or "the arguments".
+        source_name: String,
+        /// Where it leads.
+        now: PathBuf,
+    },
+    /// There is no such program, or no cell for it.
+    #[error(transparent)]
+    Cell(#[from] CellError),
+    /// A server's entry cannot be turned into a command.
+    #[error("{}", .0.message)]
+    Server(LaunchError),
+}
+
+// === impl ConfineError ===
+
+impl ConfineError {
+    /// The stable code.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Unset { .. } => "CE4121",
+            Self::Absent { .. } => "CE4123",
+            Self::Own { .. } => "CE4124",
+            Self::Redirectable { .. } | Self::LedElsewhere { .. } => "CE4125",
+            Self::Cell(error) => error.code(),
+            Self::Server(error) => error.code,
+        }
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn fix(&self) -> Option<String> {
+        Some(match self {
+            Self::Unset { name } => format!("set {name} for the node, or write ${{{name}:-otherwise}}"),
+            Self::Absent { path, .. } => format!("make {}, or take it out of the contract", path.display()),
+            Self::Own { .. } => {
+                "grant another path, or a directory that contains it: Cella's own places are empty inside"
+                    .into()
+            }
+            Self::Redirectable { path, .. } => format!("grant its real path: {}", path.display()),
+            Self::LedElsewhere { .. } => {
+                "if you changed it, let the node read its configuration again: kill -HUP, or cella up".into()
+            }
+            Self::Cell(error) => error.fix(),
+            Self::Server(error) => return error.fix.clone(),
+        })
+    }
+}
+
+impl From<ConfineError> for LaunchError {
+    fn from(error: ConfineError) -> Self {
+        let (code, message, fix) = (error.code(), error.to_string(), error.fix());
+        match error {
+            ConfineError::Server(error) => error,
+            _ => Self { kind: FaultKind::Unavailable, code, message, fix },
+        }
+    }
+}
+
+impl From<LaunchError> for ConfineError {
+    fn from(error: LaunchError) -> Self {
+        Self::Server(error)
+    }
+}
