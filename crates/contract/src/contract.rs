@@ -5,7 +5,7 @@ mod parse;
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use crate::{
-    Effect, Isolation,
+    Effect, EgressFault, EgressGrant, Isolation,
     pattern::{Fit, fit},
 };
 
@@ -17,7 +17,7 @@ pub const CONTRACT_VERSION: u32 = 1;
 pub struct Contract {
     /// What it starts from.
     pub preset: Preset,
-    /// Hosts and ports the cell may reach.
+    /// Hosts and ports the cell may reach, as written; [`Contract::egress_grants`] reads them.
     pub egress: Vec<String>,
     /// Parts of the host it may see, beside its own program.
     pub files: Vec<FileGrant>,
@@ -135,6 +135,14 @@ impl Contract {
             isolation: Isolation::Shared,
             file: None,
         }
+    }
+
+    /// What `egress` grants. A contract that was parsed has no entry that cannot be read.
+    ///
+    /// # Errors
+    /// The first entry that is no grant, and why.
+    pub fn egress_grants(&self) -> Result<Vec<EgressGrant>, EgressFault> {
+        self.egress.iter().map(|entry| entry.parse()).collect()
     }
 
     /// The terms of a tool: those of the most specific entry that fits, each gap filled from the next. Its own name is most

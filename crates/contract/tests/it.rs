@@ -57,7 +57,7 @@ const CONTRACTS: &[(&str, &str, usize, &str)] = &[
     ("egres = []", "CE1003", 1, "did you mean `egress`"),
     ("egress = [\"example.com\"]", "CE1021", 1, "443"),
     ("egress = [\"https://example.com\"]", "CE1021", 1, "443"),
-    ("egress = [\"example.com:99999\"]", "CE1021", 1, "443"),
+    ("egress = [\"example.com:99999\"]", "CE1021", 1, "65535"),
     ("[[files]]\nmode = \"read\"", "CE1022", 1, "path"),
     ("[[files]]\npath = \"/a/../b\"", "CE1023", 2, "the path"),
     ("[[files]]\npath = \"/a\"\nmode = \"rw\"", "CE1004", 3, "\"read\""),

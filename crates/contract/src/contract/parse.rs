@@ -4,7 +4,7 @@ use std::{ops::Range, path::PathBuf};
 
 use super::{CONTRACT_VERSION, Contract, FileGrant, Limits, Mode, Preset, SecretTerms, ToolTerms};
 use crate::{
-    Diagnostics, Effect, Isolation, Severity, Text,
+    Diagnostics, Effect, EgressGrant, Isolation, Severity, Text,
     diagnostic::{Diagnostic, Origin},
     shape::{CONTRACT, Checked, Table, check},
 };
@@ -42,10 +42,9 @@ impl Reading<'_> {
         let preset = root.text("preset").and_then(Preset::parse).unwrap_or_default();
         let egress = root.placed_texts("egress");
         for (host, place) in &egress {
-            if !is_endpoint(host) {
-                let fix =
-                    "write \"api.example.com:443\", \"*.example.com:443\" or \"10.0.0.5:5432\"".to_owned();
-                self.error(place.clone(), "CE1021", format!("`{host}` is not host:port"), fix);
+            if let Err(fault) = host.parse::<EgressGrant>() {
+                let text = format!("`{host}` is no egress grant: {fault}");
+                self.error(place.clone(), "CE1021", text, fault.fix());
             }
         }
         let files =
@@ -134,13 +133,4 @@ fn limits(table: Table<'_>, preset: Limits) -> Limits {
         time: table.duration("time").or(preset.time),
         open_files: table.count("open_files").or(preset.open_files),
     }
-}
-
-fn is_endpoint(text: &str) -> bool {
-    let Some((host, port)) = text.rsplit_once(':') else { return false };
-    let host = host.strip_prefix("*.").unwrap_or(host);
-    let bracketed = host.starts_with('[') && host.ends_with(']');
-    let named =
-        !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-'));
-    (bracketed || named) && port.parse::<u16>().is_ok_and(|p| p > 0)
 }

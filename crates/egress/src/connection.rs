@@ -1,0 +1,206 @@
+//! One connection of a cell, from the address that it wanted to the end of its bytes.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use cella_contract::DomainName;
+use tokio::{
+    net::TcpStream,
+    sync::Semaphore,
+    time::{timeout, timeout_at},
+};
+
+use crate::{
+    carry::{Activity, Allowance, Way},
+    denial::Denial,
+    dial::{dial, is_own},
+    limits::{ADDRESSES_TRIED, Limits},
+    names::Names,
+    opening::{First, first, heard},
+    policy::{Permit, Policy, Target, Vetted},
+    rate::Rate,
+    record::{Account, Ending, Recorder, Subject},
+    resolve::Resolve,
+};
+
+/// What the connections of a cell share.
+pub(crate) struct Cell {
+    pub(crate) policy: Policy,
+    pub(crate) limits: Limits,
+    pub(crate) names: Mutex<Names>,
+    pub(crate) resolver: Arc<dyn Resolve>,
+    pub(crate) recorder: Arc<Recorder>,
+    pub(crate) rate: Rate,
+    /// Places for names that are being resolved.
+    pub(crate) resolutions: Semaphore,
+    pub(crate) allowance: Allowance,
+}
+
+/// A connection that may go on: whom it is for, what was heard, and where it may be dialled.
+struct Admitted {
+    permit: Permit,
+    first: First,
+    addresses: Vec<Vetted>,
+}
+
+/// What is done with the bytes of an admitted connection.
+enum Handling {
+    /// They are moved as they are. Interception of TLS, where a secret is bound to the host, will be the other way; the
+    /// server's name is known and checked by the time this is decided.
+    PassThrough,
+}
+
+/// Serves one connection. `wanted` is the address and port that the cell connected to.
+pub(crate) async fn serve(client: TcpStream, wanted: SocketAddr, cell: &Cell) {
+    let target = cell.target(wanted.ip());
+    let name = match &target {
+        Target::Name(name) => Some(name.clone()),
+        Target::Address(_) => None,
+    };
+    let subject = Subject { name, destination: Some(wanted), resolved: None };
+    match admit(&client, target, wanted.port(), cell).await {
+        Ok(admitted) => match handling(&admitted) {
+            Handling::PassThrough => pass_through(client, admitted, subject, cell).await,
+        },
+        Err(denial) => {
+            cell.recorder.denied(subject, denial);
+            reset(&client);
+        }
+    }
+}
+
+/// Closes at once, without the wait of an orderly end.
+pub(crate) fn reset(stream: &TcpStream) {
+    if let Err(error) = stream.set_zero_linger() {
+        tracing::debug!(%error, "closed in order where a reset was meant");
+    }
+}
+
+/// Every check before anything is dialled, cheapest first.
+async fn admit(client: &TcpStream, target: Target, port: u16, cell: &Cell) -> Result<Admitted, Denial> {
+    let permit = cell.policy.connect(target, port)?;
+    let limits = &cell.limits;
+    let first = match permit.name() {
+        Some(name) => first(client, name, port, limits.silence_time, limits.opening_time).await?,
+        // whoever grants an address grants what answers there, under whatever name
+        None => First::Said(Vec::new()),
+    };
+    let addresses = cell.vetted(&permit).await?;
+    Ok(Admitted { permit, first, addresses })
+}
+
+fn handling(_: &Admitted) -> Handling {
+    Handling::PassThrough
+}
+
+async fn pass_through(client: TcpStream, admitted: Admitted, subject: Subject, cell: &Cell) {
+    let Admitted { permit, first, addresses } = admitted;
+    // the default waits for acknowledgements, at 40 ms each
+    let _ = client.set_nodelay(true);
+    let deadline = tokio::time::Instant::now() + cell.limits.dial_time;
+    for address in addresses {
+        let account = match cell.recorder.open(subject.clone(), address, cell.limits.dial_time).await {
+            Ok(account) => account,
+            Err(denial) => {
+                cell.recorder.denied(subject, denial);
+                break;
+            }
+        };
+        let cause = match timeout_at(deadline, dial(address)).await {
+            Ok(Ok(server)) => return carry(&client, &server, &permit, first, account, cell).await,
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "no answer in time".to_owned(),
+        };
+        account.end(Ending::Unreachable { cause });
+    }
+    reset(&client);
+}
+
+/// Moves bytes both ways, after the client's opening if it has not been heard yet.
+async fn carry(
+    client: &TcpStream,
+    server: &TcpStream,
+    permit: &Permit,
+    first: First,
+    account: Account,
+    cell: &Cell,
+) {
+    let (meter, activity) = (account.meter.clone(), Activity::new());
+    let up = Way {
+        from: client,
+        to: server,
+        moved: &meter.up,
+        activity: &activity,
+        allowance: Some(&cell.allowance),
+    };
+    let down = Way { from: server, to: client, moved: &meter.down, activity: &activity, allowance: None };
+    let upwards = async {
+        let said = match (first, permit.name()) {
+            (First::Said(bytes), _) => bytes,
+            (First::Silence, Some(name)) => {
+                let heard = heard(client, name, permit.port(), cell.limits.opening_time);
+                heard.await.map_err(Ending::Denied)?
+            }
+            (First::Silence, None) => Vec::new(),
+        };
+        up.pass(&said).await?;
+        drop(said);
+        up.run().await
+    };
+    let both = async { tokio::try_join!(upwards, down.run()) };
+    let ending = tokio::select! {
+        ended = both => ended.err().unwrap_or(Ending::Finished),
+        () = activity.quiet_for(cell.limits.idle_time) => Ending::Idle,
+    };
+    if ending != Ending::Finished {
+        reset(client);
+        reset(server);
+    }
+    if let Ending::Denied(denial) = &ending {
+        let subject = Subject { name: permit.name().cloned(), ..Subject::default() };
+        cell.recorder.denied(subject, denial.clone());
+    }
+    account.end(ending);
+}
+
+// === impl Cell ===
+
+impl Cell {
+    /// Whom an address means in this cell.
+    fn target(&self, address: IpAddr) -> Target {
+        let names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        names.name(address).map_or(Target::Address(address.to_canonical()), |name| Target::Name(name.clone()))
+    }
+
+    /// The addresses that may be dialled for a permit: at least one.
+    async fn vetted(&self, permit: &Permit) -> Result<Vec<Vetted>, Denial> {
+        let found = match permit.target() {
+            Target::Address(address) => vec![*address],
+            Target::Name(name) => self.resolved(name).await?,
+        };
+        let (mut vetted, mut refused) = (Vec::new(), None);
+        for address in found.into_iter().map(|address| address.to_canonical()).take(ADDRESSES_TRIED) {
+            match self.policy.vet(permit, address, is_own(address)) {
+                Ok(address) => vetted.push(address),
+                Err(denial) => refused = Some(denial),
+            }
+        }
+        match refused {
+            Some(denial) if vetted.is_empty() => Err(denial),
+            _ => Ok(vetted),
+        }
+    }
+
+    async fn resolved(&self, name: &DomainName) -> Result<Vec<IpAddr>, Denial> {
+        let failed = |cause: String| Denial::NotResolved { name: name.clone(), cause };
+        let _place = self.resolutions.acquire().await.map_err(|error| failed(error.to_string()))?;
+        match timeout(self.limits.dial_time, self.resolver.resolve(name)).await {
+            Ok(Ok(found)) if found.is_empty() => Err(failed("no address".to_owned())),
+            Ok(Ok(found)) => Ok(found),
+            Ok(Err(error)) => Err(failed(error.to_string())),
+            Err(_) => Err(failed("no answer in time".to_owned())),
+        }
+    }
+}

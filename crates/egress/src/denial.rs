@@ -1,0 +1,201 @@
+//! Why a cell did not get what it asked for.
+
+use std::net::IpAddr;
+
+use cella_contract::DomainName;
+
+use crate::guard::Kind;
+
+/// A refusal. Each has a code (`docs/errors/`), a cause (its text) and a fix.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum Denial {
+    /// No grant covers the name.
+    #[error("{name} is not granted")]
+    Name {
+        /// What was asked for.
+        name: DomainName,
+    },
+    /// What was asked for is no host's name.
+    #[error("a query for something that is no host's name")]
+    NotAName,
+    /// The name is granted, at other ports.
+    #[error("{name} is granted, but not port {port}")]
+    Port {
+        /// The name.
+        name: DomainName,
+        /// The port.
+        port: u16,
+    },
+    /// An address written out that no grant names.
+    #[error("{address} is not granted at port {port}")]
+    Address {
+        /// The address.
+        address: IpAddr,
+        /// The port.
+        port: u16,
+    },
+    /// An address of the pool that stands for no name.
+    #[error("{address} stands for no name in this cell")]
+    NobodysAddress {
+        /// The address.
+        address: IpAddr,
+    },
+    /// The name led to an address that it must not lead to.
+    #[error("the name leads to {address}, {kind}")]
+    Guarded {
+        /// The address.
+        address: IpAddr,
+        /// What is special about it.
+        kind: Kind,
+    },
+    /// The name could not be resolved where the node stands.
+    #[error("{name} cannot be resolved: {cause}")]
+    NotResolved {
+        /// The name.
+        name: DomainName,
+        /// From the resolver.
+        cause: String,
+    },
+    /// A TLS hello without a server name, towards a name.
+    #[error("the TLS hello names no server, {expected} was asked for")]
+    NoServerName {
+        /// The name that was resolved.
+        expected: DomainName,
+    },
+    /// A TLS hello for somebody else.
+    #[error("the TLS hello is for {got}, {expected} was asked for")]
+    ServerName {
+        /// The name that was resolved.
+        expected: DomainName,
+        /// The name in the hello.
+        got: String,
+    },
+    /// An HTTP request without exactly one host, towards a name.
+    #[error("the request names no host or several, {expected} was asked for")]
+    NoHost {
+        /// The name that was resolved.
+        expected: DomainName,
+    },
+    /// An HTTP request for somebody else.
+    #[error("the request is for {got}, {expected} was asked for")]
+    Host {
+        /// The name that was resolved.
+        expected: DomainName,
+        /// The host in the request.
+        got: String,
+    },
+    /// It begins as TLS or HTTP and goes on as something else.
+    #[error("what the client sent first can not be read")]
+    Opening,
+    /// HTTP/2 without TLS, whose hosts cannot be seen.
+    #[error("HTTP/2 without TLS towards a name")]
+    ClearHttp2,
+    /// The opening did not become complete.
+    #[error("what the client sent first did not become complete in time or in size")]
+    OpeningLimit,
+    /// Too many connections at the same time.
+    #[error("more than {most} connections at the same time")]
+    Connections {
+        /// The limit.
+        most: usize,
+    },
+    /// Too many connections in a second.
+    #[error("more than {most} new connections in a second")]
+    ConnectionRate {
+        /// The limit.
+        most: u32,
+    },
+    /// Too many names.
+    #[error("more than {most} names")]
+    Names {
+        /// The limit.
+        most: usize,
+    },
+    /// Too many queries in a second.
+    #[error("more than {most} queries in a second")]
+    QueryRate {
+        /// The limit.
+        most: u32,
+    },
+    /// The cell sent as much as it may.
+    #[error("more than {most} bytes sent")]
+    Bytes {
+        /// The limit.
+        most: u64,
+    },
+    /// A datagram other than a DNS query.
+    #[error("a datagram")]
+    Datagram,
+    /// A connection to a port that no grant has.
+    #[error("a port that no grant has")]
+    PortClosed,
+    /// The node does not take records any more.
+    #[error("the connection cannot be put on record")]
+    NoRecord,
+}
+
+// === impl Denial ===
+
+impl Denial {
+    /// The stable code.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Name { .. } => "CE2301",
+            Self::Port { .. } => "CE2302",
+            Self::Address { .. } => "CE2303",
+            Self::NobodysAddress { .. } => "CE2304",
+            Self::Guarded { .. } => "CE2305",
+            Self::NotAName => "CE2306",
+            Self::NoServerName { .. } => "CE2307",
+            Self::ServerName { .. } => "CE2308",
+            Self::NoHost { .. } => "CE2309",
+            Self::Host { .. } => "CE2310",
+            Self::Opening => "CE2311",
+            Self::ClearHttp2 => "CE2312",
+            Self::OpeningLimit => "CE2313",
+            Self::Connections { .. } => "CE2314",
+            Self::ConnectionRate { .. } => "CE2315",
+            Self::Names { .. } => "CE2316",
+            Self::QueryRate { .. } => "CE2317",
+            Self::Bytes { .. } => "CE2318",
+            Self::Datagram => "CE2319",
+            Self::PortClosed => "CE2320",
+            Self::NoRecord => "CE2321",
+            Self::NotResolved { .. } => "CE2322",
+        }
+    }
+
+    /// What to do about it, if the connection is wanted.
+    #[must_use]
+    pub fn fix(&self) -> String {
+        match self {
+            Self::Name { name } => format!("add \"{name}:443\" (or its port) to the contract's `egress`"),
+            Self::Port { name, port } => format!("add \"{name}:{port}\" to the contract's `egress`"),
+            Self::Address { address, port } => {
+                let entry = std::net::SocketAddr::new(*address, *port);
+                format!("add \"{entry}\" to the contract's `egress`, or have the server use a granted name")
+            }
+            Self::NobodysAddress { .. } => "have the server resolve the name again".into(),
+            Self::Guarded { kind, .. } if kind.is_final() => "correct what the name resolves to".into(),
+            Self::Guarded { address, .. } => {
+                format!("if it is meant, grant the address itself: add \"{address}:PORT\" to `egress`")
+            }
+            Self::NotAName | Self::Datagram => "cells reach TCP ports of granted hosts, nothing else".into(),
+            Self::NoServerName { .. } | Self::ServerName { .. } | Self::NoHost { .. } | Self::Host { .. } => {
+                "grant the host that is meant; one name does not give access to its neighbours".into()
+            }
+            Self::Opening | Self::OpeningLimit => "see what the server sends first".into(),
+            Self::ClearHttp2 => "use TLS, or grant the address instead of the name".into(),
+            Self::Connections { .. }
+            | Self::ConnectionRate { .. }
+            | Self::Names { .. }
+            | Self::QueryRate { .. }
+            | Self::Bytes { .. } => "see what the server does; raise the limit if it is meant".into(),
+            Self::PortClosed => "add the host and port to the contract's `egress`".into(),
+            Self::NotResolved { name, .. } => format!("look {name} up on the machine that Cella runs on"),
+            Self::NoRecord => "see why the ledger does not take events".into(),
+        }
+    }
+}

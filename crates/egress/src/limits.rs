@@ -1,0 +1,75 @@
+//! What one cell may ask of its broker. Past each limit the cell is refused and the broker goes on.
+
+use std::time::Duration;
+
+/// Limits of one cell's traffic. [`Limits::default`] says what each is for.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Connections at the same time. Threat: descriptors and memory of the node. Past it: reset at once.
+    pub connections: usize,
+    /// New connections per second, and as many at once. Threat: processor time of the node, flooding of a granted host.
+    /// Past it: reset at once.
+    pub connections_per_second: u32,
+    /// Names that get an address. Threat: memory, through a wildcard. Past it: SERVFAIL for names not asked before.
+    pub names: usize,
+    /// Queries per second, and as many at once. Threat: processor time. Past it: no answer.
+    pub queries_per_second: u32,
+    /// DNS connections over TCP at the same time. Threat: descriptors. Past it: reset at once.
+    pub dns_connections: usize,
+    /// Names being resolved at the same time. Threat: the threads that the whole node resolves on. Past it: the next waits.
+    pub resolutions: usize,
+    /// Longest time until an opening is complete. Threat: a client that sends a byte a minute. Past it: reset.
+    pub opening_time: Duration,
+    /// How long a client that says nothing is waited for before its peer is dialled all the same, because the peer speaks
+    /// first. What the client says later is still looked at before it goes on. No threat: the price of protocols such as
+    /// SMTP.
+    pub silence_time: Duration,
+    /// Longest time to resolve a name and to connect, each. Threat: peers that swallow packets. Past it: reset.
+    pub dial_time: Duration,
+    /// Longest time without a byte either way. Threat: connections that are forgotten. Past it: reset.
+    pub idle_time: Duration,
+    /// Bytes a cell may send over all its connections, if there is a limit. Threat: data carried off to a granted host.
+    /// Past it: reset.
+    pub bytes_up: Option<u64>,
+}
+
+/// Most bytes of an opening: a hello with post-quantum keys, or a request line and its headers. Threat: memory. Past it: reset.
+pub(crate) const OPENING_BYTES_MAX: usize = 16 * 1024;
+/// Most headers of a first request. Threat: memory. Past it: reset.
+pub(crate) const OPENING_HEADERS_MAX: usize = 128;
+/// Longest DNS message, in bytes. A query is a few dozen. Threat: memory. Past it: no answer.
+pub(crate) const QUERY_BYTES_MAX: usize = 1232;
+/// Longest silence on a DNS connection. Threat: connections that are forgotten. Past it: closed.
+pub(crate) const DNS_IDLE: Duration = Duration::from_secs(10);
+/// Different refusals that are counted apart. Threat: memory. Past it: counted together, without name or address.
+pub(crate) const REFUSALS_APART: usize = 256;
+/// How often counted repetitions of refusals are reported. Threat: a record per packet of a flood.
+pub(crate) const REPEATS_EVERY: Duration = Duration::from_secs(1);
+/// First and longest pause after a failed `accept`. Threat: a busy loop when the node has no descriptor left.
+pub(crate) const ACCEPT_PAUSE: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
+/// Bytes of a packet that the audit looks at: Ethernet, the longest IPv4 header, TCP. Threat: memory. Past it: cut off.
+pub(crate) const AUDIT_BYTES: usize = 128;
+/// Addresses of one name that are tried. Threat: a name with hundreds of them. Past it: ignored.
+pub(crate) const ADDRESSES_TRIED: usize = 8;
+/// Bytes moved at once. Two copies of this exist for a connection while it moves bytes, none while it is quiet.
+pub(crate) const CHUNK_BYTES: usize = 64 * 1024;
+
+// === impl Limits ===
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 256,
+            connections_per_second: 200,
+            names: 1024,
+            queries_per_second: 200,
+            dns_connections: 16,
+            resolutions: 8,
+            opening_time: Duration::from_secs(10),
+            silence_time: Duration::from_millis(200),
+            dial_time: Duration::from_secs(10),
+            idle_time: Duration::from_secs(30 * 60),
+            bytes_up: None,
+        }
+    }
+}

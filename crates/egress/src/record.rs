@@ -1,0 +1,293 @@
+//! What is reported of a cell's traffic.
+//!
+//! A connection has two records, one before anything is dialled and one at its end; both have their place in the queue
+//! before the first exists, so neither can be lost. A refusal has one, and its repetitions are counted and reported each
+//! second, so that a flood of them costs a few records and no connection its own.
+
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use cella_contract::DomainName;
+use tokio::{
+    sync::mpsc::{OwnedPermit, Sender},
+    time::timeout,
+};
+
+use crate::{
+    denial::Denial,
+    limits::{REFUSALS_APART, REPEATS_EVERY},
+    policy::Vetted,
+};
+
+/// One fact about a cell's traffic. The node adds the time and which cell it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// What it is about.
+    pub subject: Subject,
+    /// What became of it.
+    pub verdict: Verdict,
+    /// How many of these this record stands for.
+    pub repeats: u64,
+}
+
+/// What a record is about, as far as it is known.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Subject {
+    /// The name that was meant.
+    pub name: Option<DomainName>,
+    /// The address and port that the cell connected or sent to.
+    pub destination: Option<SocketAddr>,
+    /// The address that was dialled.
+    pub resolved: Option<SocketAddr>,
+}
+
+/// What became of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Verdict {
+    /// Allowed: the address is dialled next.
+    Opened {
+        /// Number of the connection in this cell.
+        connection: u64,
+    },
+    /// An allowed connection is over.
+    Closed {
+        /// Number of the connection in this cell.
+        connection: u64,
+        /// How it ended.
+        ending: Ending,
+        /// Bytes from the cell.
+        bytes_up: u64,
+        /// Bytes to the cell.
+        bytes_down: u64,
+        /// From before dialling.
+        duration: Duration,
+    },
+    /// Refused.
+    Denied(Denial),
+}
+
+/// How an allowed connection ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Ending {
+    /// Both sides said all.
+    Finished,
+    /// It could not be dialled.
+    Unreachable {
+        /// From the operating system.
+        cause: String,
+    },
+    /// One side broke it off.
+    Broken,
+    /// Nobody said anything for too long.
+    Idle,
+    /// What the client said after a silence, or how much, is not allowed.
+    Denied(Denial),
+    /// The cell ended.
+    CellEnded,
+}
+
+/// Where the broker leaves its records.
+#[derive(Debug)]
+pub(crate) struct Recorder {
+    to: Sender<Record>,
+    numbers: AtomicU64,
+    refusals: Mutex<Refusals>,
+}
+
+#[derive(Debug, Default)]
+struct Refusals {
+    /// Refusals that were reported lately, and how often each happened since.
+    apart: HashMap<(Subject, Denial), u64>,
+    /// What found no room there, by code, with one of them as an example.
+    together: HashMap<&'static str, (Denial, u64)>,
+}
+
+/// The open record of a connection. Dropped, it reports the end.
+#[derive(Debug)]
+pub(crate) struct Account {
+    place: Option<OwnedPermit<Record>>,
+    subject: Subject,
+    connection: u64,
+    since: Instant,
+    ending: Ending,
+    pub(crate) meter: Arc<Meter>,
+}
+
+/// Bytes of one connection.
+#[derive(Debug, Default)]
+pub(crate) struct Meter {
+    pub(crate) up: AtomicU64,
+    pub(crate) down: AtomicU64,
+}
+
+// === impl Ending ===
+
+impl Ending {
+    /// The stable code, for an end that somebody may want to look up.
+    #[must_use]
+    pub fn code(&self) -> Option<&'static str> {
+        match self {
+            Self::Unreachable { .. } => Some("CE2323"),
+            Self::Idle => Some("CE2324"),
+            Self::Denied(denial) => Some(denial.code()),
+            Self::Finished | Self::Broken | Self::CellEnded => None,
+        }
+    }
+}
+
+// === impl Recorder ===
+
+impl Recorder {
+    pub(crate) fn new(to: Sender<Record>) -> Self {
+        Self { to, numbers: AtomicU64::new(0), refusals: Mutex::default() }
+    }
+
+    /// Puts a connection on record, before it is dialled; waits for room, but not for ever.
+    pub(crate) async fn open(
+        &self,
+        mut subject: Subject,
+        to: Vetted,
+        patience: Duration,
+    ) -> Result<Account, Denial> {
+        subject.resolved = Some(to.address());
+        let places = async {
+            let first = self.to.clone().reserve_owned().await?;
+            Ok::<_, tokio::sync::mpsc::error::SendError<()>>((first, self.to.clone().reserve_owned().await?))
+        };
+        let Ok(Ok((first, last))) = timeout(patience, places).await else { return Err(Denial::NoRecord) };
+        let connection = self.numbers.fetch_add(1, Ordering::Relaxed) + 1;
+        let verdict = Verdict::Opened { connection };
+        first.send(Record { subject: subject.clone(), verdict, repeats: 1 });
+        Ok(Account {
+            place: Some(last),
+            subject,
+            connection,
+            since: Instant::now(),
+            ending: Ending::CellEnded,
+            meter: Arc::default(),
+        })
+    }
+
+    /// Puts a refusal on record: at once if it is new, with the next count if not.
+    pub(crate) fn denied(&self, subject: Subject, denial: Denial) {
+        let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
+        let full = refusals.apart.len() >= REFUSALS_APART;
+        let key = (subject, denial);
+        if let Some(count) = refusals.apart.get_mut(&key) {
+            *count += 1;
+        } else if full {
+            let code = key.1.code();
+            refusals.together.entry(code).or_insert((key.1, 0)).1 += 1;
+        } else {
+            let pending = u64::from(!self.report(&key.0, &key.1, 1));
+            refusals.apart.insert(key, pending);
+        }
+    }
+
+    /// Reports what was counted. What finds no room stays counted.
+    pub(crate) fn report_repeats(&self) {
+        let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
+        refusals.apart.retain(|(subject, denial), count| {
+            // quiet for a whole period: the next one is news again
+            let quiet = *count == 0;
+            if !quiet && self.report(subject, denial, *count) {
+                *count = 0;
+            }
+            !quiet
+        });
+        refusals.together.retain(|_, (denial, count)| !self.report(&Subject::default(), denial, *count));
+    }
+
+    /// Reports repetitions until the broker ends.
+    pub(crate) async fn keep_reporting(self: Arc<Self>) {
+        let mut ticks = tokio::time::interval(REPEATS_EVERY);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            self.report_repeats();
+        }
+    }
+
+    fn report(&self, subject: &Subject, denial: &Denial, repeats: u64) -> bool {
+        let verdict = Verdict::Denied(denial.clone());
+        self.to.try_send(Record { subject: subject.clone(), verdict, repeats }).is_ok()
+    }
+}
+
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        self.report_repeats();
+    }
+}
+
+// === impl Account ===
+
+impl Account {
+    /// Closes the account.
+    pub(crate) fn end(mut self, ending: Ending) {
+        self.ending = ending;
+    }
+}
+
+impl Drop for Account {
+    fn drop(&mut self) {
+        let Some(place) = self.place.take() else { return };
+        let verdict = Verdict::Closed {
+            connection: self.connection,
+            ending: self.ending.clone(),
+            bytes_up: self.meter.up.load(Ordering::Relaxed),
+            bytes_down: self.meter.down.load(Ordering::Relaxed),
+            duration: self.since.elapsed(),
+        };
+        place.send(Record { subject: std::mem::take(&mut self.subject), verdict, repeats: 1 });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::mpsc;
+
+    use super::{Recorder, Subject, Verdict};
+    use crate::{denial::Denial, limits::REFUSALS_APART};
+
+    #[test]
+    fn a_flood_of_one_refusal_is_one_record_and_a_count() {
+        let (to, mut from) = mpsc::channel(8);
+        let recorder = Recorder::new(to);
+        for _ in 0..1000 {
+            recorder.denied(Subject::default(), Denial::Datagram);
+        }
+        assert_eq!(from.try_recv().expect("the first").repeats, 1);
+        assert!(from.try_recv().is_err());
+        recorder.report_repeats();
+        assert_eq!(from.try_recv().expect("the rest").repeats, 999);
+    }
+
+    #[test]
+    fn a_flood_of_different_refusals_loses_none_from_the_count() {
+        let (to, mut from) = mpsc::channel(16);
+        let recorder = Recorder::new(to);
+        for port in 0..1000_u16 {
+            let destination = Some(([192, 0, 2, 1], port).into());
+            recorder.denied(Subject { destination, ..Subject::default() }, Denial::PortClosed);
+        }
+        let mut counted = 0;
+        for _ in 0..REFUSALS_APART {
+            while let Ok(record) = from.try_recv() {
+                assert_eq!(record.verdict, Verdict::Denied(Denial::PortClosed));
+                counted += record.repeats;
+            }
+            recorder.report_repeats();
+        }
+        assert_eq!(counted, 1000);
+    }
+}
