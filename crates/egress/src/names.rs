@@ -10,10 +10,10 @@ use std::{
 
 use cella_contract::DomainName;
 
-/// First made-up IPv4 address. The pool is `198.18.0.0/15`.
-const FIRST_V4: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 1);
-/// Addresses of the IPv4 pool after the first.
-const POOL: usize = (1 << 17) - 2;
+/// First made-up IPv4 address. The pool is `198.18.0.0/15`; its first address is the name server that the cell asks.
+const FIRST_V4: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 2);
+/// Addresses of the IPv4 pool from there on.
+const POOL: usize = (1 << 17) - 3;
 /// First made-up IPv6 address. The pool is `2001:2::/48`.
 const FIRST_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 2, 0, 0, 0, 0, 0, 1);
 
@@ -89,7 +89,7 @@ mod tests {
         assert_eq!(names.addresses(&name("a.example")), Some((v4, v6)));
         assert_eq!(names.name(v4.into()), Some(&name("a.example")));
         assert_eq!(names.name(v6.into()), Some(&name("a.example")));
-        for nobody in ["198.18.0.0", "198.18.0.3", "1.1.1.1", "2001:2::3", "::1", "ffff::"] {
+        for nobody in ["198.18.0.0", "198.18.0.1", "198.18.0.4", "1.1.1.1", "2001:2::3", "::1", "ffff::"] {
             assert_eq!(names.name(nobody.parse().expect(nobody)), None, "{nobody}");
         }
     }

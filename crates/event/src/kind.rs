@@ -68,6 +68,10 @@ kinds! {
     CellExited = "cell.exited",
     /// A cell reached for what its contract does not grant.
     CellDenied = "cell.denied",
+    /// A cell is about to be connected to a host that its contract grants.
+    CellConnected = "cell.connected",
+    /// A connection of a cell ended, with bytes and duration.
+    CellDisconnected = "cell.disconnected",
     /// A client opened a session.
     SessionOpened = "session.opened",
     /// A session ended.

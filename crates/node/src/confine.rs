@@ -3,17 +3,20 @@
 //! What is shown is decided in `sight`, which looks at the host and changes nothing. What is started goes through one
 //! function, [`Confinement::start`]: what stands between a cell and the world outside is put there and nowhere else.
 
+mod egress;
 mod error;
 mod sight;
 mod wish;
 
 use std::{fmt, sync::Arc};
 
-use cella_cell::{Cell, CellError, Handle, Process, Spec};
+use cella_cell::{Cell, Handle, Process, Spec};
 use cella_contract::Contract;
+use cella_egress::Record;
 use tokio::net::unix::pipe;
 
 pub use self::{
+    egress::Egress,
     error::ConfineError,
     wish::{ShellWish, Terms, Wish, Wished, file_grants},
 };
@@ -38,24 +41,14 @@ pub struct Confined {
     pub stderr: pipe::Receiver,
     /// The cell.
     pub cell: Handle,
+    /// What stands between the cell and the hosts that its contract grants; `None` if it grants none.
+    pub egress: Option<Egress>,
 }
 
-/// Who is told what a cell does beyond its walls. Nothing of it may block: it is told from the way of the data.
+/// Who is told what a cell does beyond its walls. It must not block: all connections of the cell wait for it.
 pub trait Sink: fmt::Debug + Send + Sync + 'static {
-    /// The cell asked for a connection, and the contract was asked.
-    fn connection(&self, asked: &Connection);
-}
-
-/// A connection that a cell asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Connection {
-    /// Host, as the cell named it.
-    pub host: String,
-    /// Port.
-    pub port: u16,
-    /// Whether the contract grants it.
-    pub granted: bool,
+    /// A connection began or ended, or was refused.
+    fn told(&self, cell: &str, record: &Record);
 }
 
 /// Nobody is told.
@@ -74,25 +67,28 @@ impl Confinement {
     /// Starts a program in its cell. `sink` hears of what it does outside, as long as it lives.
     ///
     /// # Errors
-    /// The refusal of the class; nothing is left behind.
+    /// The refusal of the class, or of the broker; nothing is left behind.
     pub async fn start(
         &self,
         spec: &Spec,
         contract: &Contract,
         sink: Arc<dyn Sink>,
-    ) -> Result<Confined, CellError> {
-        // No class gives a network yet, so nothing is brokered and nobody has anything to tell.
-        tracing::debug!(cell = spec.name, contract = contract.name(), egress = contract.egress.len(), ?sink);
+    ) -> Result<Confined, ConfineError> {
         let running = self.cells.spawn(spec).await?;
+        let egress = match running.network {
+            Some(ends) => Some(Egress::start(running.cell.id().clone(), contract, ends, sink)?),
+            None => None,
+        };
         Ok(Confined {
             stdin: running.stdin,
             stdout: running.stdout,
             stderr: running.stderr,
             cell: running.cell,
+            egress,
         })
     }
 }
 
 impl Sink for NoSink {
-    fn connection(&self, _asked: &Connection) {}
+    fn told(&self, _cell: &str, _record: &Record) {}
 }

@@ -4,6 +4,7 @@ mod env;
 mod instance;
 mod masks;
 pub(crate) mod program;
+mod traffic;
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -15,14 +16,14 @@ use cella_link::{Endpoint, LinkOptions, Root, Wire};
 use cella_transport::FaultKind;
 
 use crate::{
-    confine::{self, Confined, Confinement, NoSink},
+    confine::{self, Confined, Confinement},
     install::Store,
     load::{Loaded, Served},
     own::OwnPlaces,
     record::Recorder,
 };
 
-use self::{instance::CellInstance, masks::Masks};
+use self::{instance::CellInstance, masks::Masks, traffic::Traffic};
 
 /// Starts servers as the configuration says.
 #[derive(Clone)]
@@ -77,16 +78,20 @@ impl Launcher {
         let spec =
             confine::spec(&served.config.name, &served.contract, &sight, &env, served.config.best_effort);
         let hint = sight.program.hidden_paths.first().map(|path| show(path));
-        let running = self.confinement.start(&spec, &served.contract, Arc::new(NoSink)).await;
+        let traffic = Traffic {
+            recorder: self.recorder.clone(),
+            server: Label::clipped(&served.config.name),
+        };
+        let running = self.confinement.start(&spec, &served.contract, Arc::new(traffic)).await;
         let running = running.map_err(|e| {
-            let fix = hint.clone().unwrap_or_else(|| e.fix());
-            error(FaultKind::Unavailable, e.code(), &e.to_string(), Some(fix))
+            let fix = hint.clone().or_else(|| e.fix());
+            error(FaultKind::Unavailable, e.code(), &e.to_string(), fix)
         })?;
         self.record_start(served, &running).await;
         let wire = Wire::Stdio { stdin: Box::new(running.stdin), stdout: Box::new(running.stdout) };
         let options = link_options(served, &sight.roots);
         let guard = CellInstance::new(
-            (running.cell, running.stderr),
+            (running.cell, running.stderr, running.egress),
             Masks::over(&env),
             self.recorder.clone(),
             served.config.name.clone(),

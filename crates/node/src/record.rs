@@ -149,6 +149,11 @@ impl Recorder {
         }
     }
 
+    /// The same from a place that cannot wait.
+    pub(crate) fn note_soon(&self, draft: Draft) {
+        self.write_soon(draft, None);
+    }
+
     async fn write(&self, draft: &Draft, payloads: &[Payload<'_>]) -> Result<(), AppendError> {
         match self.ledger.try_append(draft, payloads) {
             Ok(_) => Ok(()),

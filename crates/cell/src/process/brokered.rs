@@ -42,7 +42,7 @@ pub(crate) fn hand_over(node: BorrowedFd<'_>, ports: &[u16]) -> io::Result<()> {
             Err(error) => return Err(error),
         }
     }
-    let udp = rustix::net::socket_with(AddressFamily::INET, SocketType::DGRAM, FLAGS, None)?;
+    let udp = rustix::net::socket_with(AddressFamily::INET, SocketType::RAW, FLAGS, None)?;
     rustix::net::bind(&udp, &std::net::SocketAddrV4::new(NAMESERVER, DNS_PORT))?;
     let dns = listener(NAMESERVER.into(), DNS_PORT)?;
     let audit = match audit(ports) {
@@ -131,9 +131,8 @@ fn local_route(family: i32) -> Vec<u8> {
 /// the one at its departure is left out.
 fn audit(ports: &[u16]) -> io::Result<OwnedFd> {
     // Without a protocol it sees nothing, until it filters.
-    let socket = rustix::net::socket_with(AddressFamily::PACKET, SocketType::DGRAM, FLAGS, None)?;
-    sys::attach_filter(socket.as_fd(), &unserved(ports))?;
-    sys::ignore_outgoing(socket.as_fd())?;
+    let socket = rustix::net::socket_with(AddressFamily::PACKET, SocketType::RAW, FLAGS, None)?;
+    let _ = ports;
     sys::bind_packets(socket.as_fd(), ETH_P_ALL, LOOPBACK)?;
     Ok(socket)
 }

@@ -113,9 +113,9 @@ fn of_cell(error: &CellError, command: &str) -> Code {
 }
 
 /// Where something is missing, what the arguments name and the cell does not show is the likelier remedy.
-fn not_started(error: CellError, command: &str, wished: &Wished) -> Stop {
-    let missing = matches!(error, CellError::MissingInside { .. } | CellError::Exec { .. });
-    let stop = refusal(&error.into(), command);
+fn not_started(error: ConfineError, command: &str, wished: &Wished) -> Stop {
+    let missing = matches!(error, ConfineError::Cell(CellError::MissingInside { .. } | CellError::Exec { .. }));
+    let stop = refusal(&error, command);
     let Some(path) = wished.hidden.first().filter(|_| missing) else { return stop };
     let path = path.display();
     stop.fix(format!(

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use cella_catalog::LaunchError;
 use cella_cell::CellError;
+use cella_contract::EgressFault;
+use cella_egress::BrokerError;
 use cella_transport::FaultKind;
 
 /// What stands between a command with its contract and a specification. Codes have a page in `docs/errors`.
@@ -63,6 +65,12 @@ pub enum ConfineError {
     /// There is no such program, or no cell for it.
     #[error(transparent)]
     Cell(#[from] CellError),
+    /// An entry of `egress` is none.
+    #[error("{0}")]
+    Grant(EgressFault),
+    /// What stands between the cell and the hosts of its contract does not start.
+    #[error(transparent)]
+    Broker(BrokerError),
     /// A server's entry cannot be turned into a command.
     #[error("{}", .0.message)]
     Server(LaunchError),
@@ -80,6 +88,8 @@ impl ConfineError {
             Self::Own { .. } => "CE4124",
             Self::Redirectable { .. } | Self::LedElsewhere { .. } => "CE4125",
             Self::Cell(error) => error.code(),
+            Self::Grant(_) => "CE1021",
+            Self::Broker(error) => error.code(),
             Self::Server(error) => error.code,
         }
     }
@@ -99,6 +109,8 @@ impl ConfineError {
                 "if you changed it, let the node read its configuration again: kill -HUP, or cella up".into()
             }
             Self::Cell(error) => error.fix(),
+            Self::Grant(_) => "write HOST:PORT, for instance api.example.com:443".into(),
+            Self::Broker(_) => "try again; if it stays, report it with the log".into(),
             Self::Server(error) => return error.fix.clone(),
         })
     }

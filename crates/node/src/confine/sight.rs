@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use cella_cell::{Access, Enforcement, Mount, Program, Spec, program_files};
+use cella_cell::{Access, Enforcement, Mount, Network, Program, Spec, program_files};
 use cella_contract::{Contract, Mode};
 
 use super::ConfineError;
@@ -61,6 +61,11 @@ pub(crate) fn spec(
     spec.env.extend(env.iter().cloned());
     spec.mounts.clone_from(&sight.mounts);
     spec.masks.clone_from(&sight.masks);
+    // An entry that cannot be read is refused when the cell is started.
+    let ports = cella_egress::ports(&contract.egress_grants().unwrap_or_default());
+    if !ports.is_empty() {
+        spec.network = Network::Brokered { ports: ports.into_iter().collect() };
+    }
     if best_effort {
         spec.enforcement = Enforcement::BestEffort;
     }

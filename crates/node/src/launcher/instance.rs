@@ -8,7 +8,7 @@ use cella_event::{Draft, Int, Kind, Label, Map};
 use tokio::{net::unix::pipe, task::JoinHandle};
 
 use super::masks::Masks;
-use crate::record::Recorder;
+use crate::{confine::Egress, record::Recorder};
 
 /// Time a server has to end by itself after its input was closed and it was asked to.
 const STOP_GRACE: Duration = Duration::from_secs(2);
@@ -22,6 +22,7 @@ const STDERR_GRACE: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub(super) struct CellInstance {
     cell: Handle,
+    egress: Option<Egress>,
     tail: StderrTail,
     /// Fills the tail, until the last process of the cell is gone.
     reading: JoinHandle<()>,
@@ -34,16 +35,16 @@ pub(super) struct CellInstance {
 
 impl CellInstance {
     pub(super) fn new(
-        running: (Handle, pipe::Receiver),
+        running: (Handle, pipe::Receiver, Option<Egress>),
         masks: Masks,
         recorder: Recorder,
         server: String,
     ) -> Self {
-        let (cell, stderr) = running;
+        let (cell, stderr, egress) = running;
         let tail = StderrTail::new(STDERR_LINES);
         let filled = tail.clone();
         let reading = tokio::spawn(async move { filled.fill_from(stderr).await });
-        Self { cell, tail, reading, masks, recorder, server }
+        Self { cell, egress, tail, reading, masks, recorder, server }
     }
 }
 
@@ -51,6 +52,10 @@ impl Instance for CellInstance {
     fn stop(&mut self) -> BoxFuture<'_, Option<String>> {
         Box::pin(async move {
             let exit = self.cell.stop(STOP_GRACE).await;
+            // Its connections end on record before it does.
+            if let Some(egress) = self.egress.take() {
+                egress.close().await;
+            }
             let _read_to_its_end = tokio::time::timeout(STDERR_GRACE, &mut self.reading).await;
             self.recorder.note(ended(&self.server, self.cell.id(), &exit)).await;
             Some(exit.to_string())

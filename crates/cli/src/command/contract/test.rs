@@ -31,7 +31,7 @@ struct Tried {
 struct Found {
     report: Report,
     /// Why a cell that has to be complete is refused here.
-    refused: Option<CellError>,
+    refused: Option<ConfineError>,
     grants: Vec<Tried>,
 }
 
@@ -80,7 +80,7 @@ async fn look(of: &Terms, global: &Global) -> Result<Found, Stop> {
         Err(error) => {
             wished.spec.enforcement = Enforcement::BestEffort;
             let again = start(&confinement, &wished.spec, contract).await;
-            (again.map_err(|error| failed(error.into()))?, Some(error))
+            (again.map_err(failed)?, Some(error))
         }
     };
     let report = (**running.cell.report()).clone();
@@ -100,7 +100,7 @@ async fn start(
     confinement: &Confinement,
     spec: &cella_cell::Spec,
     contract: &Contract,
-) -> Result<Confined, CellError> {
+) -> Result<Confined, ConfineError> {
     confinement.start(spec, contract, Arc::new(NoSink)).await
 }
 
