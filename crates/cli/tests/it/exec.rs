@@ -240,6 +240,24 @@ fn a_cell_that_may_write_a_home_cannot_plant_a_configuration() {
 }
 
 #[test]
+fn the_secrets_and_contracts_of_configured_servers_are_hidden_where_a_grant_would_show_them() {
+    for user in User::all() {
+        user.write("secrets/key", "hunter2\n");
+        user.write("server.toml", "");
+        let server = "[servers.s]\ncommand = \"cat\"\ncontract = \"server.toml\"\nenv = { K = \"file:secrets/key\" }\n";
+        user.write("cella.toml", server);
+        let home = fs::canonicalize(user.home.path("")).unwrap();
+        let script = format!("cd {}; cat secrets/key cella.toml server.toml; ls", home.display());
+        let run = user.under("[[files]]\npath = \".\"\n", &script);
+        assert!(run.out.contains("secrets") && !run.out.contains("hunter2"), "{run:?}");
+        assert!(!run.out.contains("servers.s"), "{run:?}");
+        user.write("cella.toml", "[servers.s\n");
+        let run = user.under("[[files]]\npath = \".\"\n", "true");
+        assert_eq!(run.status, 78, "what is to be hidden is not known: {run:?}");
+    }
+}
+
+#[test]
 fn there_is_no_network() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
