@@ -74,6 +74,7 @@ impl Launcher {
             loaded: &loaded,
         };
         let sight = program::sight(&ground, served, program).await?;
+        self.own_places.cover(&sight.mounts);
         let env = env::resolved(&program.env, &served.base).await?;
         let spec =
             confine::spec(&served.config.name, &served.contract, &sight, &env, served.config.best_effort);

@@ -36,18 +36,27 @@ impl OwnPlaces {
         let config = if users_own { whole_folder(&places.config) } else { places.config.clone() };
         let socket =
             if about.socket == places.socket { whole_folder(&about.socket) } else { about.socket.clone() };
-        let named =
-            [config, whole_folder(&places.state), about.token_file.clone(), about.ledger.clone(), socket];
+        // Whichever configuration this node has: another start may take the user's own.
+        let users = whole_folder(&Places::user_config(&|name| std::env::var_os(name)));
+        let (state, token, ledger) =
+            (whole_folder(&places.state), about.token_file.clone(), about.ledger.clone());
+        let named = [config, users, state, token, ledger, socket];
         let mut hidden: Vec<PathBuf> = named.iter().map(|path| real(path)).collect();
         hidden.sort();
         hidden.dedup();
         Self { hidden, store: real(&places.store) }
     }
 
-    /// Those of them that are folders of Cella's by their names.
-    pub(crate) fn folders(&self) -> impl Iterator<Item = &Path> {
+    /// Makes Cella's own folders where a cell may write beside them: what does not exist cannot be covered, and a cell that
+    /// made a configuration would decide what the next node runs.
+    pub(crate) fn cover(&self, mounts: &[Mount]) {
         let named = self.hidden.iter().filter(|path| path.file_name().is_some_and(|name| name == FOLDER));
-        named.chain([&self.store]).map(PathBuf::as_path)
+        for folder in named.chain([&self.store]) {
+            let mut written = mounts.iter().filter(|mount| mount.access == Access::Write);
+            if written.any(|mount| folder.starts_with(&mount.source)) {
+                let _cannot_be_made_by_the_cell_either = fs::create_dir_all(folder);
+            }
+        }
     }
 
     /// The place that a mount would show or lies in. A grant of what contains one is no such mount: there it is covered.

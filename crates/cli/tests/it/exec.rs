@@ -220,19 +220,40 @@ fn files_are_read_written_or_not_there_as_the_contract_says() {
 
 #[test]
 fn a_cell_that_may_write_a_home_cannot_plant_a_configuration() {
+    let all = "[[files]]\npath = \".\"\nmode = \"write\"\n";
     for user in User::all() {
         user.write("x", "");
         let home = fs::canonicalize(user.home.path("")).unwrap();
-        let planted = home.join(".config/cella/cella.toml");
-        let script = format!(
-            "mkdir -p {0}/.config/cella; echo planted > {0}/.config/cella/cella.toml",
-            home.display()
-        );
-        user.under("[[files]]\npath = \".\"\nmode = \"write\"\n", &script);
+        let folder = home.join(".config/cella");
+        let planted = folder.join("cella.toml");
+        let script = format!("mkdir -p {0}; echo planted > {0}/cella.toml", folder.display());
+        user.under(all, &script);
         assert!(!planted.exists(), "a node would read it");
-        let run = user
-            .under("[[files]]\npath = \".\"\nmode = \"write\"\n", &format!("cat {}/c.toml", home.display()));
+        let run = user.under(all, &format!("cat {}/c.toml", home.display()));
         assert_eq!(run.out, "", "its own contract is hidden from it: {run:?}");
+        // A configuration of its own in this directory makes no difference to the user's.
+        fs::remove_dir(&folder).unwrap();
+        user.write("cella.toml", "");
+        user.under(all, &script);
+        assert!(folder.is_dir() && !planted.exists(), "a node in another directory would read it");
+    }
+}
+
+#[test]
+fn the_secrets_and_contracts_of_configured_servers_are_hidden_where_a_grant_would_show_them() {
+    for user in User::all() {
+        user.write("secrets/key", "hunter2\n");
+        user.write("server.toml", "");
+        let server = "[servers.s]\ncommand = \"cat\"\ncontract = \"server.toml\"\nenv = { K = \"file:secrets/key\" }\n";
+        user.write("cella.toml", server);
+        let home = fs::canonicalize(user.home.path("")).unwrap();
+        let script = format!("cd {}; cat secrets/key cella.toml server.toml; ls", home.display());
+        let run = user.under("[[files]]\npath = \".\"\n", &script);
+        assert!(run.out.contains("secrets") && !run.out.contains("hunter2"), "{run:?}");
+        assert!(!run.out.contains("servers.s"), "{run:?}");
+        user.write("cella.toml", "[servers.s\n");
+        let run = user.under("[[files]]\npath = \".\"\n", "true");
+        assert_eq!(run.status, 78, "what is to be hidden is not known: {run:?}");
     }
 }
 

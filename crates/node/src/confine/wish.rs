@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use cella_cell::{Access, Mount, Spec};
+use cella_cell::{Access, Spec};
 use cella_contract::{Contract, FileGrant, Preset, Run};
 
 use super::{ConfineError, Line, Sight, seen, sight, spec};
@@ -133,7 +133,7 @@ impl Wish {
         let mut sight = seen(&line, contract, &grants, &own)?;
         sight.masks = own.masks_of(loaded);
         sight.masks.extend(contract.file.as_ref().and_then(|file| fs::canonicalize(file).ok()));
-        cover(&own, &sight.mounts);
+        own.cover(&sight.mounts);
         let mut spec = spec(&self.name, contract, &sight, &self.env, self.best_effort);
         // Of one call, for a server; a command is one call.
         spec.limits.wall_time = contract.limits.time;
@@ -158,7 +158,7 @@ impl ShellWish<'_> {
         let ground =
             program::Ground { store: &store, own_program: &own_program, own_places: &own_places, loaded };
         let mut sight = program::sight(&ground, served, program).await?;
-        cover(&own_places, &sight.mounts);
+        own_places.cover(&sight.mounts);
         let shell = seen(
             &Line { command: self.shell.to_owned(), ..Line::default() },
             &Contract::preset(Preset::Untrusted),
@@ -200,15 +200,4 @@ fn checked(name: &str, grants: Grants) -> Grants {
     let mut all = BTreeMap::from([(name.clone(), grants)]);
     grants::refuse_redirectable(&mut all);
     all.remove(&name).unwrap_or_default()
-}
-
-/// Makes Cella's own folders where a cell may write beside them: what does not exist cannot be covered, and a cell that made
-/// a configuration would decide what the next node runs.
-fn cover(own: &OwnPlaces, mounts: &[Mount]) {
-    let written = mounts.iter().filter(|mount| mount.access == Access::Write);
-    for mount in written {
-        for folder in own.folders().filter(|folder| folder.starts_with(&mount.source)) {
-            let _cannot_be_made_by_the_cell_either = fs::create_dir_all(folder);
-        }
-    }
 }
