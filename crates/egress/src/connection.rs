@@ -6,19 +6,16 @@ use std::{
 };
 
 use cella_contract::DomainName;
-use tokio::{
-    net::TcpStream,
-    sync::Semaphore,
-    time::{timeout, timeout_at},
-};
+use tokio::{net::TcpStream, sync::Semaphore, time::timeout};
 
 use crate::{
     carry::{Activity, Allowance, Way},
     denial::Denial,
     dial::{dial, is_own},
+    hello::Opening,
     limits::{ADDRESSES_TRIED, Limits},
     names::Names,
-    opening::{First, first, heard},
+    opening::{First, Said, first, heard},
     policy::{Permit, Policy, Target, Vetted},
     rate::Rate,
     record::{Account, Ending, Recorder, Subject},
@@ -45,10 +42,11 @@ struct Admitted {
     addresses: Vec<Vetted>,
 }
 
-/// What is done with the bytes of an admitted connection.
+/// What is done with the bytes of an admitted connection. The place for interception of TLS, where a secret is bound to the
+/// host: by the time this is decided the name is checked, against what the client said unless it is silent. Who intercepts
+/// must therefore wait for a silent client and not dial, or silence would be a way round.
 enum Handling {
-    /// They are moved as they are. Interception of TLS, where a secret is bound to the host, will be the other way; the
-    /// server's name is known and checked by the time this is decided.
+    /// They are moved as they are.
     PassThrough,
 }
 
@@ -85,13 +83,16 @@ async fn admit(client: &TcpStream, target: Target, port: u16, cell: &Cell) -> Re
     let first = match permit.name() {
         Some(name) => first(client, name, port, limits.silence_time, limits.opening_time).await?,
         // whoever grants an address grants what answers there, under whatever name
-        None => First::Said(Vec::new()),
+        None => First::Said(Said { bytes: Vec::new(), opening: Opening::Opaque }),
     };
     let addresses = cell.vetted(&permit).await?;
     Ok(Admitted { permit, first, addresses })
 }
 
-fn handling(_: &Admitted) -> Handling {
+fn handling(admitted: &Admitted) -> Handling {
+    if let First::Said(Said { opening: Opening::Tls { .. }, .. }) = &admitted.first {
+        tracing::trace!(grant = %admitted.permit.grant(), "TLS goes through as it is");
+    }
     Handling::PassThrough
 }
 
@@ -100,7 +101,11 @@ async fn pass_through(client: TcpStream, admitted: Admitted, subject: Subject, c
     // the default waits for acknowledgements, at 40 ms each
     let _ = client.set_nodelay(true);
     let deadline = tokio::time::Instant::now() + cell.limits.dial_time;
+    let mut left = u32::try_from(addresses.len()).unwrap_or(u32::MAX);
     for address in addresses {
+        // an address that swallows packets must not use up the time of the next
+        let share = deadline.saturating_duration_since(tokio::time::Instant::now()) / left.clamp(1, 2);
+        left -= 1;
         let account = match cell.recorder.open(subject.clone(), address, cell.limits.dial_time).await {
             Ok(account) => account,
             Err(denial) => {
@@ -108,7 +113,7 @@ async fn pass_through(client: TcpStream, admitted: Admitted, subject: Subject, c
                 break;
             }
         };
-        let cause = match timeout_at(deadline, dial(address)).await {
+        let cause = match timeout(share, dial(address)).await {
             Ok(Ok(server)) => return carry(&client, &server, &permit, first, account, cell).await,
             Ok(Err(error)) => error.to_string(),
             Err(_) => "no answer in time".to_owned(),
@@ -138,10 +143,10 @@ async fn carry(
     let down = Way { from: server, to: client, moved: &meter.down, activity: &activity, allowance: None };
     let upwards = async {
         let said = match (first, permit.name()) {
-            (First::Said(bytes), _) => bytes,
+            (First::Said(said), _) => said.bytes,
             (First::Silence, Some(name)) => {
                 let heard = heard(client, name, permit.port(), cell.limits.opening_time);
-                heard.await.map_err(Ending::Denied)?
+                heard.await.map_err(Ending::Denied)?.bytes
             }
             (First::Silence, None) => Vec::new(),
         };
@@ -182,7 +187,9 @@ impl Cell {
         };
         let (mut vetted, mut refused) = (Vec::new(), None);
         for address in found.into_iter().map(|address| address.to_canonical()).take(ADDRESSES_TRIED) {
-            match self.policy.vet(permit, address, is_own(address)) {
+            // what cannot be looked at is refused like what must not be reached
+            let own = is_own(address).unwrap_or(true);
+            match self.policy.vet(permit, address, own) {
                 Ok(address) => vetted.push(address),
                 Err(denial) => refused = Some(denial),
             }

@@ -16,10 +16,16 @@ const READS_MAX: usize = 256;
 
 /// What came within the time that a client is waited for.
 pub(crate) enum First {
-    /// An opening that is for the name. It must be passed on.
-    Said(Vec<u8>),
+    /// An opening that is for the name.
+    Said(Said),
     /// Nothing yet: the peer probably speaks first.
     Silence,
+}
+
+/// The first bytes of a client, which must be passed on, and what they are.
+pub(crate) struct Said {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) opening: Opening,
 }
 
 /// Waits a moment for the client.
@@ -42,7 +48,7 @@ pub(crate) async fn heard(
     expected: &DomainName,
     port: u16,
     patience: Duration,
-) -> Result<Vec<u8>, Denial> {
+) -> Result<Said, Denial> {
     let mut bytes = Vec::new();
     more(client, &mut bytes).await?;
     complete(client, expected, port, patience, bytes).await
@@ -55,10 +61,10 @@ async fn complete(
     port: u16,
     patience: Duration,
     mut bytes: Vec<u8>,
-) -> Result<Vec<u8>, Denial> {
+) -> Result<Said, Denial> {
     if bytes.is_empty() {
         // the client will say nothing, which is for nobody in particular
-        return Ok(bytes);
+        return Ok(Said { bytes, opening: Opening::Opaque });
     }
     let reading = async {
         for _ in 0..READS_MAX {
@@ -73,8 +79,9 @@ async fn complete(
         }
         Err(Denial::OpeningLimit)
     };
-    timeout(patience, reading).await.unwrap_or(Err(Denial::OpeningLimit))?.must_be_for(expected, port)?;
-    Ok(bytes)
+    let opening = timeout(patience, reading).await.unwrap_or(Err(Denial::OpeningLimit))?;
+    opening.must_be_for(expected, port)?;
+    Ok(Said { bytes, opening })
 }
 
 /// Waits for bytes; none at the end of what the client says. Loses nothing when it is dropped.

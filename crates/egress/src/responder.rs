@@ -16,7 +16,7 @@ use crate::{
     connection::Cell,
     denial::Denial,
     dns::{Reply, answer},
-    limits::{DNS_IDLE, QUERY_BYTES_MAX},
+    limits::{ACCEPT_PAUSE, DNS_IDLE, QUERY_BYTES_MAX},
     rate::Rate,
     record::Subject,
 };
@@ -39,8 +39,8 @@ impl Responder {
         let mut message = [0; QUERY_BYTES_MAX + 1];
         loop {
             let Ok((length, from)) = socket.recv_from(&mut message).await else {
-                // an error of an earlier answer, reported late; nothing to do about it
-                tokio::task::yield_now().await;
+                // an error of an earlier answer, reported late; there is nothing to do about it, but not in a busy loop
+                tokio::time::sleep(ACCEPT_PAUSE.0).await;
                 continue;
             };
             if let Some(reply) = self.reply(&message[..length])

@@ -5,7 +5,10 @@ use std::{
     io::{self, BufRead, BufReader, Read, Write},
     net::{IpAddr, TcpListener, UdpSocket},
     process::{Child, Command, Stdio},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     thread,
     time::Duration,
 };
@@ -41,10 +44,15 @@ pub(crate) struct Cell {
     pub(crate) broker: Option<BrokerHandle>,
     records: Receiver<Record>,
     pub(crate) runtime: Runtime,
+    /// How often a name was resolved outside.
+    pub(crate) asked: Arc<AtomicUsize>,
 }
 
 /// Answers from a table.
-struct Table(HashMap<DomainName, Vec<IpAddr>>);
+struct Table {
+    names: HashMap<DomainName, Vec<IpAddr>>,
+    asked: Arc<AtomicUsize>,
+}
 
 /// What a program did.
 pub(crate) struct Outcome {
@@ -55,7 +63,8 @@ pub(crate) struct Outcome {
 
 impl Resolve for Table {
     fn resolve<'a>(&'a self, name: &'a DomainName) -> Addresses<'a> {
-        let found = self.0.get(name).cloned().ok_or_else(|| io::Error::other("no such name"));
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        let found = self.names.get(name).cloned().ok_or_else(|| io::Error::other("no such name"));
         Box::pin(async move { found })
     }
 }
@@ -70,6 +79,8 @@ impl Cell {
             table.entry(name).or_default().push(address.parse().expect("an address"));
             table
         });
+        let asked = Arc::<AtomicUsize>::default();
+        let table = Table { names: table, asked: asked.clone() };
         let first = match namespace() {
             Ok(first) => first,
             Err(why) => {
@@ -87,9 +98,21 @@ impl Cell {
         let (to, records) = channel(4096);
         let broker = {
             let _inside = runtime.enter();
-            Broker::start_with(policy, sockets, to, limits, Arc::new(Table(table))).expect("a broker")
+            Broker::start_with(policy, sockets, to, limits, Arc::new(table)).expect("a broker")
         };
-        Some(Self { first, broker: Some(broker), records, runtime })
+        Some(Self { first, broker: Some(broker), records, runtime, asked })
+    }
+
+    /// The first process of the namespace.
+    pub(crate) fn first(&self) -> u32 {
+        self.first.id()
+    }
+
+    /// Throws records away until what is returned is dropped.
+    pub(crate) fn drain(&mut self) -> tokio::task::JoinHandle<()> {
+        let (_, none) = channel(1);
+        let mut records = std::mem::replace(&mut self.records, none);
+        self.runtime.spawn(async move { while records.recv().await.is_some() {} })
     }
 
     /// Runs a program in the cell.
@@ -103,7 +126,7 @@ impl Cell {
         let child = Command::new("nsenter")
             .args([format!("--net=/proc/{pid}/ns/net"), format!("--mount=/proc/{pid}/ns/mnt")])
             .args(program)
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .env_clear()
@@ -172,7 +195,7 @@ impl Running {
         line
     }
 
-    /// Waits for its end.
+    /// Lets its input end, and waits for its own end.
     pub(crate) fn wait(self) -> Outcome {
         let output = self.0.wait_with_output().expect("output");
         Outcome {
@@ -256,7 +279,7 @@ pub(crate) fn serve(with: impl Fn(std::net::TcpStream) + Send + Sync + 'static) 
     let port = listener.local_addr().expect("an address").port();
     let with = Arc::new(with);
     thread::spawn(move || {
-        for stream in listener.incoming().map_while(Result::ok) {
+        for stream in listener.incoming().filter_map(Result::ok) {
             let with = with.clone();
             thread::spawn(move || with(stream));
         }

@@ -1,8 +1,9 @@
 //! Whatever a cell does, its broker goes on.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cella_egress::{Limits, Verdict};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::cell::{Cell, grants, http};
 
@@ -104,4 +105,54 @@ fn a_flood_of_refusals_is_counted_and_not_recorded_one_by_one() {
     }
     assert_eq!(counted, 500);
     assert!(records < 20, "{records} records");
+}
+
+/// Descriptors are counted for a whole process, so this one runs in its own.
+#[test]
+fn without_a_descriptor_left_the_broker_waits_and_serves_again() {
+    const ALONE: &str = "CELLA_EGRESS_ALONE";
+    if std::env::var_os(ALONE).is_none() {
+        let name = "flood::without_a_descriptor_left_the_broker_waits_and_serves_again";
+        let own = std::env::current_exe().expect("a path");
+        let alone = std::process::Command::new(own).args(["--exact", name]).env(ALONE, "1").output();
+        let alone = alone.expect("the test alone");
+        assert!(alone.status.success(), "{}", String::from_utf8_lossy(&alone.stdout));
+        return;
+    }
+    let port = crate::protocols::echo();
+    let Some(cell) =
+        Cell::start(&grants("api.example", port), &[("api.example", "127.0.0.1")], Limits::default())
+    else {
+        return;
+    };
+    let mut client = cell.spawn(&[
+        "python3",
+        "-uc",
+        &format!(
+            "import socket, sys, time\n\
+             held = []\n\
+             for _ in range(80):\n\
+             \x20 s = socket.socket(); s.settimeout(10)\n\
+             \x20 try: s.connect(('198.18.0.1', {port})); s.sendall(b'\\0'); held.append(s)\n\
+             \x20 except OSError: pass\n\
+             print('flooded'); sys.stdin.read()\n\
+             for s in held: s.close()\n\
+             end = time.monotonic() + 30; got = None\n\
+             while time.monotonic() < end and got != b'\\0hi':\n\
+             \x20 try: s = socket.create_connection(('198.18.0.1', {port}), 5); s.sendall(b'\\0hi'); got = s.recv(9)\n\
+             \x20 except OSError: time.sleep(0.1)\n\
+             print(got)"
+        ),
+    ]);
+    let open = std::fs::read_dir("/proc/self/fd").expect("descriptors").count() as u64;
+    let few = Rlimit { current: Some(open + 20), ..getrlimit(Resource::Nofile) };
+    setrlimit(Resource::Nofile, few).expect("a limit");
+    assert_eq!(client.line(), "flooded");
+    let failures = || cell.broker.as_ref().expect("a broker").counts().accept_failures;
+    let end = Instant::now() + Duration::from_secs(20);
+    while failures() == 0 && Instant::now() < end {
+        std::thread::yield_now();
+    }
+    assert!(failures() > 0);
+    assert_eq!(client.wait().printed(), "b'\\x00hi'");
 }

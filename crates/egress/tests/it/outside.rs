@@ -1,5 +1,10 @@
 //! What a cell reaches, and what it does not.
 
+use std::{
+    sync::atomic::Ordering,
+    time::{Duration, Instant},
+};
+
 use cella_egress::{Limits, Verdict};
 
 use crate::cell::{Cell, grants, has, http};
@@ -120,4 +125,64 @@ fn an_end_of_the_broker_ends_its_connections_and_records_them() {
     let closed = cell.record("its end", |r| matches!(r.verdict, Verdict::Closed { .. }));
     let Verdict::Closed { ending, bytes_up, bytes_down, .. } = closed.verdict else { panic!("{closed:?}") };
     assert_eq!((ending, bytes_up, bytes_down), (cella_egress::Ending::CellEnded, 3, 3));
+}
+
+#[test]
+fn a_name_is_resolved_once_for_a_connection_and_that_address_is_dialled() {
+    let port = http("hello");
+    let Some(mut cell) =
+        Cell::start(&grants("api.example", port), &[("api.example", "127.0.0.1")], Limits::default())
+    else {
+        return;
+    };
+    let outcome = cell.python(&format!(
+        "import socket, http.client; socket.getaddrinfo('api.example', {port})\n\
+         for _ in range(3):\n\
+         \x20 c = http.client.HTTPConnection('api.example', {port}, timeout=10); c.request('GET', '/')\n\
+         \x20 print(c.getresponse().read().decode())"
+    ));
+    assert_eq!(outcome.printed(), "hello\nhello\nhello");
+    assert_eq!(cell.asked.load(Ordering::Relaxed), 3, "queries of the cell must not be passed on");
+    cell.record("a connection", |r| r.subject.resolved == Some(([127, 0, 0, 1], port).into()));
+}
+
+#[test]
+fn inner_addresses_of_a_name_are_left_out_and_the_others_used() {
+    let port = http("hello");
+    let names =
+        [("api.example", "10.9.9.9"), ("api.example", "169.254.169.254"), ("api.example", "127.0.0.1")];
+    let Some(cell) = Cell::start(&grants("api.example", port), &names, Limits::default()) else { return };
+    let outcome = cell.python(&format!(
+        "import http.client; c = http.client.HTTPConnection('api.example', {port}, timeout=10); c.request('GET', '/')\n\
+         print(c.getresponse().read().decode())"
+    ));
+    assert_eq!(outcome.printed(), "hello");
+}
+
+#[test]
+fn a_broker_that_closes_lets_connections_end_and_takes_no_more() {
+    let port = crate::protocols::echo();
+    let Some(mut cell) =
+        Cell::start(&grants("api.example", port), &[("api.example", "127.0.0.1")], Limits::default())
+    else {
+        return;
+    };
+    let mut client = cell.spawn(&[
+        "python3",
+        "-uc",
+        &format!(
+            "import socket; s = socket.create_connection(('api.example', {port}), 10); s.sendall(b'\\0one'); s.recv(9)\n\
+             print('open'); refused = False\n\
+             while not refused:\n\
+             \x20 try: socket.create_connection(('198.18.0.1', {port}), 10).recv(1)\n\
+             \x20 except OSError: refused = True\n\
+             s.sendall(b'two'); print(s.recv(9))"
+        ),
+    ]);
+    assert_eq!(client.line(), "open");
+    let broker = cell.broker.take().expect("a broker");
+    let start = Instant::now();
+    cell.runtime.block_on(broker.close(Duration::from_secs(60)));
+    assert!(start.elapsed() < Duration::from_secs(50), "nothing was left to wait for");
+    assert_eq!(client.wait().printed(), "b'two'");
 }

@@ -12,10 +12,9 @@ use crate::cell::{Cell, grants, has, http, serve};
 
 /// A server that sends back what it gets, and ends when its client has said all.
 pub(crate) fn echo() -> u16 {
-    serve(|mut stream| {
-        let mut copy = stream.try_clone().expect("a clone");
-        let _ = std::io::copy(&mut stream, &mut copy);
-        let _ = copy.shutdown(std::net::Shutdown::Write);
+    serve(|stream| {
+        let _ = std::io::copy(&mut &stream, &mut &stream);
+        let _ = stream.shutdown(std::net::Shutdown::Write);
     })
 }
 
@@ -107,6 +106,23 @@ fn a_hello_for_another_server_is_refused() {
     let _ = server.kill();
     let _ = server.wait();
     let _ = std::fs::remove_dir_all(&dir);
+}
+
+#[test]
+fn two_granted_names_do_not_speak_for_each_other() {
+    let port = http("hello");
+    let grants = [grants("a.example", port), grants("b.example", port)].concat();
+    let names = [("a.example", "127.0.0.1"), ("b.example", "127.0.0.1")];
+    let Some(mut cell) = Cell::start(&grants, &names, Limits::default()) else { return };
+    let outcome = cell.python(&format!(
+        "import http.client\n\
+         for to, host in (('a.example', 'a.example'), ('a.example', 'b.example')):\n\
+         \x20 c = http.client.HTTPConnection(to, {port}, timeout=10)\n\
+         \x20 try: c.request('GET', '/', headers={{'Host': host + ':{port}'}}); print(c.getresponse().read().decode())\n\
+         \x20 except OSError: print('refused')"
+    ));
+    assert_eq!(outcome.printed(), "hello\nrefused");
+    cell.refusal("CE2310");
 }
 
 #[test]
