@@ -35,6 +35,8 @@ pub struct CgroupFacts {
     pub pids: Option<CgroupVersion>,
     /// Processor share.
     pub cpu: Option<CgroupVersion>,
+    /// Share and rate of disks.
+    pub io: Option<CgroupVersion>,
     /// `cgroup.kill` is there.
     pub kill: bool,
     /// Why some are not.

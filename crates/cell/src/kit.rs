@@ -53,6 +53,7 @@ pub async fn check(bench: &Bench<'_>) -> Vec<Verdict> {
         judge("what the program started ends with it", tree_ends(bench)).await,
         judge("every waiting caller gets the same end", same_end(bench)).await,
         judge("the wall time limit ends a cell and is named", wall_time(bench)).await,
+        judge("the output limit ends a cell, is named, and lets out no more", output_limit(bench)).await,
         judge("a program that is not there is an error of spawn", missing_program(bench)).await,
         judge("cells do not disturb each other", side_by_side(bench)).await,
         judge("private files of one cell are not another's", private_files(bench)).await,
@@ -186,6 +187,13 @@ async fn wall_time(bench: &Bench<'_>) -> Checked {
     spec.limits.wall_time = Some(GRACE);
     let exit = output(bench, &spec, "").await?.exit;
     expect(&(exit.limit, exit.wall < CHECK_TIMEOUT / 2), &(Some(LimitHit::WallTime), true))
+}
+
+async fn output_limit(bench: &Bench<'_>) -> Checked {
+    let mut spec = (bench.script)("while :; do echo 0123456789; done");
+    spec.limits.output_bytes = Some(1000);
+    let seen = output(bench, &spec, "").await?;
+    expect(&(seen.exit.limit, seen.stdout.len()), &(Some(LimitHit::Output), 1000))
 }
 
 async fn missing_program(bench: &Bench<'_>) -> Checked {

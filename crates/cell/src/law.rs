@@ -29,6 +29,8 @@ use crate::{CellError, NetworkEnds, Report, Spec};
 /// 5. When the node dies, however it dies, every cell is gone within two seconds.
 /// 6. `wait` gives the same [`Exit`] to every caller, and not before the last process of the tree is gone.
 /// 7. One cell's failure, flood or crash never touches another cell or the node.
+/// 8. What a program sends over the network arrives at [`Running::network`] or nowhere, and what the node sends to the
+///    program's ports goes through [`Handle::connect`]: no other way leads in or out.
 pub trait Cell: Send + Sync + 'static {
     /// Which class this is.
     fn class(&self) -> Class;

@@ -27,7 +27,7 @@ pub use doctor::{CgroupFacts, CgroupVersion, Fact, MachineFacts, doctor};
 pub use error::CellError;
 pub use image::{ImageCaps, unpack_image};
 pub use law::{Cell, Class, End, Exit, Handle, LimitHit, Running, SocketOrder, SpawnFuture};
-pub use network::{Attempt, NAMESERVER, NetworkEnds, PORTS_MAX, Protocol};
+pub use network::{NAMESERVER, NetworkEnds, PORTS_MAX};
 pub use process::{LAUNCHER_ARG, Process, Swept, launcher_main, sweep, whole_tree};
 pub use program::program_files;
 pub use report::{Report, Shortfall, Wall};

@@ -90,11 +90,9 @@ impl Alive {
     async fn frame(&mut self) -> io::Result<Option<(Frame, Vec<OwnedFd>)>> {
         loop {
             if let Some(frame) = wire::decode::<Frame>(&mut self.received)? {
-                if self.fds.len() < frame.fds() {
-                    // The kernel drops what a full table of descriptors cannot take.
-                    return Err(io::Error::from_raw_os_error(libc::EMFILE));
-                }
-                let fds = self.fds.drain(..frame.fds()).collect();
+                // Fewer where this process's table of descriptors is full: the kernel drops what does not fit.
+                let count = frame.fds().min(self.fds.len());
+                let fds = self.fds.drain(..count).collect();
                 return Ok(Some((frame, fds)));
             }
             let mut ready = self.socket.readable().await?;
@@ -124,6 +122,9 @@ impl Alive {
             let Some((frame, mut fds)) = self.frame().await.map_err(lost)? else {
                 return Err(died_early());
             };
+            if fds.len() < frame.fds() {
+                return Err(too_many_files().into());
+            }
             match frame {
                 Frame::Made { not_idmapped } => {
                     self.not_idmapped = not_idmapped;
@@ -187,7 +188,7 @@ impl Alive {
             Frame::Socket { errno } => {
                 let Some(reply) = self.waiting.pop_front() else { return };
                 let made = errno.map_or_else(
-                    || fds.pop().ok_or_else(|| io::ErrorKind::UnexpectedEof.into()),
+                    || fds.pop().ok_or_else(too_many_files),
                     |errno| Err(io::Error::from_raw_os_error(errno)),
                 );
                 // Whoever asked may have gone; then the socket closes here.
@@ -235,6 +236,10 @@ impl Alive {
         }
         let _gone = pidfd.readable().await;
     }
+}
+
+fn too_many_files() -> io::Error {
+    io::Error::from_raw_os_error(libc::EMFILE)
 }
 
 fn died_early() -> CellError {

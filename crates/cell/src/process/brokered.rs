@@ -24,9 +24,6 @@ const BACKLOG: i32 = 128;
 const LOOPBACK: u32 = 1;
 /// All protocols, in network order (`linux/if_ether.h`).
 const ETH_P_ALL: u16 = 0x0003_u16.to_be();
-/// Protocol numbers in IP headers.
-const TCP: u32 = 6;
-const UDP: u32 = 17;
 const FLAGS: SocketFlags = SocketFlags::CLOEXEC.union(SocketFlags::NONBLOCK);
 
 /// Makes the routes and the sockets, and hands them to the node.
@@ -45,7 +42,7 @@ pub(crate) fn hand_over(node: BorrowedFd<'_>, ports: &[u16]) -> io::Result<()> {
     let udp = rustix::net::socket_with(AddressFamily::INET, SocketType::RAW, FLAGS, None)?;
     rustix::net::bind(&udp, &std::net::SocketAddrV4::new(NAMESERVER, DNS_PORT))?;
     let dns = listener(NAMESERVER.into(), DNS_PORT)?;
-    let audit = match audit(ports) {
+    let audit = match audit() {
         Ok(socket) => Some(socket),
         Err(error) if error.raw_os_error() == Some(libc::EAFNOSUPPORT) => None,
         Err(error) => return Err(error),
@@ -127,81 +124,11 @@ fn local_route(family: i32) -> Vec<u8> {
     message
 }
 
-/// Sees what is sent to ports that are not served, each packet once: of the two looks that the loopback device gives at a packet,
-/// the one at its departure is left out.
-fn audit(ports: &[u16]) -> io::Result<OwnedFd> {
-    // Without a protocol it sees nothing, until it filters.
+/// Sees every packet once: of the two looks that the loopback device gives at it, the one at its departure is left out.
+fn audit() -> io::Result<OwnedFd> {
+    // Without a protocol it sees nothing, until it is bound.
     let socket = rustix::net::socket_with(AddressFamily::PACKET, SocketType::RAW, FLAGS, None)?;
-    let _ = ports;
+    sys::ignore_outgoing(socket.as_fd())?;
     sys::bind_packets(socket.as_fd(), ETH_P_ALL, LOOPBACK)?;
     Ok(socket)
-}
-
-/// A packet filter that lets pass: requests for TCP connections to ports that are not served, datagrams, and what is neither.
-fn unserved(ports: &[u16]) -> Vec<libc::sock_filter> {
-    let v4 = family_filter(&Header { length: None, protocol: 9, icmp: 1 }, ports);
-    let v6 = family_filter(&Header { length: Some(40), protocol: 6, icmp: 58 }, ports);
-    let mut filter = vec![
-        code(libc::BPF_LD | libc::BPF_B | libc::BPF_ABS, 0, 0, 0),
-        code(libc::BPF_ALU | libc::BPF_AND | libc::BPF_K, 0, 0, 0xf0),
-        code(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 1, 0, 0x40),
-        // What is far is jumped to without a condition, whose reach is 255 steps.
-        code(libc::BPF_JMP | libc::BPF_JA, 0, 0, u32::try_from(v4.len()).unwrap_or_default()),
-    ];
-    filter.extend(v4);
-    filter.extend([
-        code(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 1, 0, 0x60),
-        code(libc::BPF_RET | libc::BPF_K, 0, 0, 0),
-    ]);
-    filter.extend(v6);
-    filter
-}
-
-/// Where in a packet things are.
-struct Header {
-    /// Bytes of the IP header; `None`: it says so itself.
-    length: Option<u32>,
-    /// Place of the protocol's number.
-    protocol: u32,
-    /// Number of the protocol that reports errors; only the kernel sends it.
-    icmp: u32,
-}
-
-/// Bytes of a packet that are wanted: headers are enough.
-const SNAP: u32 = 128;
-
-fn family_filter(header: &Header, ports: &[u16]) -> Vec<libc::sock_filter> {
-    use libc::{BPF_ABS, BPF_B, BPF_H, BPF_IND, BPF_JEQ, BPF_JMP, BPF_JSET, BPF_K, BPF_LD, BPF_LDX, BPF_RET};
-    let served = u8::try_from(ports.len()).unwrap_or_default();
-    let length = match header.length {
-        None => code(BPF_LDX | BPF_B | libc::BPF_MSH, 0, 0, 0),
-        Some(length) => code(BPF_LDX | libc::BPF_W | libc::BPF_IMM, 0, 0, length),
-    };
-    let load = |size, place| code(BPF_LD | size | BPF_IND, 0, 0, place);
-    let equal = |value, yes, no| code(BPF_JMP | BPF_JEQ | BPF_K, yes, no, value);
-    let has = |bits, yes, no| code(BPF_JMP | BPF_JSET | BPF_K, yes, no, bits);
-    let answer = |bytes| code(BPF_RET | BPF_K, 0, 0, bytes);
-    let mut filter = vec![
-        length,
-        code(BPF_LD | BPF_B | BPF_ABS, 0, 0, header.protocol),
-        equal(TCP, 5, 0),
-        equal(UDP, 2, 0),
-        equal(header.icmp, served + 8, 0),
-        answer(SNAP),
-        // A datagram, but no answer of the name server: no program may bind its port.
-        load(BPF_H, 0),
-        equal(DNS_PORT.into(), served + 5, served + 4),
-        // A segment that asks for a connection: SYN without ACK.
-        load(BPF_B, 13),
-        has(0x10, served + 3, 0),
-        has(0x02, 0, served + 2),
-        load(BPF_H, 2),
-    ];
-    filter.extend((0u8..).zip(ports).map(|(place, port)| equal((*port).into(), served - place, 0)));
-    filter.extend([answer(SNAP), answer(0)]);
-    filter
-}
-
-fn code(code: u32, jt: u8, jf: u8, k: u32) -> libc::sock_filter {
-    libc::sock_filter { code: u16::try_from(code).unwrap_or_default(), jt, jf, k }
 }

@@ -93,6 +93,7 @@ impl Hierarchies {
             memory: self.version(Controller::Memory),
             pids: self.version(Controller::Pids),
             cpu: self.version(Controller::Cpu),
+            io: self.version(Controller::Io),
             kill: self.places.iter().any(|(_, _, dir)| dir.join("cgroup.kill").exists()),
             why_not: self.why_not.clone(),
         }

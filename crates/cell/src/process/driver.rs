@@ -76,6 +76,13 @@ async fn follow(ground: Arc<Ground>, spec: Spec, tell: oneshot::Sender<Result<Ru
         why: "its filesystem has no idmapped mounts; the cell has only everybody's rights there".into(),
         fix: "keep it on ext4, xfs, btrfs or tmpfs".into(),
     }));
+    if alive.network.as_ref().is_some_and(|ends| ends.audit.is_none()) {
+        report.degraded.push(Shortfall {
+            what: "network audit".into(),
+            why: "this kernel has no packet sockets, so attempts at ports that nobody serves are refused unseen".into(),
+            fix: "a kernel with CONFIG_PACKET".into(),
+        });
+    }
     let id: Arc<str> = format!("{}/{}", readable(&spec.name), prepared.name).into();
     let cell = Handle::new(id, Arc::new(report), orders, exit).with_pid(alive.pid()).with_sockets(sockets);
     let Pipes { stdin, stdout, stderr } = match spec.limits.output_bytes {

@@ -129,20 +129,14 @@ pub(crate) fn loopback_up() -> io::Result<()> {
     check(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw mut request) })
 }
 
-/// Lets a socket see only the packets that a filter accepts.
-pub(crate) fn attach_filter(socket: BorrowedFd<'_>, filter: &[libc::sock_filter]) -> io::Result<()> {
-    let length = u16::try_from(filter.len()).map_err(io::Error::other)?;
-    let program = libc::sock_fprog { len: length, filter: filter.as_ptr().cast_mut() };
-    // SAFETY: sock_fprog names a filter of the length given, which the kernel copies before the call returns.
-    unsafe { set_option(socket, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &program) }
-}
-
 /// Lets a packet socket see each packet on its arrival only.
 pub(crate) fn ignore_outgoing(socket: BorrowedFd<'_>) -> io::Result<()> {
     /// `linux/if_packet.h`
     const PACKET_IGNORE_OUTGOING: libc::c_int = 23;
-    // SAFETY: the option takes an integer.
-    unsafe { set_option(socket, libc::SOL_PACKET, PACKET_IGNORE_OUTGOING, &1_i32) }
+    let (yes, size) = (1_i32, 4);
+    let (level, name) = (libc::SOL_PACKET, PACKET_IGNORE_OUTGOING);
+    // SAFETY: the option takes an integer of this size, which lives until the call returns.
+    check(unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, (&raw const yes).cast(), size) })
 }
 
 /// Lets a packet socket see the packets of a device: `protocol` as in `linux/if_ether.h`, in network order.
@@ -155,19 +149,6 @@ pub(crate) fn bind_packets(socket: BorrowedFd<'_>, protocol: u16, device: u32) -
     let size = u32::try_from(size_of::<libc::sockaddr_ll>()).unwrap_or_default();
     // SAFETY: the address is one of the family and size given.
     check(unsafe { libc::bind(socket.as_raw_fd(), (&raw const address).cast(), size) })
-}
-
-/// # Safety
-/// The option must take a `T`, and what a `T` points to must live for the call.
-unsafe fn set_option<T>(
-    socket: BorrowedFd<'_>,
-    level: libc::c_int,
-    name: libc::c_int,
-    value: &T,
-) -> io::Result<()> {
-    let size = u32::try_from(size_of::<T>()).unwrap_or_default();
-    // SAFETY: the caller says that the option takes this type.
-    check(unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, ptr::from_ref(value).cast(), size) })
 }
 
 /// All signals back to their default, none blocked: dispositions set to "ignore" (Rust's SIGPIPE, the launcher's
