@@ -39,7 +39,7 @@ pub(crate) fn hand_over(node: BorrowedFd<'_>, ports: &[u16]) -> io::Result<()> {
             Err(error) => return Err(error),
         }
     }
-    let udp = rustix::net::socket_with(AddressFamily::INET, SocketType::RAW, FLAGS, None)?;
+    let udp = rustix::net::socket_with(AddressFamily::INET, SocketType::DGRAM, FLAGS, None)?;
     rustix::net::bind(&udp, &std::net::SocketAddrV4::new(NAMESERVER, DNS_PORT))?;
     let dns = listener(NAMESERVER.into(), DNS_PORT)?;
     let audit = match audit() {
