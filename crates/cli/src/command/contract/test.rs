@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use cella_cell::{Access, CellError, Enforcement, Report};
+use cella_cell::{Access, Enforcement, Report};
 use cella_contract::Contract;
 use cella_node::confine::{ConfineError, Confined, Confinement, NoSink, Terms, Wish, file_grants};
 use serde_json::{Value, json};
@@ -143,7 +143,9 @@ fn show(name: &str, found: &Found, printer: Printer) {
     }
     if let Some(error) = &found.refused {
         printer.line(format!("  a cell with all of this is refused here [{}]: {error}", error.code()));
-        printer.line(format!("{:<25}fix: {}", "", error.fix()));
+        if let Some(fix) = error.fix() {
+            printer.line(format!("{:<25}fix: {fix}", ""));
+        }
     }
 }
 
