@@ -79,10 +79,8 @@ impl Launcher {
         let spec =
             confine::spec(&served.config.name, &served.contract, &sight, &env, served.config.best_effort);
         let hint = sight.program.hidden_paths.first().map(|path| show(path));
-        let traffic = Traffic {
-            recorder: self.recorder.clone(),
-            server: Label::clipped(&served.config.name),
-        };
+        let traffic =
+            Traffic { recorder: self.recorder.clone(), server: Label::clipped(&served.config.name) };
         let running = self.confinement.start(&spec, &served.contract, Arc::new(traffic)).await;
         let running = running.map_err(|e| {
             let fix = hint.clone().or_else(|| e.fix());
