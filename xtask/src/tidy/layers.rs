@@ -29,6 +29,7 @@ const BELOW: &[(&str, &[&str])] = &[
     ("model", &["event"]),
     ("builtin", &[]),
     ("otlp", &["transport"]),
+    ("vault", &[]),
     (
         "node",
         &[
@@ -44,6 +45,7 @@ const BELOW: &[(&str, &[&str])] = &[
             "model",
             "builtin",
             "otlp",
+            "vault",
         ],
     ),
     ("mesh", &["node"]),
