@@ -20,6 +20,7 @@ use crate::{
     load::{Loaded, Served},
     own::OwnPlaces,
     record::Recorder,
+    vault::Secrets,
 };
 
 use self::{instance::CellInstance, masks::Masks};
@@ -35,6 +36,8 @@ pub(crate) struct Launcher {
     pub(crate) own_program: PathBuf,
     /// What no cell is shown.
     pub(crate) own_places: Arc<OwnPlaces>,
+    /// What `vault:` refers to.
+    pub(crate) secrets: Secrets,
 }
 
 impl Launch for Launcher {
@@ -54,7 +57,7 @@ impl Launcher {
     async fn connect(&self, served: &Served, remote: &Remote) -> Result<Launched, LaunchError> {
         let url = env::expanded(&remote.url)?;
         let mut endpoint = Endpoint::new(url);
-        endpoint.headers = env::resolved(&remote.headers, &served.base).await?;
+        endpoint.headers = env::resolved(&remote.headers, &served.base, &self.secrets).await?;
         let wire = match served.config.transport {
             Some(Transport::Sse) => Wire::event_stream(endpoint),
             Some(Transport::Http) => Wire::Http(endpoint),

@@ -28,6 +28,7 @@ mod record;
 mod secret_file;
 mod service;
 mod trace;
+mod vault;
 
 pub use announce::Whereabouts;
 pub use error::{SecretError, StartError};

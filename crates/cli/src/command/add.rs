@@ -65,6 +65,15 @@ pub(crate) enum Told {
 }
 
 impl Told {
+    /// The word in JSON.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::NoNode => "none",
+            Self::Reads => "reads",
+            Self::Refuses => "refuses",
+        }
+    }
+
     /// What the shell gets after an edit.
     pub(crate) const fn exit(self) -> Code {
         match self {
@@ -156,7 +165,7 @@ fn wanted(args: &Add) -> Result<NewServer, Stop> {
 fn pair(text: &str) -> Result<(String, String), Stop> {
     let (key, value) = text.split_once('=').filter(|(key, _)| !key.is_empty()).ok_or_else(|| {
         Stop::new(Code::Usage, codes::USAGE, format!("`{text}` is not NAME=VALUE"))
-            .fix("a secret is best named, not written: --env TOKEN=env:TOKEN")
+            .fix("a secret is best named, not written: --env TOKEN=vault:token, after cella secret set token")
     })?;
     Ok((key.to_owned(), value.to_owned()))
 }

@@ -44,7 +44,7 @@ pub(super) async fn prepare(
     found.hidden_paths.retain(|path| !mounts.iter().any(|m| path.starts_with(&m.source)));
     let roots = mounts.iter().filter(|m| m.source.is_dir()).map(|m| m.target.clone()).collect();
     let masks = by.own_places.masks(&by.loaded.load(), &served.config.name);
-    let env = env::resolved(&program.env, &served.base).await?;
+    let env = env::resolved(&program.env, &served.base, &by.secrets).await?;
     Ok(Ready { program: found, env, mounts, masks, roots })
 }
 
