@@ -9,9 +9,7 @@ use clap_complete::{ArgValueCandidates, ArgValueCompleter};
 
 use crate::complete;
 
-pub(crate) use secret::{
-    Import as SecretImport, Rm as SecretRm, Secret, SecretVerb, Set as SecretSet,
-};
+pub(crate) use secret::{Import as SecretImport, Rm as SecretRm, Secret, SecretVerb, Set as SecretSet};
 
 /// One process between any agent and any MCP server.
 #[derive(Debug, Parser)]

@@ -104,15 +104,32 @@ pub fn looks_like_secret(name: &str, value: &str) -> bool {
     ];
     const ENDS: [&str; 2] = ["_KEY", "_PAT"];
     const STARTS: [&str; 18] = [
-        "sk-", "sk_live_", "ghp_", "gho_", "ghs_", "ghu_", "github_pat_", "xoxb-", "xoxp-", "xoxa-", "xapp-", "AKIA",
-        "AIza", "glpat-", "npm_", "hf_", "Bearer ", "-----BEGIN ",
+        "sk-",
+        "sk_live_",
+        "ghp_",
+        "gho_",
+        "ghs_",
+        "ghu_",
+        "github_pat_",
+        "xoxb-",
+        "xoxp-",
+        "xoxa-",
+        "xapp-",
+        "AKIA",
+        "AIza",
+        "glpat-",
+        "npm_",
+        "hf_",
+        "Bearer ",
+        "-----BEGIN ",
     ];
     let name = name.to_uppercase().replace('-', "_");
     let named = WORDS.iter().any(|w| name.contains(w)) || ENDS.iter().any(|e| name.ends_with(e));
     // A password is one however short it is, and where it is said to be in a file, it is not the value.
     let password = name.contains("PASSW") && !value.is_empty();
     let path = ["/", "./", "../", "~/"].iter().any(|start| value.starts_with(start));
-    let elsewhere = path && (name.contains("CREDENTIAL") || name.ends_with("_FILE") || name.ends_with("_PATH"));
+    let elsewhere =
+        path && (name.contains("CREDENTIAL") || name.ends_with("_FILE") || name.ends_with("_PATH"));
     if refers(value) || elsewhere {
         return false;
     }

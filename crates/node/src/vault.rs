@@ -33,9 +33,12 @@ impl Secrets {
         match got.await {
             Ok(Ok(secret)) => Ok(secret),
             Ok(Err(error)) => Err(refused(variable, name, &error)),
-            Err(ended) => {
-                Err(launcher::error(FaultKind::Internal, crate::error::UNUSABLE_FILE, &ended.to_string(), None))
-            }
+            Err(ended) => Err(launcher::error(
+                FaultKind::Internal,
+                crate::error::UNUSABLE_FILE,
+                &ended.to_string(),
+                None,
+            )),
         }
     }
 }

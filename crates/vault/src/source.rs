@@ -120,12 +120,17 @@ impl KeySource {
             Self::Credential(_) => "the key comes from systemd: a copy of this directory opens nothing, \
                 and whoever can act as this service can read the secrets"
                 .into(),
-            Self::Keyring => "the key is in your keyring: a copy of the disk opens nothing while you are logged out, and \
+            Self::Keyring => {
+                "the key is in your keyring: a copy of the disk opens nothing while you are logged out, and \
                 your own programs can ask for it while you are logged in"
-                .into(),
-            Self::Command(_) => "the key comes from your program: how well it is kept is that program's matter".into(),
+                    .into()
+            }
+            Self::Command(_) => {
+                "the key comes from your program: how well it is kept is that program's matter".into()
+            }
             Self::File { path, instead, .. } => {
-                let why = instead.as_ref().map_or_else(String::new, |why| format!(" (not in a keyring: {why})"));
+                let why =
+                    instead.as_ref().map_or_else(String::new, |why| format!(" (not in a keyring: {why})"));
                 format!(
                     "the key is in {}{why}. That keeps the secrets out of backups, repositories and screens that \
                      show the vault alone, and from other users; it does not keep them from whoever can read \
@@ -197,7 +202,9 @@ impl SourceKind {
                 "log in to a desktop session and unlock its keyring, or keep the key in a file: set \
                  CELLA_VAULT_KEY_FILE before the vault is made"
             }
-            Self::Command => "run the program by hand and see: it must print 64 hexadecimal digits and end with 0",
+            Self::Command => {
+                "run the program by hand and see: it must print 64 hexadecimal digits and end with 0"
+            }
             Self::Credential | Self::File => "make the key readable for the user this runs as",
         }
     }

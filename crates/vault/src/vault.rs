@@ -162,7 +162,8 @@ impl Vault {
 
     fn absent(&self, name: &Name) -> VaultError {
         let names = self.list().into_iter().map(|entry| entry.name.to_string());
-        let near = names.map(|n| (strsim::jaro_winkler(&n, name.as_str()), n)).filter(|(score, _)| *score > 0.85);
+        let near =
+            names.map(|n| (strsim::jaro_winkler(&n, name.as_str()), n)).filter(|(score, _)| *score > 0.85);
         let meant = near.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, name)| name);
         VaultError::Absent { name: name.to_string(), meant }
     }
@@ -172,8 +173,7 @@ impl Vault {
 
 impl Opened {
     fn new(source: &KeySource) -> Result<Self, VaultError> {
-        let (content, key) =
-            Content::new(source.kind(), &|vault| source.make(vault), &mut system_random)?;
+        let (content, key) = Content::new(source.kind(), &|vault| source.make(vault), &mut system_random)?;
         Ok(Self { content, key })
     }
 

@@ -95,7 +95,8 @@ fn write(
         secret::store(vault, &plan.secrets, printer)?;
     }
     if !before.is_empty() {
-        let copy = edit::keep_copy(&target::places(global).state, path).map_err(Stop::system(path.display()))?;
+        let copy =
+            edit::keep_copy(&target::places(global).state, path).map_err(Stop::system(path.display()))?;
         printer.note(format!("  the configuration as it was is kept in {}", copy.display()));
     }
     edit::exchange(path, after.as_bytes()).map_err(Stop::system(path.display()))?;

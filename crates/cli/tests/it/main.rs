@@ -9,6 +9,7 @@ mod errors;
 mod help;
 mod home;
 mod ledger;
+mod secrets;
 mod supervised;
 #[cfg(feature = "otlp")]
 mod traces;

@@ -12,9 +12,9 @@ impl Masks {
     /// Masks over these names and values.
     pub(super) fn over(environment: &[(String, String)]) -> Self {
         // Output is masked line by line, so a value of several lines is found by each of them.
-        let lines = environment.iter().flat_map(|(name, value)| {
-            value.lines().map(|line| (name.clone(), line.trim_end().to_owned()))
-        });
+        let lines = environment
+            .iter()
+            .flat_map(|(name, value)| value.lines().map(|line| (name.clone(), line.trim_end().to_owned())));
         let mut values: Vec<_> = lines.filter(|(_, value)| value.len() >= VALUE_BYTES_MIN).collect();
         // a value that is part of another must not leave the rest of that one readable
         values.sort_by_key(|(_, value)| std::cmp::Reverse(value.len()));

@@ -88,13 +88,8 @@ pub(crate) fn read(text: &str) -> Result<Written, Fault> {
         }
     }
     let wrapped = decoded(&head.wrapped)?;
-    let head = Head {
-        source: head.source,
-        key: head.key,
-        vault: head.vault,
-        generation: head.generation,
-        wrapped,
-    };
+    let head =
+        Head { source: head.source, key: head.key, vault: head.vault, generation: head.generation, wrapped };
     let digest = Sha256::digest(&text.as_bytes()[..before]).into();
     Ok(Written { content: Content { head, items }, digest, seal: decoded(seal)? })
 }

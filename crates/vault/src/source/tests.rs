@@ -24,7 +24,10 @@ fn what_the_user_names_comes_first_and_only_one_may_be_named() {
     assert_eq!(found(&[(KEY_FILE, "/k"), (CREDENTIALS, "/run")]).unwrap().kind(), SourceKind::File);
     assert_eq!(found(&[(KEY_COMMAND, "age -d")]).unwrap(), KeySource::Command("age -d".into()));
     assert_eq!(found(&[(KEY_COMMAND, "a"), (KEY_FILE, "b")]).unwrap_err().code(), "CE2418");
-    assert!(matches!(found(&[(KEY_FILE, "")]).unwrap(), KeySource::File { named: false, .. } | KeySource::Keyring));
+    assert!(matches!(
+        found(&[(KEY_FILE, "")]).unwrap(),
+        KeySource::File { named: false, .. } | KeySource::Keyring
+    ));
 }
 
 #[test]

@@ -35,7 +35,9 @@ impl Known<'_> {
     fn holds(&self, ours: &[(String, String)], theirs: &[(String, String)]) -> bool {
         let (ours, theirs) = (map(ours), map(theirs));
         ours.len() == theirs.len()
-            && ours.iter().all(|(key, value)| theirs.get(key).is_some_and(|other| self.is_value(value, other)))
+            && ours
+                .iter()
+                .all(|(key, value)| theirs.get(key).is_some_and(|other| self.is_value(value, other)))
     }
 
     /// True when `ours`, or what it refers to, is `theirs`. What cannot be looked up is another value: a server too many is
@@ -44,12 +46,14 @@ impl Known<'_> {
         let meant = || Secret::from(expand(theirs, &|_| None).unwrap_or_default());
         ours == theirs
             || match Text::read(ours) {
-                Text::Vault(name) => {
-                    Name::parse(&name).and_then(|name| self.vault.get(&name)).is_ok_and(|value| value == meant())
-                }
+                Text::Vault(name) => Name::parse(&name)
+                    .and_then(|name| self.vault.get(&name))
+                    .is_ok_and(|value| value == meant()),
                 Text::File(path) => {
                     let text = std::fs::read_to_string(self.base.join(path));
-                    text.is_ok_and(|text| Secret::from(text.trim_end_matches(['\n', '\r']).to_owned()) == meant())
+                    text.is_ok_and(|text| {
+                        Secret::from(text.trim_end_matches(['\n', '\r']).to_owned()) == meant()
+                    })
                 }
                 _ => false,
             }

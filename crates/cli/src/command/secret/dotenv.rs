@@ -64,7 +64,8 @@ mod tests {
 
     #[test]
     fn values_are_taken_as_they_are() {
-        let text = "# mine\n\nA=1\nexport B = two words # why\nC='a $b #c' # d\nD=\"x\\ny\\\"z\"\nE=\nF=p$w#1\r\n";
+        let text =
+            "# mine\n\nA=1\nexport B = two words # why\nC='a $b #c' # d\nD=\"x\\ny\\\"z\"\nE=\nF=p$w#1\r\n";
         let found = read(text).expect("read");
         let pairs: Vec<_> = found.iter().map(|(n, v)| (n.as_str(), v.expose_text().unwrap_or(""))).collect();
         let wanted =
@@ -74,7 +75,9 @@ mod tests {
 
     #[test]
     fn a_line_that_is_none_is_named_by_its_number_alone() {
-        for (text, line) in [("A=1\nnothing\n", 2), ("A='x\n", 1), ("A=\"x\n", 1), ("A b=1\n", 1), ("A='x'y\n", 1)] {
+        for (text, line) in
+            [("A=1\nnothing\n", 2), ("A='x\n", 1), ("A=\"x\n", 1), ("A b=1\n", 1), ("A='x'y\n", 1)]
+        {
             assert_eq!(read(text).err(), Some(line), "{text}");
         }
     }

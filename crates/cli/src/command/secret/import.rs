@@ -129,7 +129,8 @@ fn of_variables(
         plan.values.push((name, value));
     }
     if args.names.is_empty() && !left.is_empty() {
-        printer.note(format!("  left out, no secrets by their look: {}; name one to take it", left.join(", ")));
+        printer
+            .note(format!("  left out, no secrets by their look: {}; name one to take it", left.join(", ")));
     }
     Ok(plan)
 }
@@ -145,10 +146,11 @@ fn of_config(config: &Config, vault: &Vault, args: &SecretImport) -> Result<Plan
         };
         let literal = matches!(Text::read(&place.value), Text::Plain(_)) && !place.value.is_empty();
         // What a variable holds is not in this file.
-        let Some(value) = expand(&place.value, &|_| None).ok().filter(|_| wanted && literal) else { continue };
+        let Some(value) = expand(&place.value, &|_| None).ok().filter(|_| wanted && literal) else {
+            continue;
+        };
         let value = Secret::from(value);
-        let name =
-            super::free_name(&format!("{}_{}", place.server, place.key), &value, vault, &plan.values);
+        let name = super::free_name(&format!("{}_{}", place.server, place.key), &value, vault, &plan.values);
         plan.from.push(format!("{} of {}", place.key, place.server));
         plan.values.push((name.clone(), value));
         plan.places.push((place, name));
@@ -178,7 +180,9 @@ fn places(config: &Config) -> Vec<Place> {
 /// The difference, without the values that go.
 fn shown(path: &Path, before: &str, after: &str, plan: &Plan) -> String {
     let mut hidden = before.to_owned();
-    for (place, _) in plan.places.iter().filter(|(place, _)| matches!(Text::read(&place.value), Text::Plain(_))) {
+    for (place, _) in
+        plan.places.iter().filter(|(place, _)| matches!(Text::read(&place.value), Text::Plain(_)))
+    {
         let asterisks = set_value(&hidden, &place.server, place.of, &place.key, "********");
         hidden = asterisks.unwrap_or(hidden);
     }

@@ -25,8 +25,9 @@ pub(super) fn run(args: &SecretRm, global: &Global, printer: Printer) -> Outcome
         let used = names.iter().find_map(|name| Some((name, users.get(name.as_str())?)));
         if let Some((name, servers)) = used {
             let message = format!("{name} is used by {}", servers.join(", "));
-            return Err(Stop::new(Code::Failed, codes::SECRET_IN_USE, message)
-                .fix("take it out of cella.toml first; or add --force, and those servers do not start any more"));
+            return Err(Stop::new(Code::Failed, codes::SECRET_IN_USE, message).fix(
+                "take it out of cella.toml first; or add --force, and those servers do not start any more",
+            ));
         }
     }
     if !args.yes && !prompt::confirm(&format!("Take {shown} out of the vault? It cannot be undone."))? {

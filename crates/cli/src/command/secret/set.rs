@@ -14,7 +14,7 @@ use crate::{
     codes,
     exit::{Code, Outcome, Stop},
     print::Printer,
-    target,
+    prompt, target,
 };
 
 /// Room for the line break that is cut off, in bytes; a Windows one has two.
@@ -54,8 +54,12 @@ pub(super) fn run(args: SecretSet, global: &Global, printer: Printer) -> Outcome
 
 pub(super) fn from_env(variable: &str) -> Result<Secret, Stop> {
     let value = target::var(variable).ok_or_else(|| {
-        Stop::new(Code::Failed, codes::NO_SECRET, format!("the variable `{variable}` is not set, or is empty"))
-            .fix(format!("export {variable} in this shell first"))
+        Stop::new(
+            Code::Failed,
+            codes::NO_SECRET,
+            format!("the variable `{variable}` is not set, or is empty"),
+        )
+        .fix(format!("export {variable} in this shell first"))
     })?;
     Ok(Secret::from(value.into_encoded_bytes()))
 }
@@ -65,8 +69,7 @@ fn from_file(file: &Path) -> Result<Secret, Stop> {
 }
 
 fn asked(name: &Name) -> Result<Secret, Stop> {
-    let typed = rpassword::prompt_password(format!("Value of {name} (nothing is shown): "));
-    typed.map(Secret::from).map_err(Stop::system("the terminal"))
+    prompt::hidden(&format!("Value of {name} (nothing is shown)")).map_err(Stop::system("the terminal"))
 }
 
 /// What there is to read, a little more than a value may have, without the line break at its end.
@@ -90,7 +93,8 @@ mod tests {
 
     #[test]
     fn one_line_break_at_the_end_is_cut_off() {
-        for (text, value) in [("a\n", "a"), ("a\r\n", "a"), ("a", "a"), ("a\n\n", "a\n"), ("a\nb\n", "a\nb")] {
+        for (text, value) in [("a\n", "a"), ("a\r\n", "a"), ("a", "a"), ("a\n\n", "a\n"), ("a\nb\n", "a\nb")]
+        {
             assert_eq!(read(text.as_bytes()).expect("read").expose_text(), Some(value), "{text:?}");
         }
     }

@@ -108,8 +108,8 @@ impl Keyring {
         let items: Vec<OwnedObjectPath> =
             call(&self.bus, self.collection.as_str(), "Collection", "SearchItems", &wanted)?;
         let Some(item) = items.first() else { return Ok(None) };
-        let (carried,): (Carried,) =
-            call(&self.bus, item.as_str(), "Item", "GetSecret", &(&self.session,)).map(|carried| (carried,))?;
+        let (carried,): (Carried,) = call(&self.bus, item.as_str(), "Item", "GetSecret", &(&self.session,))
+            .map(|carried| (carried,))?;
         let text = Zeroizing::new(carried.2);
         let (kind, place) = (SourceKind::Keyring, format!("`{LABEL}`"));
         Key::parse(&text).map(Some).ok_or(VaultError::KeyText { kind, place })
