@@ -22,7 +22,7 @@ use crate::{
 
 pub(crate) fn run(args: args::Secret, global: &Global, printer: Printer) -> Outcome {
     match args.what {
-        SecretVerb::Set(args) => set::run(args, global, printer),
+        SecretVerb::Set(args) => set::run(&args, global, printer),
         SecretVerb::Ls => ls::run(global, printer),
         SecretVerb::Rm(args) => rm::run(&args, global, printer),
         SecretVerb::Import(args) => import::run(&args, global, printer),

@@ -1,5 +1,3 @@
-#![expect(clippy::unwrap_used, reason = "a test stops where its assumption fails")]
-
 use super::*;
 
 /// The frozen vector: this very text was written by the first version, and opens for ever.

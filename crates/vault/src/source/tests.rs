@@ -1,5 +1,3 @@
-#![expect(clippy::unwrap_used, reason = "a test stops where its assumption fails")]
-
 use std::{fs, os::unix::fs::PermissionsExt as _};
 
 use super::*;

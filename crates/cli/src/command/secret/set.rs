@@ -20,7 +20,7 @@ use crate::{
 /// Room for the line break that is cut off, in bytes; a Windows one has two.
 const LINE_BREAK_BYTES: usize = 2;
 
-pub(super) fn run(args: SecretSet, global: &Global, printer: Printer) -> Outcome {
+pub(super) fn run(args: &SecretSet, global: &Global, printer: Printer) -> Outcome {
     if !args.misplaced.is_empty() {
         return Err(super::misplaced());
     }
