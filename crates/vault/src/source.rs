@@ -78,8 +78,8 @@ impl KeySource {
     /// `CE2418`: two are named. `CE2402` and others: the vault cannot be read.
     pub fn find(vault: &Path, var: &dyn Fn(&str) -> Option<OsString>) -> Result<Self, VaultError> {
         let set = |name: &str| var(name).filter(|value| !value.is_empty());
-        let credential =
-            || PathBuf::from(set(CREDENTIALS).unwrap_or_else(|| "/nowhere".into())).join(CREDENTIAL);
+        // Empty where no unit gave one.
+        let credential = set(CREDENTIALS).map(|dir| PathBuf::from(dir).join(CREDENTIAL)).unwrap_or_default();
         let beside = |instead| Self::File { path: crate::file::beside(vault, "key"), named: false, instead };
         match (set(KEY_FILE), set(KEY_COMMAND)) {
             (Some(_), Some(_)) => return Err(VaultError::TwoSources),
@@ -89,12 +89,17 @@ impl KeySource {
             (None, Some(line)) => return Ok(Self::Command(line.to_string_lossy().into_owned())),
             (None, None) => {}
         }
+        let given = credential.exists();
         Ok(match vault::source_of(vault)? {
-            Some(SourceKind::Credential) => Self::Credential(credential()),
+            // The key may have moved to safer places since; it is the same key.
+            Some(SourceKind::File) if given && !crate::file::beside(vault, "key").exists() => {
+                Self::Credential(credential)
+            }
+            Some(SourceKind::Credential) => Self::Credential(credential),
             Some(SourceKind::Keyring) => Self::Keyring,
             Some(SourceKind::Command) => Self::Command(String::new()),
             Some(SourceKind::File) => beside(None),
-            None if set(CREDENTIALS).is_some() && credential().exists() => Self::Credential(credential()),
+            None if given => Self::Credential(credential),
             None => match keyring::usable() {
                 Ok(()) => Self::Keyring,
                 Err(why) => beside(Some(why)),

@@ -327,6 +327,21 @@ fn the_key_may_come_from_a_file_a_credential_or_a_program() {
 }
 
 #[test]
+fn the_doctor_looks_at_the_vault_and_its_key() {
+    let home = Home::with_config();
+    let found = |home: &Home| {
+        let run = home.cella(&["doctor", "--quick", "--json"]).json();
+        let list = run["findings"].as_array().unwrap().clone();
+        list.into_iter().find(|f| f["what"] == "vault").map(|f| f["state"].as_str().unwrap().to_owned())
+    };
+    assert_eq!(found(&home), None);
+    fed(&home, &["secret", "set", "a"], "x");
+    assert_eq!(found(&home).as_deref(), Some("weak"), "the key lies beside the vault");
+    fs::remove_file(home.path(".local/state/cella/default/vault.key")).unwrap();
+    assert_eq!(found(&home).as_deref(), Some("bad"));
+}
+
+#[test]
 fn names_are_completed_without_the_key() {
     let home = Home::with_config();
     fed(&home, &["secret", "set", "github"], "x");

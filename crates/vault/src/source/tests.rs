@@ -45,6 +45,29 @@ fn a_credential_is_taken_where_the_unit_has_one() {
 }
 
 #[test]
+fn a_key_that_moves_to_a_safer_place_opens_the_same_vault() {
+    let dir = tempfile::tempdir().unwrap();
+    let vault = dir.path().join("vault");
+    let key = dir.path().join("vault.key");
+    let name = crate::Name::parse("a").unwrap();
+    let source = KeySource::File { path: key.clone(), named: false, instead: None };
+    let mut made = crate::Vault::open(&vault, source).unwrap();
+    made.set(&name, &crate::Secret::from("x".to_owned())).unwrap();
+    let run = dir.path().join("run");
+    fs::create_dir(&run).unwrap();
+    fs::rename(&key, run.join(CREDENTIAL)).unwrap();
+    let in_unit = env(&[(CREDENTIALS, run.to_str().unwrap())]);
+    let by_hand = env(&[(KEY_COMMAND, &format!("cat {}", run.join(CREDENTIAL).display()))]);
+    for var in [&in_unit as &dyn Fn(&str) -> Option<OsString>, &by_hand] {
+        let source = KeySource::find(&vault, var).unwrap();
+        assert_ne!(source.kind(), SourceKind::File);
+        assert!(crate::Vault::open(&vault, source).unwrap().contains(&name));
+    }
+    let error = crate::Vault::open(&vault, KeySource::Credential(PathBuf::new())).unwrap_err();
+    assert!(error.to_string().contains("CREDENTIALS_DIRECTORY is not set"), "{error}");
+}
+
+#[test]
 fn a_key_file_is_made_once_for_its_owner_alone() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("deeper/vault.key");

@@ -59,7 +59,7 @@ pub(super) fn run(args: &SecretImport, global: &Global, printer: Printer) -> Out
         printer.note(format!("  {from} moves into the vault as {name}"));
     }
     printer.note(shown(&path, &before, &after, &plan).trim_end());
-    let question = format!("Move {} secrets into the vault?", plan.values.len());
+    let question = format!("Move {} into the vault?", counted(plan.values.len()));
     if args.dry_run || !(args.yes || prompt::confirm(&question)?) {
         finish(&plan, &path, None, false, printer);
         return Ok(Code::Ok);
@@ -206,7 +206,7 @@ fn finish(plan: &Plan, path: &Path, copy: Option<&Path>, written: bool, printer:
     if plan.values.is_empty() {
         printer.note("nothing there looks like a secret; name a variable to take it all the same");
     } else if written {
-        printer.done(format!("{} secrets are in the vault", plan.values.len()));
+        printer.done(format!("in the vault: {}", counted(plan.values.len())));
         if let Some(copy) = copy {
             printer.warn(format!(
                 "a copy of the configuration as it was, with the values, is in {}; once all works: rm {0}",
@@ -216,4 +216,8 @@ fn finish(plan: &Plan, path: &Path, copy: Option<&Path>, written: bool, printer:
             printer.note("  next, in cella.toml: env = { VARIABLE = \"vault:NAME\" }");
         }
     }
+}
+
+fn counted(secrets: usize) -> String {
+    format!("{secrets} secret{}", if secrets == 1 { "" } else { "s" })
 }
