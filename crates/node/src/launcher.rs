@@ -58,6 +58,7 @@ impl Launcher {
         let url = env::expanded(&remote.url)?;
         let mut endpoint = Endpoint::new(url);
         endpoint.headers = env::resolved(&remote.headers, &served.base, &self.secrets).await?;
+        env::check_headers(&endpoint.headers)?;
         let wire = match served.config.transport {
             Some(Transport::Sse) => Wire::event_stream(endpoint),
             Some(Transport::Http) => Wire::Http(endpoint),

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use cella_contract::{EditError, NewServer, Preset, add_server};
+use cella_contract::{EditError, NewServer, Preset, add_server, looks_like_secret};
 use cella_node::install::{Recipe, Store};
 use serde_json::json;
 
@@ -39,6 +39,11 @@ pub(crate) async fn run(args: Add, global: &Global, printer: Printer) -> Outcome
         );
     } else {
         printer.done(format!("{} is in {}", server.name, path.display()));
+        for (key, _) in server.env.iter().chain(&server.headers).filter(|(k, v)| looks_like_secret(k, v)) {
+            printer.warn(format!(
+                "{key} looks like a secret in plain text; into the vault: cella secret import"
+            ));
+        }
         printer.note(format!("  its contract: {}", contract_of(&server)));
         printer.note(match told {
             Told::NoNode => "  next: cella up".to_owned(),

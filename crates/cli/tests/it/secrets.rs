@@ -2,7 +2,8 @@
 
 use std::{
     fs,
-    io::Write,
+    io::{Read, Write},
+    net::TcpListener,
     path::PathBuf,
     process::{Command, Stdio},
     time::{Duration, Instant},
@@ -135,6 +136,47 @@ fn a_vault_that_cannot_be_opened_is_said_by_the_node_with_its_code() {
     let call = home.cella(&["call", "tell", "length"]);
     assert_eq!((call.status, call.code()), (1, "CE2406"), "{call:?}");
     assert_eq!(node.stop(), 0);
+}
+
+#[test]
+fn a_header_is_sent_with_the_secret_and_never_without_it() {
+    let peer = TcpListener::bind("127.0.0.1:0").unwrap();
+    let home = Home::new();
+    home.write(
+        ".config/cella/cella.toml",
+        &format!(
+            "[node]\nlisten = \"127.0.0.1:0\"\n\n[servers.web]\nurl = \"http://{}/mcp\"\nheaders = {{ Authorization = \"vault:web\" }}\n",
+            peer.local_addr().unwrap()
+        ),
+    );
+    fed(&home, &["secret", "set", "web"], &format!("{CANARY}\nof two lines"));
+    let node = home.up();
+    let call = home.cella(&["call", "web", "x"]);
+    assert_eq!((call.status, call.code()), (1, "CE2423"), "{call:?}");
+    assert!(!call.err.contains(CANARY) && call.err.contains("`Authorization`"), "{call:?}");
+    peer.set_nonblocking(true).unwrap();
+    assert!(peer.accept().is_err(), "nothing was sent");
+    peer.set_nonblocking(false).unwrap();
+    let heard = std::thread::spawn(move || {
+        let (mut caller, _) = peer.accept().unwrap();
+        let (mut head, mut buffer) = (Vec::new(), [0; 1024]);
+        while !head.windows(4).any(|w| w == b"\r\n\r\n") {
+            let n = caller.read(&mut buffer).unwrap();
+            assert!(n > 0, "the node hung up");
+            head.extend(&buffer[..n]);
+        }
+        let refusal = b"HTTP/1.1 500 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+        caller.write_all(refusal).unwrap();
+        String::from_utf8_lossy(&head).to_lowercase()
+    });
+    fed(&home, &["secret", "set", "web"], &format!("Bearer {CANARY}"));
+    let call = home.cella(&["call", "web", "x"]);
+    assert!(call.status != 0 && !call.err.contains(CANARY), "{call:?}");
+    let sent = format!("authorization: bearer {}\r\n", CANARY.to_lowercase());
+    let head = heard.join().unwrap();
+    assert!(head.contains(&sent), "{head}");
+    node.stop();
+    assert_eq!(holding(&home, CANARY), Vec::<PathBuf>::new());
 }
 
 #[test]
@@ -370,11 +412,11 @@ fn a_terminal_is_asked_and_shows_nothing_of_what_is_typed() {
     let (mut seen, mut buffer) = (Vec::new(), [0; 256]);
     let until = Instant::now() + Duration::from_secs(30);
     while !String::from_utf8_lossy(&seen).contains("nothing is shown") && Instant::now() < until {
-        let n = std::io::Read::read(&mut out, &mut buffer).unwrap();
+        let n = out.read(&mut buffer).unwrap();
         seen.extend(&buffer[..n]);
     }
     child.stdin.take().unwrap().write_all(format!("{CANARY}\n").as_bytes()).unwrap();
-    std::io::Read::read_to_end(&mut out, &mut seen).unwrap();
+    out.read_to_end(&mut seen).unwrap();
     assert!(child.wait().unwrap().success());
     let seen = String::from_utf8_lossy(&seen);
     assert!(seen.contains("is in the vault") && !seen.contains(CANARY), "{seen}");

@@ -49,6 +49,16 @@ pub(super) async fn resolved(
     Ok(found)
 }
 
+/// Refuses a value that no header can hold, such as a key of several lines: sent without it, the server would answer that
+/// nobody is logged in, and nobody would know why.
+pub(super) fn check_headers(headers: &[(String, String)]) -> Result<(), LaunchError> {
+    let odd = headers.iter().find(|(_, value)| http::HeaderValue::from_str(value).is_err());
+    let Some((name, _)) = odd else { return Ok(()) };
+    let message = format!("the value of the header `{name}` has a line break or a control character in it");
+    let fix = "give it a value of one line, with `cella secret set` or where it comes from".to_owned();
+    Err(error(FaultKind::Unavailable, "CE2423", &message, Some(fix)))
+}
+
 /// What kind of value it is, is read from what stands in the configuration; variables are replaced after that. So what a
 /// variable holds is never taken for a reference to a file or a command.
 async fn value_of(name: &str, value: &str, base: &Path, secrets: &Secrets) -> Result<String, LaunchError> {

@@ -10,7 +10,10 @@ use crate::{SourceKind, VaultError, file::failed, key::Key, limits::KEY_TEXT_BYT
 pub(super) fn read(path: &Path) -> Result<Key, VaultError> {
     let kind = SourceKind::Credential;
     if path.as_os_str().is_empty() {
-        return Err(VaultError::NoKey { kind, why: "CREDENTIALS_DIRECTORY is not set, as a unit sets it".into() });
+        return Err(VaultError::NoKey {
+            kind,
+            why: "CREDENTIALS_DIRECTORY is not set, as a unit sets it".into(),
+        });
     }
     let mut text = Zeroizing::new(Vec::new());
     match File::open(path) {
