@@ -33,6 +33,10 @@ pub(crate) struct Lock {
 impl Lock {
     /// Waits until nobody else writes.
     pub(crate) fn take(vault: &Path) -> Result<Self, VaultError> {
+        Self::take_within(vault, LOCK_WAIT_MAX)
+    }
+
+    fn take_within(vault: &Path, most: Duration) -> Result<Self, VaultError> {
         make_dir(vault)?;
         let path = beside(vault, "lock");
         let open = OpenOptions::new().write(true).create(true).truncate(false).mode(FILE_MODE).open(&path);
@@ -42,7 +46,7 @@ impl Lock {
             match file.try_lock() {
                 Ok(()) => return Ok(Self { _file: file }),
                 Err(TryLockError::Error(e)) => return Err(failed("locking", &path)(e)),
-                Err(TryLockError::WouldBlock) if since.elapsed() > LOCK_WAIT_MAX => {
+                Err(TryLockError::WouldBlock) if since.elapsed() > most => {
                     return Err(VaultError::Busy { path: vault.to_owned() });
                 }
                 Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
@@ -143,4 +147,38 @@ pub(crate) fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error)
 
 fn parent(path: &Path) -> &Path {
     path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_writes_and_the_next_is_told_who_hangs() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let vault = dir.path().join("vault");
+        let held = Lock::take(&vault).expect("taken");
+        assert_eq!(Lock::take_within(&vault, Duration::ZERO).expect_err("refused").code(), "CE2411");
+        drop(held);
+        Lock::take_within(&vault, Duration::ZERO).expect("taken again");
+    }
+
+    #[test]
+    fn a_file_of_another_user_is_refused() {
+        let about = fs::metadata("/proc/1/environ").or_else(|_| fs::metadata("/etc/passwd")).expect("there");
+        let mine = rustix::process::geteuid().as_raw() == about.uid();
+        assert_eq!(check_owner(Path::new("x"), &about).is_ok(), mine);
+    }
+
+    #[test]
+    fn what_is_replaced_is_whole_and_private_and_nothing_is_left_beside_it() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("vault");
+        for text in [&b"one"[..], b"two"] {
+            replace(&path, text).expect("replaced");
+            assert_eq!(fs::read(&path).expect("read"), text);
+        }
+        assert_eq!(fs::metadata(&path).expect("there").mode() & 0o777, FILE_MODE);
+        assert_eq!(fs::read_dir(dir.path()).expect("listed").count(), 1);
+    }
 }

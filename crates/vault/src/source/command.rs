@@ -4,6 +4,7 @@
 use std::{
     io::Read as _,
     process::{Child, Command, ExitStatus, Stdio},
+    sync::mpsc::sync_channel,
     time::{Duration, Instant},
 };
 
@@ -17,6 +18,9 @@ use crate::{
 
 /// How often it is looked whether the program has ended.
 const PAUSE: Duration = Duration::from_millis(5);
+
+/// Longest wait for what a program has printed once it has ended: it is in the pipe. Past it: `CE2417`.
+const REST_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// The key that the program prints. Without a shell: the words of the line are the program and its arguments.
 pub(super) fn read(line: &str) -> Result<Key, VaultError> {
@@ -33,17 +37,19 @@ pub(super) fn read(line: &str) -> Result<Key, VaultError> {
         .spawn()
         .map_err(|e| failed(format!("`{program}`: {e}")))?;
     let out = child.stdout.take();
-    // On a thread of its own, because reading has no end of its own.
-    let reader = std::thread::spawn(move || {
+    // On a thread of its own, because reading has no end of its own: a helper that the program left behind may hold the
+    // pipe open.
+    let (done, printed) = sync_channel(1);
+    std::thread::spawn(move || {
         let mut text = Zeroizing::new(Vec::with_capacity(KEY_TEXT_BYTES_MAX as usize));
         let read = out.map(|out| out.take(KEY_TEXT_BYTES_MAX).read_to_end(&mut text));
-        (text, read)
+        let _nobody_waits_any_more = done.send((text, read));
     });
     let status = end(&mut child).map_err(|why| failed(format!("`{program}`: {why}")))?;
     if !status.success() {
         return Err(failed(format!("`{program}` ended with {status}")));
     }
-    let text = match reader.join() {
+    let text = match printed.recv_timeout(REST_TIME_MAX) {
         Ok((text, Some(Ok(_)))) => text,
         _ => return Err(failed(format!("`{program}` printed nothing that can be read"))),
     };

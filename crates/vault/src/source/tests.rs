@@ -99,6 +99,12 @@ fn a_named_key_file_may_be_readable_for_others_but_not_writable() {
 fn a_program_that_prints_the_key_is_asked_without_a_shell() {
     let read = |line: &str| KeySource::Command(line.into()).make("");
     assert_eq!(*read(&format!("echo {DIGITS}")).unwrap().hex(), DIGITS);
+    let left_behind = tempfile::NamedTempFile::new().unwrap();
+    fs::write(left_behind.path(), format!("sleep 5 & echo {DIGITS}")).unwrap();
+    let since = std::time::Instant::now();
+    let held = read(&format!("sh {}", left_behind.path().display())).unwrap_err();
+    assert_eq!(held.code(), "CE2417", "what keeps the pipe open is not waited for");
+    assert!(since.elapsed().as_secs() < 30);
     for (line, code) in [
         ("", "CE2415"),
         ("no-such-program-anywhere", "CE2417"),
