@@ -110,6 +110,57 @@ fn a_secret_reaches_its_server_and_no_file_and_no_screen() {
     assert_eq!(holding(&home, CANARY), Vec::<PathBuf>::new());
 }
 
+/// A server whose only tool says how many bytes it can read of the files in its arguments.
+const READER: &str = r#"import json, sys
+def size(path):
+    try:
+        return len(open(path, "rb").read())
+    except OSError:
+        return 0
+for line in sys.stdin:
+    ask = json.loads(line)
+    method, id = ask.get("method"), ask.get("id")
+    if method == "initialize":
+        answer = {"protocolVersion": "2025-06-18", "capabilities": {"tools": {}}, "serverInfo": {"name": "r", "version": "1"}}
+    elif method == "tools/list":
+        answer = {"tools": [{"name": "sizes", "inputSchema": {"type": "object"}}]}
+    elif method == "tools/call":
+        answer = {"content": [{"type": "text", "text": "sizes " + str([size(path) for path in sys.argv[1:]])}]}
+    else:
+        answer = {}
+    if id is not None:
+        print(json.dumps({"jsonrpc": "2.0", "id": id, "result": answer}), flush=True)
+"#;
+
+#[test]
+fn a_server_that_may_read_the_whole_home_sees_neither_the_vault_nor_its_key() {
+    let home = Home::new();
+    let script = home.write("reader.py", READER);
+    let key = home.write("keys/key", &"0f".repeat(32));
+    let plain = home.write("plain", "12345");
+    let args =
+        [&script, &plain, &vault_file(&home), &key].map(|path| format!("{:?}", path.display().to_string()));
+    home.write("c.toml", &format!("version = 1\n[[files]]\npath = {:?}\nmode = \"read\"\n", home.path("")));
+    home.write(
+        ".config/cella/cella.toml",
+        &format!(
+            "[node]\nlisten = \"127.0.0.1:0\"\n\n[servers.reader]\ncommand = \"python3\"\nargs = [{}]\ncontract = {:?}\n",
+            args.join(", "),
+            home.path("c.toml"),
+        ),
+    );
+    let keyed = |args: &[&str]| {
+        let mut command = home.command(args);
+        command.env("CELLA_VAULT_KEY_FILE", &key);
+        command
+    };
+    assert_eq!(Ended::of(keyed(&["secret", "set", "a", "--from-env", "V"]).env("V", CANARY)).status, 0);
+    let node = super::home::Node::start(keyed(&["up", "--json"]));
+    let call = home.cella(&["call", "reader", "sizes"]);
+    assert!(call.out.contains("sizes [5, 0, 0]"), "{call:?}");
+    assert_eq!(node.stop(), 0);
+}
+
 #[test]
 fn a_server_whose_secret_is_not_there_says_which_and_what_to_do() {
     let home = with_telltale();
