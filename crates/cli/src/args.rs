@@ -1,5 +1,7 @@
 //! What a person types, as clap understands it. Meaning is given to it in `command`.
 
+mod secret;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -10,6 +12,8 @@ mod cells;
 pub(crate) use self::cells::{ContractArgs, ContractVerb, Exec, Shell, Top};
 
 use crate::complete;
+
+pub(crate) use secret::{Import as SecretImport, Rm as SecretRm, Secret, SecretVerb, Set as SecretSet};
 
 /// One process between any agent and any MCP server.
 #[derive(Debug, Parser)]
@@ -106,9 +110,14 @@ pub(crate) enum Verb {
         after_help = "Examples:\n  cella log tail --follow\n  cella log query --kind call.refused\n  cella log why 42\n  cella log verify"
     )]
     Log(Log),
+    /// Keep the secrets of servers, sealed; a value goes in and is never printed
+    #[command(
+        after_help = "Examples:\n  cella secret set github\n  cella secret ls\n  cella secret import                 what looks like a secret in cella.toml\n\nHow they are kept, and what that protects against: docs/guide/secrets.md."
+    )]
+    Secret(Secret),
     /// Take over the MCP servers of other clients
     #[command(
-        after_help = "Examples:\n  cella import --dry-run              what would change, and nothing changes\n  cella import cursor vscode\n  cella import --file ~/old/mcp.json --yes\n\nThe clients' own files stay as they are. Values that look like secrets move to files that only you can read."
+        after_help = "Examples:\n  cella import --dry-run              what would change, and nothing changes\n  cella import cursor vscode\n  cella import --file ~/old/mcp.json --yes\n  cella import --keep-secrets         leaves values that look like secrets in plain text\n\nThe clients' own files stay as they are. Values that look like secrets move into the vault: cella secret ls.\nExit codes: 0 all well, 3 something was left out or the running node refuses the configuration."
     )]
     Import(Import),
     /// Point clients at this node
@@ -210,7 +219,7 @@ pub(crate) struct Add {
     /// A preset (trusted, semi-trusted, untrusted) or a contract file
     #[arg(long, value_name = "PRESET|FILE")]
     pub(crate) contract: Option<String>,
-    /// Environment for the server, KEY=VALUE (a secret: KEY=env:NAME or KEY=file:PATH)
+    /// Environment for the server, KEY=VALUE (a secret: KEY=vault:NAME, see cella secret)
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) env: Vec<String>,
     /// HTTP header for --url, NAME=VALUE
@@ -378,6 +387,9 @@ pub(crate) struct Import {
     /// Do not install npm and PyPI packages now
     #[arg(long)]
     pub(crate) no_install: bool,
+    /// Leave values that look like secrets in the configuration, in plain text
+    #[arg(long)]
+    pub(crate) keep_secrets: bool,
 }
 
 #[derive(Debug, Args)]

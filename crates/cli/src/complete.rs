@@ -57,6 +57,12 @@ pub(crate) fn tools(current: &OsStr) -> Vec<CompletionCandidate> {
     fitting.map(|(name, help)| CompletionCandidate::new(name).help(help.map(Into::into))).collect()
 }
 
+/// The names in the vault, which are readable without its key.
+pub(crate) fn secrets() -> Vec<CompletionCandidate> {
+    let names = cella_vault::names(&target::places(&global()).vault());
+    names.iter().map(|name| CompletionCandidate::new(name.as_str())).collect()
+}
+
 /// The clients Cella knows.
 pub(crate) fn clients() -> Vec<CompletionCandidate> {
     KNOWN.iter().map(|c| CompletionCandidate::new(c.id).help(Some(c.title.into()))).collect()

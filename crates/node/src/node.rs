@@ -45,6 +45,7 @@ use crate::{
     secret_file,
     service::NodeService,
     trace::Tracing,
+    vault::Secrets,
 };
 
 /// The address of the HTTP door, where nothing else is said.
@@ -207,6 +208,7 @@ impl Parts<'_> {
             recorder: self.recorder.clone(),
             own_program: std::env::current_exe().unwrap_or_else(|_| PathBuf::from("cella")),
             own_places: Arc::new(OwnPlaces::of(self.places, &about.whereabouts())),
+            secrets: Secrets::new(self.places.vault()),
         };
         let catalog = Catalog::new(plan, launcher, catalog_options);
         let draining = Arc::new(AtomicBool::new(false));

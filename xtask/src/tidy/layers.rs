@@ -30,6 +30,7 @@ const BELOW: &[(&str, &[&str])] = &[
     ("model", &["event"]),
     ("builtin", &[]),
     ("otlp", &["transport"]),
+    ("vault", &[]),
     (
         "node",
         &[
@@ -46,6 +47,7 @@ const BELOW: &[(&str, &[&str])] = &[
             "model",
             "builtin",
             "otlp",
+            "vault",
         ],
     ),
     ("mesh", &["node"]),

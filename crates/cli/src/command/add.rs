@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use cella_contract::{EditError, NewServer, Preset, add_server};
+use cella_contract::{EditError, NewServer, Preset, add_server, looks_like_secret};
 use cella_node::install::{Recipe, Store};
 use serde_json::json;
 
@@ -39,6 +39,11 @@ pub(crate) async fn run(args: Add, global: &Global, printer: Printer) -> Outcome
         );
     } else {
         printer.done(format!("{} is in {}", server.name, path.display()));
+        for (key, _) in server.env.iter().chain(&server.headers).filter(|(k, v)| looks_like_secret(k, v)) {
+            printer.warn(format!(
+                "{key} looks like a secret in plain text; into the vault: cella secret import"
+            ));
+        }
         printer.note(format!("  its contract: {}", contract_of(&server)));
         printer.note(match told {
             Told::NoNode => "  next: cella up".to_owned(),
@@ -65,6 +70,15 @@ pub(crate) enum Told {
 }
 
 impl Told {
+    /// The word in JSON.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::NoNode => "none",
+            Self::Reads => "reads",
+            Self::Refuses => "refuses",
+        }
+    }
+
     /// What the shell gets after an edit.
     pub(crate) const fn exit(self) -> Code {
         match self {
@@ -156,7 +170,7 @@ fn wanted(args: &Add) -> Result<NewServer, Stop> {
 fn pair(text: &str) -> Result<(String, String), Stop> {
     let (key, value) = text.split_once('=').filter(|(key, _)| !key.is_empty()).ok_or_else(|| {
         Stop::new(Code::Usage, codes::USAGE, format!("`{text}` is not NAME=VALUE"))
-            .fix("a secret is best named, not written: --env TOKEN=env:TOKEN")
+            .fix("a secret is best named, not written: --env TOKEN=vault:token, after cella secret set token")
     })?;
     Ok((key.to_owned(), value.to_owned()))
 }

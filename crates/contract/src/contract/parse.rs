@@ -104,7 +104,7 @@ impl Reading<'_> {
     fn secret(&mut self, name: &str, table: Table<'_>) -> SecretTerms {
         let from = table.text("from");
         if from.is_some_and(|from| matches!(Text::read(from), Text::Plain(_))) {
-            let fix = format!("from = \"env:{name}\", or file:PATH, or cmd:PROGRAM");
+            let fix = format!("from = \"vault:NAME\", \"env:{name}\", file:PATH or cmd:PROGRAM");
             self.error(
                 table.place("from"),
                 "CE1025",

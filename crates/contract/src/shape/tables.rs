@@ -32,14 +32,14 @@ static SERVER: Shape = Shape {
         field(
             "env",
             Kind::TextMap,
-            "Environment of the program; nothing else is inherited. env:, file: and cmd: refer to secrets.",
+            "Environment of the program; nothing else is inherited. vault:, env:, file: and cmd: refer to secrets.",
         ),
         field("cwd", Kind::Text, "Working directory of the program."),
         field("url", Kind::Text, "Address of a remote server, instead of command."),
         field(
             "headers",
             Kind::TextMap,
-            "HTTP headers for the remote server. env:, file: and cmd: refer to secrets.",
+            "HTTP headers for the remote server. vault:, env:, file: and cmd: refer to secrets.",
         ),
         field(
             "transport",
@@ -179,7 +179,7 @@ static TOOL: Shape = Shape {
 static SECRET: Shape = Shape {
     what: "a secret",
     fields: &[
-        field("from", Kind::Text, "Where it comes from: env:, file: or cmd:."),
+        field("from", Kind::Text, "Where it comes from: vault:, env:, file: or cmd:."),
         field("hosts", Kind::Texts, "Hosts towards which it may be used."),
         field("env", Kind::Text, "Variable under which the server expects it."),
     ],
