@@ -1,0 +1,124 @@
+//! Values into requests: each placeholder of this cell becomes its value where [`decide`] permits it, and stops the
+//! request everywhere else.
+
+mod body;
+mod form;
+mod head;
+mod json;
+
+use std::sync::Arc;
+
+use http::HeaderMap;
+
+pub use self::{body::BodyRewriter, head::Head};
+use crate::{
+    Binding, Facts, Permit, Place, PlaceholderIndex, Violation, decide, decide::excerpt, fold::Escapes,
+    form::Form, sieve::Hit,
+};
+
+/// Rewrites one request of one cell.
+#[derive(Clone, Debug)]
+pub struct Rewriter {
+    gate: Arc<Gate>,
+}
+
+/// A value that was put into a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Use {
+    /// The secret.
+    pub secret: String,
+    /// Where it was put, in words.
+    pub place: String,
+}
+
+/// What a hit is held against.
+#[derive(Debug)]
+struct Gate {
+    index: PlaceholderIndex,
+    cell: Arc<str>,
+    bindings: Arc<[Binding]>,
+    facts: Facts,
+}
+
+// === impl Rewriter ===
+
+impl Rewriter {
+    /// A rewriter for a request of `cell`, which has these bindings.
+    #[must_use]
+    pub fn new(index: PlaceholderIndex, cell: Arc<str>, bindings: Arc<[Binding]>, facts: Facts) -> Self {
+        Self { gate: Arc::new(Gate { index, cell, bindings, facts }) }
+    }
+
+    /// Rewrites the target (path and query) and the headers. Headers change in place; after an error they are half
+    /// changed and must be thrown away.
+    ///
+    /// # Errors
+    /// The first placeholder that stands where it must not.
+    pub fn head(&self, target: &str, headers: &mut HeaderMap) -> Result<Head, Violation> {
+        head::rewrite(&self.gate, target, headers)
+    }
+
+    /// Begins with the body of a request that has these headers.
+    ///
+    /// # Errors
+    /// When the body is compressed and the host has bindings.
+    pub fn body(&self, headers: &HeaderMap) -> Result<BodyRewriter, Violation> {
+        BodyRewriter::new(Arc::clone(&self.gate), headers)
+    }
+
+    /// Checks trailers, in which no secret may stand.
+    ///
+    /// # Errors
+    /// The first placeholder.
+    pub fn trailers(&self, trailers: &HeaderMap) -> Result<(), Violation> {
+        head::none(&self.gate, trailers, "a trailer")
+    }
+}
+
+// === impl Gate ===
+
+impl Gate {
+    /// Leave for a hit at a place in which these escapes are how things are written.
+    fn permit(&self, hit: &Hit<'_>, place: &Place, usual: Escapes) -> Result<Permit<'_>, Violation> {
+        let owner = self.index.owner(hit.subject);
+        let own = (owner.cell == self.cell)
+            .then(|| self.bindings.iter().find(|binding| binding.name() == &*owner.secret))
+            .flatten();
+        let Some(binding) = own else {
+            return Err(Violation::Foreign { owner: excerpt(&owner.cell), got: place.to_string() });
+        };
+        let permit = decide(binding, &self.facts, place)?;
+        let escaped = (hit.escapes.percent && !usual.percent) || (hit.escapes.json && !usual.json);
+        if hit.form == Form::Raw && !escaped {
+            return Ok(permit);
+        }
+        let form = match hit.form {
+            Form::Raw if hit.escapes.json => Form::Json,
+            Form::Raw => Form::Percent,
+            other => other,
+        };
+        let secret = binding.name().to_owned();
+        Err(Violation::Encoded { secret, got: place.to_string(), form: form.as_str() })
+    }
+
+    fn unfit(permit: Permit<'_>, place: &Place) -> Violation {
+        Violation::Unfit { secret: permit.secret().to_owned(), got: place.to_string() }
+    }
+
+    /// The bindings that this request's host has.
+    fn bound(&self) -> impl Iterator<Item = &Binding> {
+        let host = self.facts.sni.as_ref().map(|sni| sni.to_ascii_lowercase());
+        self.bindings.iter().filter(move |binding| host.as_ref().is_some_and(|host| binding.reaches(host)))
+    }
+}
+
+// === impl Use ===
+
+impl Use {
+    fn of(permit: Permit<'_>, place: &Place) -> Self {
+        Self { secret: permit.secret().to_owned(), place: place.to_string() }
+    }
+}
+
+#[cfg(test)]
+mod tests;
