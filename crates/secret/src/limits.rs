@@ -26,10 +26,10 @@ pub(crate) const CODED_STEP_BYTES: usize = 1024;
 
 /// Most bytes that one step may decode to. Brotli can make gigabytes of a few hundred bytes, before any ratio over the
 /// whole answer could be seen. Past it: [`ScrubError::Bomb`](crate::ScrubError::Bomb).
-pub(crate) const DECODED_STEP_BYTES_MAX: usize = 32 * 1024 * 1024;
+pub(crate) const DECODED_STEP_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// Bytes that an answer may decode to whatever its ratio.
-pub(crate) const DECODED_FREE_BYTES: u64 = 64 * 1024 * 1024;
+pub(crate) const DECODED_FREE_BYTES: u64 = 16 * 1024 * 1024;
 
 /// Most decoded bytes for each encoded one past the free ones. Text rarely goes over 50; gzip ends at 1032. Stops an
 /// answer that costs its reader more than its sender. Past it: [`ScrubError::Bomb`](crate::ScrubError::Bomb).

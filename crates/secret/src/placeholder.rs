@@ -48,6 +48,12 @@ impl Placeholder {
         Ok(Self(text))
     }
 
+    /// One that a vector prescribes.
+    #[cfg(test)]
+    pub(crate) fn fixed(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
     /// As a cell sees it.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -8,12 +8,16 @@ mod json;
 
 use std::sync::Arc;
 
-use http::HeaderMap;
+use http::{HeaderMap, header};
 
 pub use self::{body::BodyRewriter, head::Head};
 use crate::{
-    Binding, Facts, Permit, Place, PlaceholderIndex, Violation, decide, decide::excerpt, fold::Escapes,
-    form::Form, sieve::Hit,
+    Binding, Facts, Permit, Place, PlaceholderIndex, Violation, decide,
+    decide::excerpt,
+    fold::Escapes,
+    form::Form,
+    sieve::Hit,
+    sigv4::{self, KeyPair, Message, Payload},
 };
 
 /// Rewrites one request of one cell.
@@ -49,13 +53,43 @@ impl Rewriter {
         Self { gate: Arc::new(Gate { index, cell, bindings, facts }) }
     }
 
-    /// Rewrites the target (path and query) and the headers. Headers change in place; after an error they are half
-    /// changed and must be thrown away.
+    /// Whether the request is signed with a bound pair of AWS keys, and then whether [`Rewriter::head`] needs the digest
+    /// of its body.
+    ///
+    /// # Errors
+    /// When it must not be signed.
+    pub fn signs(&self, headers: &HeaderMap) -> Result<Option<Payload>, Violation> {
+        let pair = KeyPair::of(&self.gate.bindings, &self.gate.facts, headers)?;
+        let needs = |pair: KeyPair<'_>| sigv4::payload(headers).map_err(|why| pair.refused(why));
+        pair.map(needs).transpose()
+    }
+
+    /// Rewrites the target (path and query) and the headers, and signs anew what is signed with a bound pair. Headers
+    /// change in place; after an error they are half changed and must be thrown away. `body` is the SHA-256 of the body
+    /// where [`Rewriter::signs`] asks for it.
     ///
     /// # Errors
     /// The first placeholder that stands where it must not.
-    pub fn head(&self, target: &str, headers: &mut HeaderMap) -> Result<Head, Violation> {
-        head::rewrite(&self.gate, target, headers)
+    pub fn head(
+        &self,
+        target: &str,
+        headers: &mut HeaderMap,
+        body: Option<[u8; 32]>,
+    ) -> Result<Head, Violation> {
+        let gate = &self.gate;
+        let Some(pair) = KeyPair::of(&gate.bindings, &gate.facts, headers)? else {
+            return head::rewrite(gate, target, headers);
+        };
+        let method = gate.facts.method.as_str();
+        let cell = headers.clone();
+        headers.remove(header::AUTHORIZATION);
+        let mut head = head::rewrite(gate, target, headers)?;
+        let sent = Message { method, target: &head.target, headers };
+        let signed = sigv4::resign(pair, Message { method, target, headers: &cell }, sent, body)?;
+        headers.insert(header::AUTHORIZATION, signed);
+        let place = Place::SigV4.to_string();
+        head.uses.extend(pair.secrets().map(|s| Use { secret: s.to_owned(), place: place.clone() }));
+        Ok(head)
     }
 
     /// Begins with the body of a request that has these headers.

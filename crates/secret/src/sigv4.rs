@@ -7,10 +7,10 @@ mod canonical;
 mod parse;
 mod sign;
 
-use http::{HeaderMap, HeaderValue, Method, header};
+use http::{HeaderMap, HeaderValue, header};
 
 use self::{
-    canonical::{Canonical, canonical},
+    canonical::canonical,
     parse::{Authorization, authorization},
 };
 use crate::{Binding, Facts, Permit, Place, Violation, decide, decide::excerpt};
@@ -78,17 +78,15 @@ pub enum Payload {
     Body,
 }
 
-/// A request of a cell.
+/// What of a request is under its signature, beside the body.
 #[derive(Clone, Copy, Debug)]
-pub struct Signed<'a> {
+pub struct Message<'a> {
     /// Method.
-    pub method: &'a Method,
-    /// Path and query as sent.
+    pub method: &'a str,
+    /// Path and query.
     pub target: &'a str,
-    /// Headers as the cell sent them.
+    /// Headers.
     pub headers: &'a HeaderMap,
-    /// SHA-256 of the body where [`Payload::Body`] asks for it.
-    pub body: Option<[u8; 32]>,
 }
 
 /// The access key id and the secret key of one signature, each with leave to be used.
@@ -142,6 +140,18 @@ impl<'a> KeyPair<'a> {
     }
 }
 
+impl KeyPair<'_> {
+    /// The secret that is the access key id, and the one that is the secret key.
+    #[must_use]
+    pub fn secrets(&self) -> [&str; 2] {
+        [self.id.secret(), self.key.secret()]
+    }
+
+    pub(crate) fn refused(&self, why: SigV4Refusal) -> Violation {
+        refused(self.key, why)
+    }
+}
+
 /// What is needed to know about the body of a signed request.
 ///
 /// # Errors
@@ -160,45 +170,49 @@ pub fn payload(headers: &HeaderMap) -> Result<Payload, SigV4Refusal> {
     }
 }
 
-/// Verifies the signature made with the placeholders and gives the `Authorization` made with the values. `sent` are the
-/// headers that will be sent: those of the cell with other placeholders, such as a session token, already replaced.
+/// Verifies the signature that a cell made with its placeholders and gives the `Authorization` made with the values.
+/// `sent` is what will be sent: the cell's request with other placeholders, such as a session token, already replaced.
+/// `body` is the SHA-256 of the body where [`Payload::Body`] asks for it; a body under a signature is sent unchanged.
 ///
 /// # Errors
 /// When the signature does not verify, or the request cannot be signed.
-pub fn resign(pair: KeyPair<'_>, request: Signed<'_>, sent: &HeaderMap) -> Result<HeaderValue, Violation> {
-    signed(pair, request, sent).map_err(|why| refused(pair.key, why))
+pub fn resign(
+    pair: KeyPair<'_>,
+    cell: Message<'_>,
+    sent: Message<'_>,
+    body: Option<[u8; 32]>,
+) -> Result<HeaderValue, Violation> {
+    signed(pair, cell, sent, body).map_err(|why| refused(pair.key, why))
 }
 
-fn signed(pair: KeyPair<'_>, request: Signed<'_>, sent: &HeaderMap) -> Result<HeaderValue, SigV4Refusal> {
-    if request.target.contains("X-Amz-Signature=") {
+fn signed(
+    pair: KeyPair<'_>,
+    cell: Message<'_>,
+    sent: Message<'_>,
+    body: Option<[u8; 32]>,
+) -> Result<HeaderValue, SigV4Refusal> {
+    if cell.target.contains("X-Amz-Signature=") {
         return Err(SigV4Refusal::Presigned);
     }
-    let stated = authorization(request.headers)?;
+    let stated = authorization(cell.headers)?;
     if stated.key_id != pair.id_placeholder {
         return Err(SigV4Refusal::Mismatch);
     }
-    let payload = match (payload(request.headers)?, request.body) {
+    let payload = match (payload(cell.headers)?, body) {
         (Payload::Declared(declared), _) => declared,
         (Payload::Body, Some(digest)) => sign::hex(&digest),
         (Payload::Body, None) => return Err(SigV4Refusal::NoPayload),
     };
-    covered(&stated, sent)?;
-    let date = stated.date(request.headers)?;
-    let text = |headers: &HeaderMap| {
-        let (method, target) = (request.method.as_str(), request.target);
-        canonical(&Canonical { method, target, headers, payload: &payload, stated: &stated })
-    };
+    covered(&stated, sent.headers)?;
+    let date = stated.date(cell.headers)?;
+    let text = |message| Ok(sign::text(&date, &stated.scope, &canonical(message, &stated, &payload)?));
     let placeholder_key = sign::key(pair.key_placeholder.as_bytes(), &stated.scope);
-    let made = sign::text(&date, &stated.scope, &text(request.headers)?);
-    sign::verify(&placeholder_key, &made, &stated.signature)?;
+    sign::verify(&placeholder_key, &text(cell)?, &stated.signature)?;
     // Only now: a request that the cell did not sign is not signed for it.
-    let key = sign::key(pair.key.value(), &stated.scope);
-    let signature = sign::signature(&key, &sign::text(&date, &stated.scope, &text(sent)?));
-    let id = std::str::from_utf8(pair.id.value());
-    let id = id.map_err(|_| SigV4Refusal::Malformed { part: "access key id" })?;
-    let written = stated.write(id, &signature);
-    let mut value =
-        HeaderValue::try_from(written).map_err(|_| SigV4Refusal::Malformed { part: "access key id" })?;
+    let signature = sign::signature(&sign::key(pair.key.value(), &stated.scope), &text(sent)?);
+    let malformed = SigV4Refusal::Malformed { part: "access key id" };
+    let id = std::str::from_utf8(pair.id.value()).map_err(|_| malformed.clone())?;
+    let mut value = HeaderValue::try_from(stated.write(id, &signature)).map_err(|_| malformed)?;
     value.set_sensitive(true);
     Ok(value)
 }

@@ -139,16 +139,17 @@ impl Reading<'_> {
         }
     }
 
-    /// A secret that only signs needs its other half, and the other half must be there.
+    /// A secret that signs is an access key id or the secret key of one, and both must be there.
     fn pairs(&mut self, root: Table<'_>, contract: &Contract) {
         for (name, table, place) in root.named("secrets") {
             let Some(terms) = contract.secrets.get(name) else { continue };
+            let is_key = contract.secrets.values().any(|other| other.pair.as_deref() == Some(name));
             let signs = terms.places.as_ref().is_some_and(|places| places.contains(&Location::SigV4));
             let (place, message) = match &terms.pair {
                 Some(pair) if pair == name || !contract.secrets.contains_key(pair) => {
                     (table.place("pair"), format!("`{pair}` is no other secret of this contract"))
                 }
-                None if signs => (place, format!("`{name}` signs requests, but has no secret key")),
+                None if signs && !is_key => (place, format!("`{name}` signs requests, but has no secret key")),
                 _ => continue,
             };
             let fix = "pair = \"NAME\", the entry under [secrets] that holds the secret key".to_owned();

@@ -60,7 +60,9 @@ impl Decoder {
             let written = self.coding.write(part);
             self.drain(written, sink)?;
         }
-        Ok(())
+        // What the decoder has and keeps for a fuller buffer: an event stream must not wait for it.
+        let flushed = self.coding.flush();
+        self.drain(flushed, sink)
     }
 
     pub(super) fn finish(&mut self, sink: &mut impl FnMut(&[u8])) -> Result<(), ScrubError> {
@@ -74,7 +76,9 @@ impl Decoder {
 
     fn drain(&mut self, written: io::Result<()>, sink: &mut impl FnMut(&[u8])) -> Result<(), ScrubError> {
         let coding = self.coding.name();
-        let step = self.coding.step();
+        let Some(step) = self.coding.step() else {
+            return written.map_err(|_| ScrubError::Coding { coding });
+        };
         self.decoded += step.bytes.len() as u64;
         let free = self.decoded <= DECODED_FREE_BYTES;
         if step.over || !(free || self.decoded / DECODED_RATIO_MAX <= self.encoded) {
@@ -119,6 +123,15 @@ impl Coding {
         }
     }
 
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Gzip(decoder) => decoder.flush(),
+            Self::Zlib(decoder) => decoder.flush(),
+            Self::Bare(decoder) => decoder.flush(),
+            Self::Deflate(_) | Self::Brotli(_) | Self::Zstd(_) => Ok(()),
+        }
+    }
+
     fn finish(&mut self) -> io::Result<()> {
         match self {
             Self::Gzip(decoder) => decoder.try_finish(),
@@ -130,15 +143,16 @@ impl Coding {
         }
     }
 
-    fn step(&mut self) -> &mut Step {
-        match self {
+    /// What was produced; `None` as long as nothing can be.
+    fn step(&mut self) -> Option<&mut Step> {
+        Some(match self {
             Self::Gzip(decoder) => decoder.get_mut(),
             Self::Zlib(decoder) => decoder.get_mut(),
             Self::Bare(decoder) => decoder.get_mut(),
             Self::Brotli(decoder) => decoder.get_mut(),
             Self::Zstd(decoder) => &mut decoder.step,
-            Self::Deflate(_) => unreachable!("asked before"),
-        }
+            Self::Deflate(_) => return None,
+        })
     }
 
     const fn name(&self) -> &'static str {

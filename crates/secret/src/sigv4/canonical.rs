@@ -2,35 +2,31 @@
 
 use http::HeaderMap;
 
-use super::{SigV4Refusal, parse::Authorization};
+use super::{Message, SigV4Refusal, parse::Authorization};
 use crate::{decide::excerpt, fold::percent_text, form::percent};
 
 /// Services whose paths are signed as they are sent; all others sign them encoded once more.
 const PATHS_AS_SENT: &[&str] = &["s3", "s3-outposts", "s3-object-lambda", "s3express"];
 
-/// What the text is made of.
-pub(super) struct Canonical<'a> {
-    pub(super) method: &'a str,
-    pub(super) target: &'a str,
-    pub(super) headers: &'a HeaderMap,
-    pub(super) payload: &'a str,
-    pub(super) stated: &'a Authorization,
-}
-
-/// The canonical request.
-pub(super) fn canonical(of: &Canonical<'_>) -> Result<String, SigV4Refusal> {
-    let (path, query) = of.target.split_once('?').unwrap_or((of.target, ""));
+/// The canonical request of a message.
+pub(super) fn canonical(
+    message: Message<'_>,
+    stated: &Authorization,
+    payload: &str,
+) -> Result<String, SigV4Refusal> {
+    let (path, query) = message.target.split_once('?').unwrap_or((message.target, ""));
     if !path.starts_with('/') || path.bytes().any(|b| b <= b' ' || b >= 0x7f) {
         return Err(SigV4Refusal::Target);
     }
-    let path = match PATHS_AS_SENT.contains(&of.stated.scope.service.as_str()) {
+    let path = match PATHS_AS_SENT.contains(&stated.scope.service.as_str()) {
         true => path.to_owned(),
         false => encoded_again(path),
     };
-    let headers = of.stated.headers.iter().map(|name| Ok(format!("{name}:{}\n", values(of.headers, name)?)));
+    let headers =
+        stated.headers.iter().map(|name| Ok(format!("{name}:{}\n", values(message.headers, name)?)));
     let headers: String = headers.collect::<Result<_, SigV4Refusal>>()?;
-    let names = of.stated.headers.join(";");
-    Ok(format!("{}\n{path}\n{}\n{headers}\n{names}\n{}", of.method, parameters(query), of.payload))
+    let names = stated.headers.join(";");
+    Ok(format!("{}\n{path}\n{}\n{headers}\n{names}\n{payload}", message.method, parameters(query)))
 }
 
 /// Dot segments and empty ones resolved, then each segment encoded a second time.
