@@ -1,5 +1,7 @@
 //! Requests of a cell, and what becomes of them.
 
+use std::sync::LazyLock;
+
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use cella_contract::{Contract, Format};
 use http::HeaderValue;
@@ -32,8 +34,11 @@ fn rewriter(terms: &str, value: &str, sni: &str) -> Rewriter {
     Rewriter::new(index, "a".into(), [binding].into(), facts)
 }
 
+/// Made once: an automaton takes longer than a case.
+static USUAL: LazyLock<Rewriter> = LazyLock::new(|| rewriter(TERMS, VALUE, "api.example.com"));
+
 fn usual() -> Rewriter {
-    rewriter(TERMS, VALUE, "api.example.com")
+    USUAL.clone()
 }
 
 fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {

@@ -1,6 +1,6 @@
 //! Answers that repeat a value, in all forms and codings, and what a cell sees of them.
 
-use std::io::Write as _;
+use std::{io::Write as _, sync::LazyLock};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use cella_contract::{Format, SecretTerms};
@@ -19,9 +19,14 @@ fn placeholder() -> Placeholder {
     Placeholder::generate(&Format::default(), &[3; 300]).expect("bytes")
 }
 
-fn scrubber() -> Scrubber {
+/// Made once: an automaton takes longer than most of these tests.
+static SCRUBBER: LazyLock<Scrubber> = LazyLock::new(|| {
     let binding = Binding::new("K", &SecretTerms::default(), placeholder(), VALUE).expect("bound");
     Scrubber::new([&binding])
+});
+
+fn scrubber() -> Scrubber {
+    SCRUBBER.clone()
 }
 
 fn headers(coding: &str) -> HeaderMap {
@@ -45,6 +50,11 @@ fn scrubbed(coding: &str, chunks: &[&[u8]]) -> Result<(Vec<u8>, u64), ScrubError
     Ok((out, hits))
 }
 
+/// The code of the error, without what came out before it.
+fn refused(coding: &str, chunk: &[u8]) -> Option<&'static str> {
+    scrubbed(coding, &[chunk]).err().map(|error| error.code())
+}
+
 fn encoded(coding: &str, text: &[u8]) -> Vec<u8> {
     let level = Compression::default();
     match coding {
@@ -65,7 +75,7 @@ fn encoded(coding: &str, text: &[u8]) -> Vec<u8> {
         }
         "br" => {
             let mut out = Vec::new();
-            let params = brotli::enc::BrotliEncoderParams { quality: 1, ..Default::default() };
+            let params = brotli::enc::BrotliEncoderParams { quality: 5, ..Default::default() };
             brotli::BrotliCompress(&mut &text[..], &mut out, &params).expect("memory");
             out
         }
@@ -140,12 +150,8 @@ fn a_broken_or_short_answer_is_an_error() {
     let text = b"a text that is long enough to be cut in two";
     for (name, coding) in CODINGS.into_iter().skip(1) {
         let whole = encoded(coding, text);
-        assert_eq!(
-            scrubbed(name, &[&whole[..whole.len() - 3]]).map_err(|e| e.code()),
-            Err("CE2348"),
-            "{coding}"
-        );
-        assert_eq!(scrubbed(name, &[&[0xff; 40]]).map_err(|e| e.code()), Err("CE2348"), "{coding}");
+        assert_eq!(refused(name, &whole[..whole.len() - 3]), Some("CE2348"), "{coding}");
+        assert_eq!(refused(name, &[0xff; 40]), Some("CE2348"), "{coding}");
         assert_eq!(scrubbed(name, &[]), Ok((Vec::new(), 0)), "{coding}");
     }
 }
@@ -155,7 +161,7 @@ fn a_bomb_is_cut_off() {
     let zeros = vec![0; 20 << 20];
     for (name, coding) in [("gzip", "gzip"), ("br", "br")] {
         let bomb = encoded(coding, &zeros);
-        assert_eq!(scrubbed(name, &[&bomb]).map_err(|e| e.code()), Err("CE2347"), "{coding}");
+        assert_eq!(refused(name, &bomb), Some("CE2347"), "{coding}");
     }
     // Twelve bytes for 128 KiB each, again and again.
     let run = |last: u32| ((128 << 10) << 3 | 1 << 1 | last).to_le_bytes();
@@ -164,13 +170,13 @@ fn a_bomb_is_cut_off() {
         bomb.extend_from_slice(&run(0)[..3]);
         bomb.push(0);
     }
-    assert_eq!(scrubbed("zstd", &[&bomb]).map_err(|e| e.code()), Err("CE2347"));
+    assert_eq!(refused("zstd", &bomb), Some("CE2347"));
 }
 
 #[test]
 fn a_zstd_frame_with_a_large_window_is_refused() {
     let frame = [0x28, 0xb5, 0x2f, 0xfd, 0, 0x98, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
-    assert_eq!(scrubbed("zstd", &[&frame]).map_err(|e| e.code()), Err("CE2348"));
+    assert_eq!(refused("zstd", &frame), Some("CE2348"));
 }
 
 #[test]
