@@ -64,8 +64,9 @@ impl Rewriter {
         pair.map(needs).transpose()
     }
 
-    /// Rewrites the target (path and query) and the headers, and signs anew what is signed with a bound pair. Headers
-    /// change in place; after an error they are half changed and must be thrown away. `body` is the SHA-256 of the body
+    /// Rewrites the target (path and query) and the headers, and signs anew what is signed with a bound pair. Towards a
+    /// host with bindings `Accept-Encoding` is narrowed to what answers can be scrubbed in. Nothing that a signature
+    /// covers may be changed before or after. Headers change in place; after an error they must be thrown away. `body` is the SHA-256 of the body
     /// where [`Rewriter::signs`] asks for it.
     ///
     /// # Errors
@@ -77,11 +78,13 @@ impl Rewriter {
         body: Option<[u8; 32]>,
     ) -> Result<Head, Violation> {
         let gate = &self.gate;
-        let Some(pair) = KeyPair::of(&gate.bindings, &gate.facts, headers)? else {
-            return head::rewrite(gate, target, headers);
-        };
-        let method = gate.facts.method.as_str();
+        let pair = KeyPair::of(&gate.bindings, &gate.facts, headers)?;
         let cell = headers.clone();
+        if gate.bound().next().is_some() {
+            head::narrow(headers);
+        }
+        let Some(pair) = pair else { return head::rewrite(gate, target, headers) };
+        let method = gate.facts.method.as_str();
         headers.remove(header::AUTHORIZATION);
         let mut head = head::rewrite(gate, target, headers)?;
         let sent = Message { method, target: &head.target, headers };

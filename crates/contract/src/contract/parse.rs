@@ -149,7 +149,9 @@ impl Reading<'_> {
                 Some(pair) if pair == name || !contract.secrets.contains_key(pair) => {
                     (table.place("pair"), format!("`{pair}` is no other secret of this contract"))
                 }
-                None if signs && !is_key => (place, format!("`{name}` signs requests, but has no secret key")),
+                None if signs && !is_key => {
+                    (place, format!("`{name}` signs requests, but has no secret key"))
+                }
                 _ => continue,
             };
             let fix = "pair = \"NAME\", the entry under [secrets] that holds the secret key".to_owned();

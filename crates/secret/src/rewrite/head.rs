@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use super::{Gate, Use};
 use crate::{
-    Permit, Place, Violation,
+    ACCEPT_ENCODING, Permit, Place, Violation,
     fold::{Escapes, percent_text},
     form::percent,
     sieve::{Piece, Sieve},
@@ -49,6 +49,27 @@ pub(super) fn rewrite(gate: &Gate, target: &str, headers: &mut HeaderMap) -> Res
         }
     }
     Ok(Head { target, uses })
+}
+
+/// Takes out of `Accept-Encoding` what answers could not be scrubbed in. Before a request is signed: SDKs sign this header.
+pub(super) fn narrow(headers: &mut HeaderMap) {
+    let asked = headers.get_all(header::ACCEPT_ENCODING).iter();
+    let asked: Vec<String> = asked.map(|v| String::from_utf8_lossy(v.as_bytes()).into_owned()).collect();
+    if asked.is_empty() {
+        return;
+    }
+    let asked = asked.join(",");
+    let known = |coding: &&str| {
+        let name = coding.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        ACCEPT_ENCODING.split(", ").chain(["identity", "x-gzip"]).any(|known| known == name)
+    };
+    let kept: Vec<&str> = asked.split(',').map(str::trim).filter(known).collect();
+    let kept = if kept.is_empty() { "identity".to_owned() } else { kept.join(", ") };
+    // A header's value, of parts of one.
+    headers.insert(
+        header::ACCEPT_ENCODING,
+        HeaderValue::try_from(kept).unwrap_or(HeaderValue::from_static("identity")),
+    );
 }
 
 /// Checks that no header holds a placeholder.

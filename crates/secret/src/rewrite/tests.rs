@@ -231,6 +231,20 @@ fn the_length_is_said_to_change_only_where_it_can() {
 }
 
 #[test]
+fn only_codings_that_can_be_looked_into_are_asked_for() {
+    for (asked, sent) in [
+        ("gzip, deflate, br, zstd", "gzip, deflate, br"),
+        ("GZIP;q=0.5, *;q=0.1", "GZIP;q=0.5"),
+        ("identity", "identity"),
+        ("zstd", "identity"),
+    ] {
+        assert_eq!(header_of(&usual(), "accept-encoding", asked).as_deref(), Ok(sent));
+        let unbound = rewriter(TERMS, VALUE, "other.example");
+        assert_eq!(header_of(&unbound, "accept-encoding", asked).as_deref(), Ok(asked));
+    }
+}
+
+#[test]
 fn a_value_that_a_place_cannot_hold_is_not_put_there() {
     let broken = rewriter(TERMS, "two lines\nof a value", "api.example.com");
     let p = placeholder(1);

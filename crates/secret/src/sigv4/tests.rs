@@ -150,12 +150,14 @@ fn in_authorization(from: &'static str, to: &'static str) -> impl Fn(&mut Case) 
     }
 }
 
+type Change = Box<dyn Fn(&mut Case)>;
+
 #[test]
 fn every_refusal_says_why() {
     let vectors = vectors();
     let house = House::new(&vectors);
     let plain = cases(&vectors).remove(0);
-    let changes: Vec<(Box<dyn Fn(&mut Case)>, &str, &str)> = vec![
+    let changes: Vec<(Change, &str, &str)> = vec![
         (
             Box::new(with("x-amz-content-sha256", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD")),
             "CE2344",
