@@ -6,6 +6,7 @@
 //!
 //! Refuses to do: reading files, looking at the environment, resolving secrets. Texts and look-ups come from outside.
 
+mod binding;
 mod capture;
 mod codes;
 mod config;
@@ -22,6 +23,7 @@ mod shape;
 mod text;
 mod units;
 
+pub use binding::{Alphabet, Format, JsonStep, Location, Part, PathPattern};
 pub use capture::Capture;
 pub use config::{
     Config, Isolation, LedgerConfig, NodeConfig, Remote, Run, ServerConfig, Start, StdioProgram, Transport,

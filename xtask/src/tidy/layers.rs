@@ -15,6 +15,7 @@ const BELOW: &[(&str, &[&str])] = &[
     ("agreement", &["contract"]),
     ("plan", &["agreement"]),
     ("kernel", &["plan"]),
+    ("secret", &["contract"]),
     ("mcp", &[]),
     ("ledger", &["event"]),
     ("receipt", &["event"]),
@@ -42,6 +43,7 @@ const BELOW: &[(&str, &[&str])] = &[
             "egress",
             "cell-wasm",
             "cell-vm",
+            "secret",
             "catalog",
             "door",
             "model",
@@ -56,7 +58,7 @@ const BELOW: &[(&str, &[&str])] = &[
 ];
 
 /// Crates that compute and nothing else.
-const PURE: &[&str] = &["event", "contract", "agreement", "plan", "kernel", "mcp"];
+const PURE: &[&str] = &["event", "contract", "agreement", "plan", "kernel", "mcp", "secret"];
 
 /// What a pure crate must not name, and what to do instead.
 const IMPURE: &[(&str, &str)] = &[

@@ -180,7 +180,28 @@ static SECRET: Shape = Shape {
     what: "a secret",
     fields: &[
         field("from", Kind::Text, "Where it comes from: vault:, env:, file: or cmd:."),
-        field("hosts", Kind::Texts, "Hosts towards which it may be used."),
+        field(
+            "hosts",
+            Kind::Texts,
+            "Hosts towards which it may be used, \"*.domain\" for all below one. None when absent.",
+        ),
         field("env", Kind::Text, "Variable under which the server expects it."),
+        field("methods", Kind::Texts, "Methods with which it may be used; any when absent."),
+        field(
+            "paths",
+            Kind::Texts,
+            "Paths at which it may be used, * for part of a segment, /** at the end for all below; any when absent.",
+        ),
+        field(
+            "in",
+            Kind::Texts,
+            "Where in a request it may stand: header, header:NAME, basic, query, query:NAME, form, form:NAME, json:FIELD.PATH, sigv4; header and basic when absent.",
+        ),
+        field(
+            "format",
+            Kind::Text,
+            "What stands for it in the cell: cella, ghp, github_pat, sk, sk-ant, xoxb, akia, aws-secret, uuid, hex:N or a template like key-{alnum:32}.",
+        ),
+        field("pair", Kind::Text, "For an access key id that signs: the secret that holds its secret key."),
     ],
 };
