@@ -6,7 +6,7 @@
 use std::{
     io,
     os::fd::{AsFd, OwnedFd},
-    sync::{Arc, atomic::AtomicU64},
+    sync::Arc,
     time::Duration,
 };
 
@@ -20,7 +20,7 @@ use tokio::{
 use super::{
     Ground,
     alive::{Alive, Wants},
-    capped,
+    capped::Allowance,
     cgroup::{Controller, Groups},
     identity::Lease,
     layout::Layout,
@@ -85,24 +85,23 @@ async fn follow(ground: Arc<Ground>, spec: Spec, tell: oneshot::Sender<Result<Ru
     }
     let id: Arc<str> = format!("{}/{}", readable(&spec.name), prepared.name).into();
     let cell = Handle::new(id, Arc::new(report), orders, exit).with_pid(alive.pid()).with_sockets(sockets);
-    let Pipes { stdin, stdout, stderr } = match spec.limits.output_bytes {
-        None => pipes,
-        Some(bytes) => match pipes.capped(bytes, &hit) {
-            Ok(pipes) => pipes,
-            Err(error) => {
-                alive.kill().await;
-                prepared.clean_up().await;
-                return drop(tell.send(Err(error.into())));
-            }
-        },
+    let allowance = spec.limits.output_bytes.map(|bytes| Allowance::new(bytes, hit));
+    let Pipes { stdin, stdout, stderr } = match pipes.capped(allowance.as_ref()) {
+        Ok(pipes) => pipes,
+        Err(error) => {
+            alive.kill().await;
+            prepared.clean_up().await;
+            return drop(tell.send(Err(error.into())));
+        }
     };
     let network = alive.network.take();
     // If nobody waits any more, the handle drops here, and its closed channel is an order to kill.
     drop(tell.send(Ok(Running { stdin, stdout, stderr, network, cell })));
     let mut wants = Wants { end, sockets: asked, limits, watch: prepared.watch(&alive, &spec) };
     alive.until_gone(&mut wants).await;
-    // Held until here, so that the channel of limits stays open.
-    drop(hit);
+    if alive.hit.is_none() && allowance.is_some_and(|allowance| allowance.is_overrun()) {
+        alive.hit = Some(LimitHit::Output);
+    }
     let exit = prepared.exit_of(&alive, &spec);
     prepared.clean_up().await;
     publish.send_replace(Some(exit));
@@ -132,13 +131,10 @@ struct Pipes {
 
 impl Pipes {
     /// The same with an end to what may come out.
-    fn capped(self, bytes: u64, hit: &mpsc::UnboundedSender<LimitHit>) -> io::Result<Self> {
-        let left = Arc::new(AtomicU64::new(bytes));
-        Ok(Self {
-            stdin: self.stdin,
-            stdout: capped::capped(self.stdout, Arc::clone(&left), hit.clone())?,
-            stderr: capped::capped(self.stderr, left, hit.clone())?,
-        })
+    fn capped(self, allowance: Option<&Arc<Allowance>>) -> io::Result<Self> {
+        let Some(allowance) = allowance else { return Ok(self) };
+        let (stdout, stderr) = (allowance.capped(self.stdout)?, allowance.capped(self.stderr)?);
+        Ok(Self { stdin: self.stdin, stdout, stderr })
     }
 }
 

@@ -37,7 +37,6 @@ const ABSENT: &[libc::c_long] = &[
     libc::SYS_io_submit,
     libc::SYS_io_cancel,
     libc::SYS_io_getevents,
-    libc::SYS_io_pgetevents,
     libc::SYS_clone3,
     libc::SYS_openat2,
     libc::SYS_memfd_secret,

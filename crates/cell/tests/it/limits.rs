@@ -192,6 +192,13 @@ fn output_cap(bench: &Bench) -> Outcome {
     check(ran.stdout.len() == 100_000 && ran.exit.limit == Some(LimitHit::Output), || {
         format!("{} {:?}", ran.stdout.len(), ran.exit)
     })?;
+    // Gone before anybody has read: what is cut off is said all the same.
+    let mut spec = bench.script("head -c 30000 /dev/zero");
+    spec.limits.output_bytes = Some(20_000);
+    let ran = bench.run(&spec);
+    check(ran.stdout.len() == 20_000 && ran.exit.limit == Some(LimitHit::Output), || {
+        format!("{} {:?}", ran.stdout.len(), ran.exit)
+    })?;
     let mut spec = bench.script("cat; echo err >&2");
     spec.limits.output_bytes = Some(100);
     let ran = bench.try_run(&spec, "all of it").map_err(|error| error.to_string())?;
