@@ -120,6 +120,8 @@ struct Prepared {
 struct Stillborn {
     error: CellError,
     made: bool,
+    /// The launcher that took the request.
+    launcher: Option<u32>,
 }
 
 /// The node's ends.
@@ -180,8 +182,11 @@ impl Prepared {
     /// replaced once.
     async fn bear(&self, ground: &Ground, spec: &Spec) -> Result<(Alive, Pipes), CellError> {
         match self.try_to_bear(ground, spec).await {
-            Err(Stillborn { error: CellError::Launcher { cause }, made: false }) => {
+            Err(Stillborn { error: CellError::Launcher { cause }, made: false, launcher }) => {
                 tracing::warn!(cause, "the cell launcher died before it had made a cell; trying once more");
+                if let Some(launcher) = launcher {
+                    ground.link.give_up(launcher).await;
+                }
                 self.try_to_bear(ground, spec).await.map_err(|again| again.error)
             }
             other => other.map_err(|stillborn| stillborn.error),
@@ -189,8 +194,9 @@ impl Prepared {
     }
 
     async fn try_to_bear(&self, ground: &Ground, spec: &Spec) -> Result<(Alive, Pipes), Stillborn> {
-        let unmade = |error: CellError| Stillborn { error, made: false };
-        let (ours, pipes) = self.request(ground).await.map_err(unmade)?;
+        let unasked = |error: CellError| Stillborn { error, made: false, launcher: None };
+        let (ours, pipes, launcher) = self.request(ground).await.map_err(unasked)?;
+        let unmade = |error: CellError| Stillborn { error, made: false, launcher: Some(launcher) };
         let socket = sys::awaitable(ours, Interest::READABLE | Interest::WRITABLE);
         let mut alive = Alive::new(socket.map_err(|error| unmade(error.into()))?);
         let order = wire::encode(&self.order).map_err(|error| unmade(error.into()))?;
@@ -198,12 +204,12 @@ impl Prepared {
         alive.send(&order).await.map_err(|error| unmade(lost(error)))?;
         match alive.until_started(spec).await {
             Ok(()) => Ok((alive, pipes)),
-            Err(error) => Err(Stillborn { error, made: alive.pidfd.is_some() }),
+            Err(error) => Err(Stillborn { error, made: alive.pidfd.is_some(), launcher: Some(launcher) }),
         }
     }
 
-    /// Makes the socket and the pipes, and gives the cell's ends to the launcher.
-    async fn request(&self, ground: &Ground) -> Result<(OwnedFd, Pipes), CellError> {
+    /// Makes the socket and the pipes, and gives the cell's ends to the launcher, whose process id comes back.
+    async fn request(&self, ground: &Ground) -> Result<(OwnedFd, Pipes, u32), CellError> {
         let (ours, theirs) =
             rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
                 .map_err(io::Error::from)?;
@@ -214,13 +220,13 @@ impl Prepared {
         let procs = self.groups.open_procs()?;
         let fixed = [theirs.as_fd(), child_in.as_fd(), child_out.as_fd(), child_err.as_fd()];
         let fds: Vec<_> = fixed.into_iter().chain(procs.iter().map(AsFd::as_fd)).collect();
-        ground.link.request(&fds).await?;
+        let launcher = ground.link.request(&fds).await?;
         let pipes = Pipes {
             stdin: pipe::Sender::from_owned_fd(stdin.into())?,
             stdout: pipe::Receiver::from_owned_fd(stdout.into())?,
             stderr: pipe::Receiver::from_owned_fd(stderr.into())?,
         };
-        Ok((ours, pipes))
+        Ok((ours, pipes, launcher))
     }
 
     fn exit_of(&self, alive: &Alive, spec: &Spec) -> Exit {
