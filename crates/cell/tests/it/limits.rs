@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use cella_cell::{Ask, LimitHit, doctor};
+use cella_cell::{Access, Ask, LimitHit, doctor};
 
 use super::{
     Outcome, Test,
-    bench::{Bench, check, skip},
+    bench::{Bench, check, mount, skip},
 };
 
 pub(crate) const TESTS: &[Test] = &[
@@ -231,5 +231,21 @@ fn disks(bench: &Bench) -> Outcome {
     let kept = report.enforced.iter().any(|wall| wall.what == "io");
     let said = report.degraded.iter().any(|short| short.what == "io" && !short.fix.is_empty());
     check(kept != said, || format!("{report:?}"))?;
-    check(report.enforced.iter().any(|wall| wall.what == "processes"), || format!("{report:?}"))
+    check(report.enforced.iter().any(|wall| wall.what == "processes"), || format!("{report:?}"))?;
+    if !kept {
+        return skip("this user has no control group for disks");
+    }
+    // Past the cache, so that the disk itself is written.
+    let dir = bench.path("disk");
+    std::fs::create_dir(&dir).map_err(|error| error.to_string())?;
+    let script = format!("dd if=/dev/zero of={}/f bs=1M count=15 oflag=direct 2>&1", dir.display());
+    let mut spec = bench.script(&script);
+    spec.mounts = vec![mount(&dir, Access::Write)];
+    let free = bench.run(&spec);
+    if !free.exit.success() {
+        return skip("the temporary directory is on no disk that can be written directly");
+    }
+    spec.limits.io_bytes_per_second = Ask::Require(10 * MIB);
+    let ran = bench.run(&spec);
+    check(ran.exit.success() && ran.exit.wall > Duration::from_secs(1), || format!("{free:?} {ran:?}"))
 }
