@@ -22,7 +22,7 @@ use super::{
     calling::poll_once,
     codes as ce,
     feed::{Feed, Framing, Gone},
-    legacy::Session,
+    legacy::{CannotBegin, Session},
     reply::{self, SESSION_ID},
     request::{Accept, Asked},
 };
@@ -119,13 +119,14 @@ pub(super) async fn take<S: Service>(
         }
         Message::Response(_) => return Ok(()),
     };
-    let (Ok(mut progress), Some(counted)) =
-        (session.begin(&request.id), shared.streams.enter(shared.limits.streams))
-    else {
-        let text = "this request id is in use, or too many requests are in progress";
-        let mut rejection = Rejection::new(429, codes::INVALID_REQUEST, text);
-        rejection.error.data = reply::code_data(ce::TOO_MANY_CALLS);
-        return feed.send(&rejected(Some(request.id), rejection).message).await;
+    let begun = match (session.begin(&request.id), shared.streams.enter(shared.limits.streams)) {
+        (Ok(progress), Some(counted)) => Ok((progress, counted)),
+        (Err(cannot), _) => Err(cannot),
+        (Ok(_), None) => Err(CannotBegin::TooMany),
+    };
+    let (mut progress, counted) = match begun {
+        Ok(begun) => begun,
+        Err(cannot) => return feed.send(&done(request.id, Err(cannot.refused().rpc_error()))).await,
     };
     let (shared_, session, feed) = (shared.clone(), session.clone(), feed.clone());
     shared.spawn(counted, async move {

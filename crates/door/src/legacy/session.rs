@@ -9,7 +9,8 @@ use std::{
     },
 };
 
-use cella_mcp::{Id, Notification, Raw, Response, RpcError, member};
+use cella_mcp::{Id, Notification, Raw, Response, RpcError, codes, member};
+use http::StatusCode;
 use tokio::{
     sync::{Notify, mpsc, oneshot},
     time::Instant,
@@ -17,8 +18,10 @@ use tokio::{
 
 use super::{
     super::{
+        codes as ce,
         feed::{Feed, Framing},
         limits::{CALLS_PER_SESSION_MAX, STREAMS_KEPT_MAX},
+        reply::Refused,
     },
     ear::Ear,
 };
@@ -237,6 +240,22 @@ impl Session {
         let streams = std::mem::take(&mut *locked(&self.streams));
         for feed in streams.own.iter().chain(&streams.of_calls).chain(&self.pipe) {
             feed.end();
+        }
+    }
+}
+
+impl CannotBegin {
+    /// What the client is told, the same in both eras and on every wire.
+    pub(in super::super) fn refused(self) -> Refused {
+        match self {
+            Self::IdInUse => {
+                let text = "a request with this id is in progress";
+                Refused::new(StatusCode::BAD_REQUEST, codes::INVALID_REQUEST, ce::ID_IN_USE, text)
+            }
+            Self::TooMany => {
+                let text = "too many requests or streams are in progress";
+                Refused::new(StatusCode::TOO_MANY_REQUESTS, codes::INTERNAL_ERROR, ce::TOO_MANY_CALLS, text)
+            }
         }
     }
 }

@@ -94,6 +94,19 @@ async fn requests_run_beside_each_other_and_can_be_cancelled() {
 }
 
 #[tokio::test]
+async fn an_id_in_use_is_refused_alike_in_both_eras() {
+    let mut pipe = Pipe::open();
+    pipe.initialize().await;
+    pipe.say(Client::call(1, "gate")).await;
+    let mut refusals = Vec::new();
+    for again in [Client::call(1, "echo"), Modern::call(1, "echo").body] {
+        pipe.say(again).await;
+        refusals.push(pipe.hear().await["error"].clone());
+    }
+    assert_eq!((&refusals[0]["data"]["code"], &refusals[0]), (&json!("CE3068"), &refusals[1]));
+}
+
+#[tokio::test]
 async fn a_cancellation_on_the_heels_of_its_request_is_not_missed() {
     let mut pipe = Pipe::open();
     let call = Modern::call(1, "gate").body;
