@@ -198,8 +198,7 @@ fn initialize<S: Service>(shared: &Arc<Shared<S>>, asked: &Asked, request: &Requ
     let result = legacy::initialize_result(&facts, said.revision);
     let introduction =
         Introduction { revision: said.revision, capabilities: said.capabilities, info: said.client_info };
-    let Some(session) = shared.sessions.create(shared, &asked.principal, asked.scope.clone(), introduction)
-    else {
+    let Some(session) = shared.sessions.create(shared, asked, introduction) else {
         let text = "too many sessions are open; try again later";
         return Refused::new(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -439,8 +438,7 @@ fn session<S: Service>(shared: &Shared<S>, asked: &Asked) -> Result<(Arc<Session
         let text = "Mcp-Session-Id is missing: send initialize first, or name a revision in params._meta";
         return Err(Refused::new(StatusCode::BAD_REQUEST, codes::INVALID_REQUEST, ce::NO_SESSION, text));
     };
-    let found =
-        id.to_str().ok().and_then(|id| shared.sessions.find(shared, id, &asked.principal, &asked.scope));
+    let found = id.to_str().ok().and_then(|id| shared.sessions.find(shared, id, asked));
     found.and_then(|session| session.caller().map(|caller| (session, caller))).ok_or_else(|| {
         let text = "this session is unknown or has ended; send initialize again";
         // the code that clients of these revisions know

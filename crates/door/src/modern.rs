@@ -26,7 +26,7 @@ use super::{
     reply::{self, SESSION_ID},
     request::{Accept, Asked},
 };
-use cella_transport::{Caller, Scope, Service};
+use cella_transport::{Caller, Scope, Service, Transport};
 
 /// How long clients may keep what `server/discover` said. Servers come and go under one endpoint, and a client that
 /// listens is told of that; the others ask again after this time.
@@ -161,7 +161,8 @@ async fn serve<S: Service>(
             return;
         }
     };
-    let caller = Arc::new(caller(session.principal.clone(), Some(session.id.clone()), meta));
+    let caller =
+        Arc::new(caller(session.principal.clone(), Some(session.id.clone()), session.transport, meta));
     if request.method.as_ref() == "subscriptions/listen" {
         return listen::over_pipe(shared, &scope, &request, &caller, facts, feed).await;
     }
@@ -246,13 +247,14 @@ fn check<S: Service>(
     let get = |name: &str| headers.get_all(name).iter().map(http::HeaderValue::as_bytes);
     modern::check_headers(get, request, mirrored.as_deref())?;
     let meta = RequestMeta::read(request.params.as_deref(), &facts.revisions)?;
-    Ok(caller(asked.principal.clone(), None, meta))
+    Ok(caller(asked.principal.clone(), None, asked.transport, meta))
 }
 
-fn caller(principal: Arc<str>, session: Option<Arc<str>>, meta: RequestMeta) -> Caller {
+fn caller(principal: Arc<str>, session: Option<Arc<str>>, transport: Transport, meta: RequestMeta) -> Caller {
     Caller {
         principal,
         session,
+        transport: Some(transport),
         revision: meta.revision,
         capabilities: meta.capabilities,
         info: meta.client_info,

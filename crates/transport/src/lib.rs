@@ -11,7 +11,7 @@ mod service;
 pub mod net;
 pub mod stdio;
 
-pub use call::{Call, Caller, Scope};
+pub use call::{Call, Caller, Scope, Transport};
 pub use exchange::{
     Answer, Ask, AskKey, Exchange, Failure, Fault, FaultKind, Observer, Performer, Reply, STEPS_WAITING_MAX,
     Step,

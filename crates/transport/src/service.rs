@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use cella_mcp::{HeaderParams, Notification, Raw, ServerFacts};
 
-use crate::{Call, Caller, Exchange, Scope};
+use crate::{Call, Caller, Exchange, Scope, Transport};
 
 /// The law of everything that can stand behind a door.
 ///
@@ -64,6 +64,18 @@ pub enum Peer {
     },
     /// Our own standard input and output.
     Stdio,
+}
+
+impl Peer {
+    /// What carries its messages.
+    #[must_use]
+    pub const fn transport(&self) -> Transport {
+        match self {
+            Self::Tcp(_) => Transport::Tcp,
+            Self::Unix { .. } => Transport::Unix,
+            Self::Stdio => Transport::Pipe,
+        }
+    }
 }
 
 /// Why a request was not admitted.

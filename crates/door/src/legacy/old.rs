@@ -33,8 +33,7 @@ pub(in super::super) fn old_stream<S: Service>(shared: &Arc<Shared<S>>, asked: &
         return CannotBegin::TooMany.refused().response(None);
     };
     let feed = Feed::new(Framing::Events);
-    let session =
-        shared.sessions.create_pipe(&shared.limits, &asked.principal, asked.scope.clone(), feed.clone());
+    let session = shared.sessions.create_pipe(&shared.limits, asked, feed.clone());
     let Some(session) = session else { return CannotBegin::TooMany.refused().response(None) };
     feed.announce(&format!("{OLD_POST}?sessionId={}", session.id));
     let reader = feed.attach(None, Some(shared.limits.keep_alive));

@@ -25,7 +25,7 @@ use super::{
     },
     ear::Ear,
 };
-use cella_transport::{Caller, Scope};
+use cella_transport::{Caller, Scope, Transport};
 
 /// A client's answer on its way to the call that waits for it.
 pub(in super::super) type Reply = (u64, Result<Raw, RpcError>);
@@ -35,6 +35,7 @@ pub(in super::super) struct Session {
     pub(in super::super) id: Arc<str>,
     pub(in super::super) principal: Arc<str>,
     pub(in super::super) scope: Scope,
+    pub(in super::super) transport: Transport,
     /// Where everything goes when the client has one stream only (stdio, HTTP+SSE).
     pub(in super::super) pipe: Option<Arc<Feed>>,
     /// Whether the identifier alone can bring the session back.
@@ -86,12 +87,14 @@ impl Session {
         id: Arc<str>,
         principal: Arc<str>,
         scope: Scope,
+        transport: Transport,
         pipe: Option<Arc<Feed>>,
     ) -> Self {
         Self {
             id,
             principal,
             scope,
+            transport,
             pipe,
             sealed: false,
             caller: Mutex::default(),
@@ -279,7 +282,7 @@ mod tests {
 
     #[test]
     fn an_id_used_again_after_a_cancellation_belongs_to_the_new_call() {
-        let session = Arc::new(Session::new("s".into(), "p".into(), Scope::All, None));
+        let session = Arc::new(Session::new("s".into(), "p".into(), Scope::All, Transport::Pipe, None));
         let id = Id::number(1);
         let cancelled =
             Notification { method: "n".into(), params: cella_mcp::raw_json("{\"requestId\":1}").ok() };

@@ -79,6 +79,7 @@ fn client(principal: &str, session: Option<&str>) -> Arc<Caller> {
 fn start(link: &Link, caller: &Arc<Caller>, tool: &str) -> JoinHandle<Exchange> {
     let call = Call {
         scope: Scope::All,
+        id: None,
         method: "tools/call".into(),
         params: Some(raw_json(json!({ "name": tool }).to_string()).unwrap()),
         caller: Arc::clone(caller),
