@@ -4,7 +4,8 @@ use std::fmt;
 
 use sha2::{Digest, Sha256};
 
-use super::InstallError;
+use super::{InstallError, environment::is_registry};
+use cella_contract::Text;
 
 /// Where packages come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +29,10 @@ pub struct Recipe {
     pub args: Vec<String>,
     /// Where packages are looked for; empty: where the installer's own configuration says.
     pub indexes: Vec<Index>,
+    /// The Python that is to run it, as the runner's flag says it: a version, a name or a path.
+    pub python: Option<String>,
+    /// Addresses of registries from the server's own environment; they take the place of the node's.
+    pub registries: Vec<(String, String)>,
     /// The user has said that code of the package may run, outside of any cell, in order to build it.
     pub build_from_source: bool,
 }
@@ -57,6 +62,19 @@ impl Recipe {
         read?.map(Some).ok_or_else(|| InstallError::NoPackage { command: command.to_owned() })
     }
 
+    /// Takes over where the server's own environment says that packages are. What it only points to (a file, a command,
+    /// another variable) is a secret, and no installer is told of it; `expand` replaces `${VAR}`, and one that is not set
+    /// is no address.
+    pub fn take_registries(&mut self, env: &[(String, String)], expand: &dyn Fn(&str) -> Option<String>) {
+        let named = env.iter().filter(|(name, _)| is_registry(name));
+        let plain = named.filter_map(|(name, value)| match Text::read(value) {
+            Text::Plain(text) => Some((name.clone(), expand(&text)?)),
+            _ => None,
+        });
+        self.registries = plain.collect();
+        self.registries.sort();
+    }
+
     /// A name for the installation: the same packages from the same place give the same name.
     #[must_use]
     pub fn key(&self) -> String {
@@ -72,6 +90,16 @@ impl Recipe {
             };
             hash.update(kind);
             hash.update(url.as_bytes());
+        }
+        for (name, value) in &self.registries {
+            hash.update([3]);
+            hash.update(name.as_bytes());
+            hash.update([0]);
+            hash.update(value.as_bytes());
+        }
+        if let Some(python) = &self.python {
+            hash.update([4]);
+            hash.update(python.as_bytes());
         }
         let digest: String = hash.finalize().iter().take(6).map(|b| format!("{b:02x}")).collect();
         let readable: String =
@@ -126,6 +154,8 @@ struct Flags {
     also: &'static [&'static str],
     instead: &'static [&'static str],
     before: &'static [&'static str],
+    /// Names the interpreter.
+    python: &'static [&'static str],
 }
 
 const NPX: Flags = Flags {
@@ -150,6 +180,7 @@ const NPX: Flags = Flags {
     also: &["-p", "--package"],
     instead: &["--registry"],
     before: &[],
+    python: &[],
 };
 
 const UVX: Flags = Flags {
@@ -176,8 +207,6 @@ const UVX: Flags = Flags {
         "--no-build",
     ],
     settings: &[
-        "-p",
-        "--python",
         "--python-preference",
         "--refresh-package",
         "-P",
@@ -190,6 +219,7 @@ const UVX: Flags = Flags {
     also: &["-w", "--with"],
     instead: &["-i", "--index-url", "--default-index"],
     before: &["--index", "--extra-index-url"],
+    python: &["-p", "--python"],
 };
 
 /// A runner's line: what its flags say, the first plain word, and what follows it.
@@ -198,6 +228,7 @@ struct Line {
     main: Option<String>,
     also: Vec<String>,
     indexes: Vec<Index>,
+    python: Option<String>,
     word: Option<String>,
     args: Vec<String>,
 }
@@ -230,6 +261,7 @@ impl Line {
                 flag if flags.main.contains(&flag) => line.main = Some(value()?),
                 flag if flags.also.contains(&flag) => line.also.push(value()?),
                 flag if flags.instead.contains(&flag) => line.indexes.push(Index::Instead(value()?)),
+                flag if flags.python.contains(&flag) => line.python = Some(value()?),
                 flag if flags.before.contains(&flag) => line.indexes.push(Index::Before(value()?)),
                 _ => return Err(unknown()),
             }
@@ -252,6 +284,8 @@ fn npx(command: &str, words: &[&str]) -> Result<Option<Recipe>, InstallError> {
         program,
         args: line.args,
         indexes: line.indexes,
+        python: line.python,
+        registries: Vec::new(),
         build_from_source: false,
     }))
 }
@@ -278,6 +312,8 @@ fn uvx(command: &str, words: &[&str]) -> Result<Option<Recipe>, InstallError> {
         program,
         args: line.args,
         indexes: line.indexes,
+        python: line.python,
+        registries: Vec::new(),
         build_from_source: false,
     }))
 }
@@ -330,6 +366,38 @@ mod tests {
         assert_eq!(recipe.indexes, [Index::Before(private.into()), Index::Before(other.into())]);
         let npm = read(&format!("npx -y --registry {private} @a/tool")).expect("a recipe");
         assert_eq!((npm.package_name(), npm.indexes.len()), ("@a/tool", 1));
+    }
+
+    #[test]
+    fn a_python_that_is_asked_for_makes_another_installation() {
+        let any = read("uvx tool").expect("a recipe");
+        for line in ["uvx --python 3.12 tool", "uvx -p=3.12 tool", "pipx run --python 3.12 tool"] {
+            let recipe = read(line).expect("a recipe");
+            assert_eq!((recipe.python.as_deref(), recipe.packages.len()), (Some("3.12"), 1), "{line}");
+            assert_ne!(recipe.key(), any.key());
+        }
+    }
+
+    #[test]
+    fn addresses_of_registries_in_a_servers_environment_are_taken_and_secrets_are_not() {
+        let env = [
+            ("UV_INDEX_URL", "https://${HOST}/simple"),
+            ("npm_config_registry", "https://a.example"),
+            ("PIP_INDEX_URL", "env:SECRET_URL"),
+            ("PIP_EXTRA_INDEX_URL", "https://${UNSET}/simple"),
+            ("API_TOKEN", "secret"),
+        ];
+        let env = env.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let expand = |text: &str| (!text.contains("UNSET")).then(|| text.replace("${HOST}", "b.example"));
+        let mut recipe = read("uvx tool").expect("a recipe");
+        let key = recipe.key();
+        recipe.take_registries(&env, &expand);
+        let taken: Vec<_> = recipe.registries.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+        assert_eq!(
+            taken,
+            [("UV_INDEX_URL", "https://b.example/simple"), ("npm_config_registry", "https://a.example")]
+        );
+        assert_ne!(recipe.key(), key, "the same name from elsewhere is another package");
     }
 
     #[test]

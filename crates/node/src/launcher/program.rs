@@ -34,7 +34,7 @@ pub(super) async fn prepare(
     let command = env::expanded(&program.command)?;
     let args = program.args.iter().map(|a| env::expanded(a)).collect::<Result<Vec<_>, _>>()?;
     let cwd = program.cwd.as_ref().map(|c| env::expanded(c)).transpose()?.map(|c| served.base.join(c));
-    let (command, args, extra) = located(by, served, &command, args).await?;
+    let (command, args, extra) = located(by, served, &command, args, &program.env).await?;
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut found = program_files(&command, &args, cwd.as_deref(), &path)
         .map_err(|e| error(FaultKind::Unavailable, e.code(), &e.to_string(), Some(e.fix())))?;
@@ -66,6 +66,7 @@ async fn located(
     served: &Served,
     command: &str,
     args: Vec<String>,
+    pairs: &[(String, String)],
 ) -> Result<(String, Vec<String>, Vec<PathBuf>), LaunchError> {
     if let Some(name) = command.strip_prefix("builtin:") {
         let program = by.own_program.display().to_string();
@@ -80,6 +81,7 @@ async fn located(
         return Ok((command, args, Vec::new()));
     };
     recipe.build_from_source = served.config.build_from_source;
+    recipe.take_registries(pairs, &|text| env::expanded(text).ok());
     let name = served.config.name.clone();
     let tell = move |text: &str| tracing::info!(server = %name, "{text}");
     let installed = by.store.install(&recipe, &tell).await.map_err(refused)?;
