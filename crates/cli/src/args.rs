@@ -117,11 +117,14 @@ pub(crate) enum Verb {
         after_help = "Examples:\n  cella doctor\n  cella doctor --quick --json\n\nExit codes: 0 all good, 3 something is weak, 1 something is bad."
     )]
     Doctor(Doctor),
-    /// Serve one client on stdin and stdout, by the socket of the node; starts one for itself if none runs
+    /// Serve one client on stdin and stdout, by the socket of the node; starts one if none runs, which stays for the next
     #[command(
         after_help = "Examples:\n  cella stdio\n  cella stdio --server time\n  claude mcp add cella -- cella stdio"
     )]
     Stdio(Stdio),
+    /// The node that `stdio` starts
+    #[command(hide = true)]
+    Linger(Linger),
     /// Look at the configuration
     #[command(
         after_help = "Examples:\n  cella config validate\n  cella config path\n  cella config schema > cella.schema.json"
@@ -436,8 +439,26 @@ pub(crate) struct Stdio {
     /// Only this view
     #[arg(long, conflicts_with = "server", add = ArgValueCandidates::new(complete::views))]
     pub(crate) view: Option<String>,
+    /// How long a node that this starts stays without a client: 30s, 10m, 2h
+    #[arg(long, env = "CELLA_LINGER", default_value = "10m", value_name = "DURATION", value_parser = duration)]
+    pub(crate) linger: String,
     #[command(flatten)]
     pub(crate) target: Target,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Linger {
+    /// How long to stay without a client
+    #[arg(long, value_name = "DURATION")]
+    pub(crate) idle: String,
+}
+
+/// Checked here, kept as it was typed.
+fn duration(text: &str) -> Result<String, &'static str> {
+    match cella_contract::parse_duration(text) {
+        Some(_) => Ok(text.to_owned()),
+        None => Err("write it as 30s, 10m or 2h"),
+    }
 }
 
 #[derive(Debug, Args)]

@@ -43,3 +43,5 @@ pub(crate) const BUILT_IN: &str = "CE6019";
 pub(crate) const NOT_EDITABLE: &str = "CE6020";
 /// The node ended before it answered.
 pub(crate) const NODE_ENDED: &str = "CE6021";
+/// The node that a client needs did not start.
+pub(crate) const NOT_STARTED: &str = "CE6022";

@@ -336,6 +336,11 @@ impl Running {
         }
     }
 
+    /// Completes when no client has been connected for so long.
+    pub async fn idle(&self, time: Duration) {
+        self.doors.idle(time).await;
+    }
+
     /// Lets calls in progress finish, then ends everything. False when some had to be cut off.
     pub async fn drain(mut self) -> bool {
         announce::tell_supervisor("STOPPING=1");

@@ -9,6 +9,7 @@ mod errors;
 mod help;
 mod home;
 mod ledger;
+mod lingering;
 mod supervised;
 #[cfg(feature = "otlp")]
 mod traces;
