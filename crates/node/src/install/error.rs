@@ -119,7 +119,7 @@ impl InstallError {
             }
             Self::NoWheel { package, .. } => format!(
                 "check the name; if `{package}` must be built, its code runs outside of any cell: to allow that, set \
-                 build_from_source = true under its [servers.NAME]"
+                 build_from_source = true under its [servers.NAME], or add it with --build-from-source"
             ),
             Self::UnknownFlag { flag, .. } => format!(
                 "take `{flag}` out, write it after the package if it is for the program, or install the package yourself \
