@@ -16,4 +16,4 @@ pub use exchange::{
     Answer, Ask, AskKey, Exchange, Failure, Fault, FaultKind, Observer, Performer, Reply, STEPS_WAITING_MAX,
     Step,
 };
-pub use service::{Change, Interest, Peer, Refusal, Service, Watch};
+pub use service::{Change, Interest, Peer, Refusal, Service, TaskWatch, Watch};

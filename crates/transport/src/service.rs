@@ -39,6 +39,12 @@ pub trait Service: Send + Sync + 'static {
     /// Starts delivering changes.
     fn watch(&self, scope: &Scope, caller: &Arc<Caller>, interest: Interest) -> Watch;
 
+    /// Starts delivering the states of tasks; `None` where there are none to tell of. Granted are only tasks that were given
+    /// to this principal: the ids of others' tasks are no secret that could be relied on.
+    fn watch_tasks(&self, _scope: &Scope, _caller: &Arc<Caller>, _ids: &[String]) -> Option<TaskWatch> {
+        None
+    }
+
     /// Any HTTP path that is not an MCP endpoint: health, metrics, the admin API.
     fn other(
         &self,
@@ -133,4 +139,13 @@ pub struct Watch {
     /// Completes when the servers have been told which resources are watched, or cannot be told soon. A door waits for it
     /// before it says that the client is subscribed, so that the client misses no update from then on.
     pub settled: Option<oneshot::Receiver<()>>,
+}
+
+/// A running subscription to the states of tasks (tasks extension); dropping it ends it.
+#[derive(Debug)]
+pub struct TaskWatch {
+    /// The tasks that were granted, as the client names them.
+    pub granted: Vec<String>,
+    /// What the servers say of them, with the ids as the client names them.
+    pub states: mpsc::Receiver<Notification>,
 }

@@ -138,6 +138,22 @@ async fn questions_go_the_way_of_each_era() {
 }
 
 #[tokio::test]
+async fn states_of_tasks_reach_who_listens_for_them() {
+    let mut pipe = Pipe::open();
+    let filter = json!({"notifications": {"taskIds": ["mine-1", "another's"]}});
+    pipe.say(Modern::new(7, "subscriptions/listen", filter).body).await;
+    let granted = pipe.hear().await["params"]["notifications"].clone();
+    assert_eq!(granted, json!({"taskIds": ["mine-1"]}));
+    pipe.service.task(r#"{"taskId":"mine-1","status":"completed"}"#).await;
+    let state = pipe.hear().await;
+    assert_eq!(
+        (&state["method"], &state["params"]["status"]),
+        (&json!("notifications/tasks"), &json!("completed"))
+    );
+    assert_eq!(state["params"]["_meta"]["io.modelcontextprotocol/subscriptionId"], 7);
+}
+
+#[tokio::test]
 async fn changes_reach_both_eras_and_a_drain_says_goodbye() {
     let mut pipe = Pipe::open();
     let filter = json!({"notifications": {"toolsListChanged": true}});

@@ -420,6 +420,34 @@ async fn questions_of_one_client_with_several_calls_are_all_answered() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_modern_server_is_asked_for_the_tasks_that_are_watched() {
+    let (near, far) = duplex(1 << 16);
+    let ((stdout, stdin), (input, out)) = (split(near), split(far));
+    let (changes, events) = mpsc::channel(16);
+    let mut server = Server { lines: BufReader::new(input).lines(), out, events };
+    let wire = Wire::Stdio { stdin: Box::new(stdin), stdout: Box::new(stdout) };
+    let options = LinkOptions { era: EraPreference::Modern, ..options() };
+    let (link, ()) = tokio::join!(Link::open(wire, options, changes), async {
+        let discover = server.next().await.unwrap();
+        let capabilities = json!({ "extensions": { "io.modelcontextprotocol/tasks": {} } });
+        let result = json!({ "resultType": "complete", "supportedVersions": ["2026-07-28"], "capabilities": capabilities });
+        server.send(json!({ "jsonrpc": "2.0", "id": discover["id"], "result": result })).await;
+    });
+    let link = link.unwrap();
+    link.watch_task("t1").unwrap();
+    let listen = server.next().await.unwrap();
+    assert_eq!(listen["params"]["notifications"], json!({ "taskIds": ["t1"] }));
+    let tag = json!({ "io.modelcontextprotocol/subscriptionId": listen["id"] });
+    let granted = json!({ "notifications": { "taskIds": ["t1"] }, "_meta": tag });
+    let acknowledged = "notifications/subscriptions/acknowledged";
+    server.send(json!({ "jsonrpc": "2.0", "method": acknowledged, "params": granted })).await;
+    let state = json!({ "taskId": "t1", "status": "completed", "_meta": tag });
+    server.send(json!({ "jsonrpc": "2.0", "method": "notifications/tasks", "params": state })).await;
+    let Some(LinkEvent::Other(note)) = server.events.recv().await else { panic!("nothing is told") };
+    assert!(note.params.unwrap().get().contains("completed"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn directories_asked_for_at_the_start_or_declared_do_not_make_calls_take_turns() {
     for roots in [Vec::new(), vec![Root { uri: "file:///w".into(), name: None }]] {
         let declared = !roots.is_empty();
