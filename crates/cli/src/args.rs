@@ -130,11 +130,14 @@ pub(crate) enum Verb {
         after_help = "Examples:\n  cella doctor\n  cella doctor --quick --json\n\nExit codes: 0 all good, 3 something is weak, 1 something is bad."
     )]
     Doctor(Doctor),
-    /// Serve one client on stdin and stdout, by the socket of the node; starts one for itself if none runs
+    /// Serve one client on stdin and stdout, by the socket of the node; starts one if none runs, which stays for the next
     #[command(
         after_help = "Examples:\n  cella stdio\n  cella stdio --server time\n  claude mcp add cella -- cella stdio"
     )]
     Stdio(Stdio),
+    /// The node that `stdio` starts
+    #[command(hide = true)]
+    Linger(Linger),
     /// Run any command in a cell, with this terminal's or script's standard streams
     #[command(
         after_help = "Examples:\n  cella exec --contract untrusted -- python3 -c 'print(1 + 1)'\n  cella exec --contract job.toml -- sh -c 'sort < /data/in > /data/out'\n  cella exec --contract job.toml --env LANG=C --cwd /data --report -- make\n  tar c src | cella exec --contract untrusted -- sha256sum\n\nNo node is needed. Only what the contract grants is visible; the environment is HOME, PATH, TMPDIR, LANG and --env.\nA terminal on stdin is a pipe for the program: no job control, no line editing. SIGINT, SIGTERM and SIGHUP ask the\nprogram to end (SIGTERM) and kill it after 5 s; a second one kills at once.\n\nExit codes: the program's own, 128+n when signal n ended it, 75 ended by the contract's time limit; and when nothing ran:\n2 usage, 5 this machine cannot enforce the contract, 78 contract or configuration, 126 not executable, 127 not found."
@@ -225,6 +228,9 @@ pub(crate) struct Add {
     /// HTTP header for --url, NAME=VALUE
     #[arg(long, value_name = "NAME=VALUE")]
     pub(crate) header: Vec<String>,
+    /// Let code of the package run outside of any cell, where it has to be built (Python packages without a wheel)
+    #[arg(long, conflicts_with_all = ["url", "builtin"])]
+    pub(crate) build_from_source: bool,
     /// Do not install or start it now
     #[arg(long)]
     pub(crate) no_install: bool,
@@ -467,8 +473,26 @@ pub(crate) struct Stdio {
     /// Only this view
     #[arg(long, conflicts_with = "server", add = ArgValueCandidates::new(complete::views))]
     pub(crate) view: Option<String>,
+    /// How long a node that this starts stays without a client: 30s, 10m, 2h
+    #[arg(long, env = "CELLA_LINGER", default_value = "10m", value_name = "DURATION", value_parser = duration)]
+    pub(crate) linger: String,
     #[command(flatten)]
     pub(crate) target: Target,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Linger {
+    /// How long to stay without a client
+    #[arg(long, value_name = "DURATION")]
+    pub(crate) idle: String,
+}
+
+/// Checked here, kept as it was typed.
+fn duration(text: &str) -> Result<String, &'static str> {
+    match cella_contract::parse_duration(text) {
+        Some(_) => Ok(text.to_owned()),
+        None => Err("write it as 30s, 10m or 2h"),
+    }
 }
 
 #[derive(Debug, Args)]

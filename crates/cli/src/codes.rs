@@ -55,3 +55,5 @@ pub(crate) const NO_CONTRACT: &str = "CE6022";
 pub(crate) const TIME_LIMIT: &str = "CE6023";
 /// A server that runs in no cell here.
 pub(crate) const NO_CELL: &str = "CE6024";
+/// The node that a client needs did not start.
+pub(crate) const NOT_STARTED: &str = "CE6025";

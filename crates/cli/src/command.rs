@@ -12,6 +12,7 @@ mod exec;
 mod explain;
 mod help;
 mod import;
+mod linger;
 mod log;
 mod ls;
 mod rm;
@@ -46,6 +47,7 @@ pub(crate) fn run(cli: Cli, printer: Printer) -> Outcome {
         Verb::Rm(args) => rm::run(&args, &global, printer),
         Verb::Secret(args) => secret::run(args, &global, printer),
         Verb::Up(args) => up::run(args, &global, printer),
+        Verb::Linger(args) => linger::run(args, &global, printer),
         Verb::Demo(args) => block_on(demo::run(args, printer)),
         Verb::Add(args) => block_on(add::run(args, &global, printer)),
         Verb::Status(target) => block_on(status::run(target, &global, printer)),

@@ -54,7 +54,8 @@ const BELOW: &[(&str, &[&str])] = &[
     ),
     ("mesh", &["node"]),
     ("cli", &["node", "mesh"]),
-    ("testkit", &["node"]),
+    // what tests of several crates share; any may use it, for its tests only
+    ("testkit", &[]),
 ];
 
 /// Crates that compute and nothing else.
