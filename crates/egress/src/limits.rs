@@ -59,6 +59,10 @@ pub(crate) const AUDIT_BYTES: usize = 128;
 pub(crate) const ADDRESSES_TRIED: usize = 8;
 /// Bytes moved at once. Two copies of this exist for a connection while it moves bytes, none while it is quiet.
 pub(crate) const CHUNK_BYTES: usize = 64 * 1024;
+/// Bytes one way after which a connection is worth a pipe of its own. Threat: two descriptors for every little request.
+pub(crate) const BULK_BYTES: usize = 1 << 20;
+/// Bytes in such a pipe. The kernel counts them against the user past 64 MiB in all, and then gives smaller ones.
+pub(crate) const PIPE_BYTES: usize = 256 * 1024;
 
 // === impl Limits ===
 
