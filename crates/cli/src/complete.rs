@@ -9,10 +9,10 @@ use clap_complete::{CompleteEnv, CompletionCandidate, PathCompleter, engine::Val
 
 use crate::{
     args::{Cli, Global},
-    clients::KNOWN,
     command::ERROR_PAGES,
     target,
 };
+use cella_clients::KNOWN;
 
 /// Set by the script that `cella completion` prints.
 pub(crate) const VARIABLE: &str = "CELLA_COMPLETE";

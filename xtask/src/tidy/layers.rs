@@ -53,13 +53,14 @@ const BELOW: &[(&str, &[&str])] = &[
         ],
     ),
     ("mesh", &["node"]),
-    ("cli", &["node", "mesh"]),
+    ("clients", &["contract"]),
+    ("cli", &["node", "mesh", "clients"]),
     // what tests of several crates share; any may use it, for its tests only
     ("testkit", &[]),
 ];
 
 /// Crates that compute and nothing else.
-const PURE: &[&str] = &["event", "contract", "agreement", "plan", "kernel", "mcp", "secret"];
+const PURE: &[&str] = &["clients", "event", "contract", "agreement", "plan", "kernel", "mcp", "secret"];
 
 /// What a pure crate must not name, and what to do instead.
 const IMPURE: &[(&str, &str)] = &[

@@ -66,7 +66,7 @@ pub(crate) async fn carried_out(
     let command = wished.spec.program.command.display().to_string();
     let running = tokio::select! {
         running = confinement.start(&wished.spec, contract, traffic.clone()) => {
-            running.map_err(|error| not_started(error, &command, wished))?
+            running.map_err(|error| not_started(&error, &command, wished))?
         }
         () = signals.next() => return Ok(Code::Program(128 + 15)),
     };
@@ -122,10 +122,10 @@ fn of_cell(error: &CellError, command: &str) -> Code {
 }
 
 /// Where something is missing, what the arguments name and the cell does not show is the likelier remedy.
-fn not_started(error: ConfineError, command: &str, wished: &Wished) -> Stop {
+fn not_started(error: &ConfineError, command: &str, wished: &Wished) -> Stop {
     let missing =
         matches!(error, ConfineError::Cell(CellError::MissingInside { .. } | CellError::Exec { .. }));
-    let stop = refusal(&error, command);
+    let stop = refusal(error, command);
     let Some(path) = wished.hidden.first().filter(|_| missing) else { return stop };
     let path = path.display();
     stop.fix(format!(

@@ -15,7 +15,6 @@ use serde_json::{Value, json};
 use self::same::Known;
 use crate::{
     args::{Global, Import},
-    clients::{self, Client, Found, KNOWN},
     codes,
     command::{
         add::{self, Told},
@@ -26,6 +25,7 @@ use crate::{
     print::Printer,
     prompt, target,
 };
+use cella_clients::{self as clients, Client, Found, KNOWN};
 
 /// A server found at a client.
 struct Candidate {

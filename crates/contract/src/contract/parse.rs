@@ -4,7 +4,7 @@ use std::{ops::Range, path::PathBuf};
 
 use super::{CONTRACT_VERSION, Contract, FileGrant, Limits, Mode, Preset, SecretTerms, ToolTerms};
 use crate::{
-    Diagnostics, Effect, EgressGrant, Format, Isolation, Location, PathPattern, Severity, Text,
+    Diagnostics, Effect, EgressFault, EgressGrant, Format, Isolation, Location, PathPattern, Severity, Text,
     binding::{is_host, is_method},
     diagnostic::{Diagnostic, Origin},
     shape::{CONTRACT, Checked, Table, check},
@@ -45,7 +45,7 @@ impl Reading<'_> {
         for (host, place) in &egress {
             if let Err(fault) = host.parse::<EgressGrant>() {
                 let text = format!("`{host}` is no egress grant: {fault}");
-                self.error(place.clone(), "CE1021", text, fault.fix());
+                self.error(place.clone(), EgressFault::CODE, text, fault.fix());
             }
         }
         let files =

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, path::Path};
 use cella_contract::{Config, Run, Text, expand};
 use cella_vault::{Name, Secret, Vault};
 
-use crate::clients::Found;
+use cella_clients::Found;
 
 /// What the configuration has already.
 pub(super) struct Known<'a> {

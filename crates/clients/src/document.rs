@@ -9,16 +9,27 @@ use super::{Client, Entry, Format, Found};
 /// Why a client's file could not be read or edited.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub(crate) enum EditError {
+pub enum EditError {
     /// The file is not what its name says.
     #[error("it is not valid {syntax}: {said}")]
-    Syntax { syntax: &'static str, said: String },
+    Syntax {
+        /// What it should be: JSON, TOML or YAML.
+        syntax: &'static str,
+        /// From its reader.
+        said: String,
+    },
     /// Something else stands where the servers should be.
     #[error("`{key}` in it is not a table of servers")]
-    Shape { key: String },
+    Shape {
+        /// Where the servers should be.
+        key: String,
+    },
     /// An entry cannot be parted from what stands around it.
     #[error("`{name}` cannot be taken out without changing more than that entry: take it out by hand")]
-    Tangled { name: String },
+    Tangled {
+        /// The entry.
+        name: String,
+    },
 }
 
 /// What a text has around its content, taken off before it is edited and put back after: editors for TOML and YAML know
@@ -32,7 +43,7 @@ struct Dress {
 }
 
 /// The servers a client's file names; `project` is the folder of the project it belongs to.
-pub(crate) fn read(client: &Client, text: &str, project: Option<&str>) -> Result<Vec<Found>, EditError> {
+pub fn read(client: &Client, text: &str, project: Option<&str>) -> Result<Vec<Found>, EditError> {
     let (_, text) = Dress::off(text);
     let text = text.as_str();
     let whole = value(client, text)?;
@@ -47,7 +58,7 @@ pub(crate) fn read(client: &Client, text: &str, project: Option<&str>) -> Result
 }
 
 /// The text with our entry in it, under the name `cella`.
-pub(crate) fn write(client: &Client, text: &str, entry: &Entry) -> Result<String, EditError> {
+pub fn write(client: &Client, text: &str, entry: &Entry) -> Result<String, EditError> {
     let value = entry.spelled(client.spelling);
     let (dress, text) = Dress::off(text);
     let edited = match client.format {
@@ -59,7 +70,7 @@ pub(crate) fn write(client: &Client, text: &str, entry: &Entry) -> Result<String
 }
 
 /// The text without the entry of that name.
-pub(crate) fn remove(client: &Client, text: &str, name: &str) -> Result<String, EditError> {
+pub fn remove(client: &Client, text: &str, name: &str) -> Result<String, EditError> {
     let (dress, text) = Dress::off(text);
     let edited = match client.format {
         Format::Json => json::remove(&text, client.key, name),
@@ -71,7 +82,7 @@ pub(crate) fn remove(client: &Client, text: &str, name: &str) -> Result<String, 
 
 /// The text without the entry of that name below `path`, and with everything else: the result is read again and compared,
 /// so that a file nobody foresaw is left alone instead of damaged.
-pub(crate) fn take_out(client: &Client, text: &str, path: &[&str], name: &str) -> Result<String, EditError> {
+pub fn take_out(client: &Client, text: &str, path: &[&str], name: &str) -> Result<String, EditError> {
     let (dress, bare) = Dress::off(text);
     let tangled = || EditError::Tangled { name: name.to_owned() };
     let edited = match client.format {
@@ -89,13 +100,13 @@ pub(crate) fn take_out(client: &Client, text: &str, path: &[&str], name: &str) -
 }
 
 /// The entry of that name below `path`, as the client wrote it.
-pub(crate) fn entry_at(client: &Client, text: &str, path: &[&str], name: &str) -> Option<serde_json::Value> {
+pub fn entry_at(client: &Client, text: &str, path: &[&str], name: &str) -> Option<serde_json::Value> {
     let (_, text) = Dress::off(text);
     at(&value(client, &text).ok()?, path).get(name).cloned()
 }
 
 /// The text with an entry that was taken out, where it was; its layout and its comments are gone.
-pub(crate) fn put_back(
+pub fn put_back(
     client: &Client,
     text: &str,
     path: &[&str],

@@ -6,43 +6,53 @@ use super::known::Spelling;
 
 /// A server found in a client's configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Found {
+pub struct Found {
     /// The client's name for it.
-    pub(crate) name: String,
+    pub name: String,
     /// The program and its arguments, for a server the client starts.
-    pub(crate) command: Option<String>,
+    pub command: Option<String>,
     /// Arguments of the program.
-    pub(crate) args: Vec<String>,
+    pub args: Vec<String>,
     /// Environment; may hold secrets.
-    pub(crate) env: Vec<(String, String)>,
+    pub env: Vec<(String, String)>,
     /// Working directory.
-    pub(crate) cwd: Option<String>,
+    pub cwd: Option<String>,
     /// Address of a server reached over HTTP.
-    pub(crate) url: Option<String>,
+    pub url: Option<String>,
     /// HTTP headers; may hold secrets.
-    pub(crate) headers: Vec<(String, String)>,
+    pub headers: Vec<(String, String)>,
     /// `sse` where the client says so.
-    pub(crate) sse: bool,
+    pub sse: bool,
     /// Switched off in the client.
-    pub(crate) disabled: bool,
+    pub disabled: bool,
     /// What Cella cannot take over as it is, for the user to see to.
-    pub(crate) notes: Vec<String>,
+    pub notes: Vec<String>,
 }
 
 /// Our own entry, as it is to be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Entry {
+pub enum Entry {
     /// The client starts `cella stdio`, which needs no token: the socket knows who connects.
-    Stdio { command: String, args: Vec<String> },
+    Stdio {
+        /// Name or path of Cella's program.
+        command: String,
+        /// Its arguments.
+        args: Vec<String>,
+    },
     /// The client connects to the node's URL with a token.
-    Http { url: String, token: String },
+    Http {
+        /// The node's address.
+        url: String,
+        /// What it is sent as a bearer token.
+        token: String,
+    },
 }
 
 // === impl Found ===
 
 impl Found {
     /// Reads one server of a file, which may belong to a project's folder; `None` when it is neither a command nor an address (a client's built-in, for example).
-    pub(crate) fn read(name: &str, value: &Value, spelling: Spelling, project: Option<&str>) -> Option<Self> {
+    pub fn read(name: &str, value: &Value, spelling: Spelling, project: Option<&str>) -> Option<Self> {
         let text = |key: &str| value[key].as_str().map(str::to_owned);
         let list = |key: &str| -> Vec<String> {
             value[key].as_array().into_iter().flatten().filter_map(|v| Some(v.as_str()?.to_owned())).collect()
@@ -99,7 +109,7 @@ impl Found {
     }
 
     /// True when this entry is Cella itself, so that nobody imports a node into itself.
-    pub(crate) fn is_cella(&self) -> bool {
+    pub fn is_cella(&self) -> bool {
         let program = self.command.as_deref().and_then(|c| c.rsplit('/').next());
         self.name == "cella" || (program == Some("cella") && self.args.first().is_some_and(|a| a == "stdio"))
     }
@@ -109,7 +119,7 @@ impl Found {
 
 impl Entry {
     /// The entry in a client's spelling.
-    pub(crate) fn spelled(&self, spelling: Spelling) -> Value {
+    pub fn spelled(&self, spelling: Spelling) -> Value {
         match (self, spelling) {
             (Self::Stdio { command, args }, Spelling::OpenCode) => {
                 let line: Vec<&String> = std::iter::once(command).chain(args).collect();

@@ -7,19 +7,19 @@ use std::{
 
 /// A client program.
 #[derive(Debug)]
-pub(crate) struct Client {
+pub struct Client {
     /// What the user types, for example `claude-code`.
-    pub(crate) id: &'static str,
+    pub id: &'static str,
     /// What the user calls it.
-    pub(crate) title: &'static str,
+    pub title: &'static str,
     /// How the file is written.
-    pub(crate) format: Format,
+    pub format: Format,
     /// The key of the map of servers, from the top.
-    pub(crate) key: &'static [&'static str],
+    pub key: &'static [&'static str],
     /// How one server is spelled.
-    pub(crate) spelling: Spelling,
+    pub spelling: Spelling,
     /// Only programs it starts itself, no URLs.
-    pub(crate) stdio_only: bool,
+    pub stdio_only: bool,
     /// Files relative to the home directory, the first of which is written when none exists.
     home_files: &'static [&'static str],
     /// Files relative to the project (read by import, never written).
@@ -28,16 +28,18 @@ pub(crate) struct Client {
 
 /// Syntax of a configuration file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Format {
+pub enum Format {
     /// JSON, with or without comments.
     Json,
+    /// TOML.
     Toml,
+    /// YAML.
     Yaml,
 }
 
 /// How a client spells one server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Spelling {
+pub enum Spelling {
     /// `command`, `args`, `env`, `url`, `headers`, `type`: most clients.
     Common,
     /// Gemini CLI: `httpUrl` for Streamable HTTP, `url` for SSE.
@@ -51,7 +53,7 @@ pub(crate) enum Spelling {
 }
 
 /// Every client Cella can import from and set up.
-pub(crate) static KNOWN: [Client; 9] = [
+pub static KNOWN: [Client; 9] = [
     Client {
         id: "claude-code",
         title: "Claude Code",
@@ -148,7 +150,7 @@ pub(crate) static KNOWN: [Client; 9] = [
 ];
 
 /// The client of that id.
-pub(crate) fn find(id: &str) -> Option<&'static Client> {
+pub fn find(id: &str) -> Option<&'static Client> {
     KNOWN.iter().find(|c| c.id == id)
 }
 
@@ -156,7 +158,7 @@ pub(crate) fn find(id: &str) -> Option<&'static Client> {
 
 impl Client {
     /// The file of this user that exists, or the one that would be made; `CODEX_HOME` and the like are honoured.
-    pub(crate) fn file(&self, home: &Path, var: &dyn Fn(&str) -> Option<OsString>) -> PathBuf {
+    pub fn file(&self, home: &Path, var: &dyn Fn(&str) -> Option<OsString>) -> PathBuf {
         if self.id == "codex"
             && let Some(dir) = var("CODEX_HOME")
         {
@@ -172,13 +174,13 @@ impl Client {
     }
 
     /// True when this client was ever used here: its file or its directory exists.
-    pub(crate) fn is_present(&self, home: &Path, var: &dyn Fn(&str) -> Option<OsString>) -> bool {
+    pub fn is_present(&self, home: &Path, var: &dyn Fn(&str) -> Option<OsString>) -> bool {
         let file = self.file(home, var);
         file.exists() || file.parent().is_some_and(|dir| dir != home && dir.exists())
     }
 
     /// Files of a project that may name servers.
-    pub(crate) fn project_files(&self, project: &Path) -> Vec<PathBuf> {
+    pub fn project_files(&self, project: &Path) -> Vec<PathBuf> {
         self.project_files.iter().map(|f| project.join(f)).collect()
     }
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::clients::find;
+use crate::find;
 
 fn client(id: &str) -> &'static Client {
     find(id).expect("a known client")
