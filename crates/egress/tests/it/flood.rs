@@ -20,7 +20,7 @@ fn after_a_flood_of_connections_an_allowed_one_is_served() {
          resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096))\n\
          held = []\n\
          for i in range(2000):\n\
-         \x20 s = socket.socket(); s.setblocking(False); s.connect_ex(('203.0.113.9' if i % 2 else '198.18.0.1', {port}))\n\
+         \x20 s = socket.socket(); s.setblocking(False); s.connect_ex(('203.0.113.9' if i % 2 else '198.18.0.2', {port}))\n\
          \x20 held.append(s)\n\
          for s in held: s.close()\n\
          end = time.monotonic() + 20; body = None\n\
@@ -133,13 +133,13 @@ fn without_a_descriptor_left_the_broker_waits_and_serves_again() {
              held = []\n\
              for _ in range(80):\n\
              \x20 s = socket.socket(); s.settimeout(10)\n\
-             \x20 try: s.connect(('198.18.0.1', {port})); s.sendall(b'\\0'); held.append(s)\n\
+             \x20 try: s.connect(('198.18.0.2', {port})); s.sendall(b'\\0'); held.append(s)\n\
              \x20 except OSError: pass\n\
              print('flooded'); sys.stdin.read()\n\
              for s in held: s.close()\n\
              end = time.monotonic() + 30; got = None\n\
              while time.monotonic() < end and got != b'\\0hi':\n\
-             \x20 try: s = socket.create_connection(('198.18.0.1', {port}), 5); s.sendall(b'\\0hi'); got = s.recv(9)\n\
+             \x20 try: s = socket.create_connection(('198.18.0.2', {port}), 5); s.sendall(b'\\0hi'); got = s.recv(9)\n\
              \x20 except OSError: time.sleep(0.1)\n\
              print(got)"
         ),

@@ -18,8 +18,8 @@ fn only_granted_names_exist_and_their_addresses_are_made_up() {
          \x20 print(look(n))"
     ));
     let lines: Vec<&str> = outcome.printed().lines().collect();
-    assert_eq!(lines[0], "['198.18.0.1', '2001:2::1']");
-    assert_eq!(lines[1], "['198.18.0.2', '2001:2::2']");
+    assert_eq!(lines[0], "['198.18.0.2', '2001:2::1']");
+    assert_eq!(lines[1], "['198.18.0.3', '2001:2::2']");
     assert_eq!(lines[2..], ["True"; 3]);
     let refused = cell.refusal("CE2301");
     assert_eq!(refused.subject.name.expect("a name").as_str(), "wild.example");
@@ -57,7 +57,7 @@ fn garbage_and_floods_of_queries_leave_the_next_query_answered() {
          \x20 if isinstance(found, list): break\n\
          print(found)"
     ));
-    assert_eq!(outcome.printed(), "['198.18.0.1', '2001:2::1']");
+    assert_eq!(outcome.printed(), "['198.18.0.2', '2001:2::1']");
     cell.refusal("CE2317");
     let counts = cell.broker.as_ref().expect("a broker").counts();
     assert!(counts.unreadable_queries >= 20, "{counts:?}");

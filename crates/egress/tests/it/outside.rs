@@ -174,7 +174,7 @@ fn a_broker_that_closes_lets_connections_end_and_takes_no_more() {
             "import socket; s = socket.create_connection(('api.example', {port}), 10); s.sendall(b'\\0one'); s.recv(9)\n\
              print('open'); refused = False\n\
              while not refused:\n\
-             \x20 try: socket.create_connection(('198.18.0.1', {port}), 10).recv(1)\n\
+             \x20 try: socket.create_connection(('198.18.0.2', {port}), 10).recv(1)\n\
              \x20 except OSError: refused = True\n\
              s.sendall(b'two'); print(s.recv(9))"
         ),
