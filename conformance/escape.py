@@ -60,8 +60,7 @@ def main():
             print(f"{one.name:<40} {one.says}")
         return 0
     if not chosen or not python_is_there():
-        print("failed cells: " + (f"no attempt is named like {options.only}" if not chosen else f"there is no {PYTHON}, or this Python is older than 3.11"))
-        return 1
+        return impossible(f"no attempt is named like {options.only}" if not chosen else f"there is no {PYTHON}, or this Python is older than 3.11")
     # Where it can be, not below /tmp: every cell covers that with one of its own.
     where = "/srv" if os.access("/srv", os.W_OK) else "/tmp"
     stage = Path(tempfile.mkdtemp(prefix="cella-escape-", dir=where))
@@ -74,12 +73,17 @@ def main():
         shutil.rmtree(stage, ignore_errors=True)
 
 
+def impossible(why):
+    """Nothing can be tried at all, which is a failure too."""
+    print(f"failed cells: {why}\n0 passed, 1 failed, 0 skipped")
+    return 1
+
+
 def attempts(options, chosen, stage):
     """The matrix, and the line with the counts."""
     launcher = Launcher(options.launcher, placed(options, stage))
     if launcher.cella is None:
-        print(f"failed cells: there is no program at {options.cella}")
-        return 1
+        return impossible(f"there is no program at {options.cella}")
     is_root = os.geteuid() == 0
     user = Identity("user", NOBODY if is_root else os.geteuid())
     columns, skips = columns_of(options, is_root, user)
