@@ -2,12 +2,15 @@
 //! the official suite and the real clients live in those languages; each line they print that opens with `passed`,
 //! `failed` or `skipped` is one test.
 
-use std::{process::Command, time::Duration};
+use std::{path::Path, process::Command, time::Duration};
 
 use super::{
     Place, install, program,
     tally::{self, Tally},
 };
+
+/// Runs the scripts that drive cells, and runs inside of them: every cell shows the system's own.
+const PYTHON: &str = "/usr/bin/python3";
 
 /// One suite: its name on the command line, its script, its time, what it shows.
 #[derive(Debug)]
@@ -58,13 +61,19 @@ pub const SUITES: &[Suite] = &[
         limit: minutes(15),
         shows: "kills, hangs, a full disk, slow readers, a thousand clients, and nothing left behind",
     },
+    Suite {
+        name: "cells",
+        script: "conformance/escape.py",
+        limit: minutes(30),
+        shows: "attempts to get out of a cell, started by root and by an ordinary user, each with a control run",
+    },
 ];
 
 /// Runs one suite against the built program.
 #[must_use]
 pub fn run(place: &Place, suite: &Suite) -> Tally {
     let mut tally = Tally::default();
-    let mut command = Command::new(install::node(&place.cache));
+    let mut command = interpreter(place, suite.script);
     command.arg(place.root.join(suite.script)).current_dir(&place.root);
     command.env("CELLA_BIN", &place.program).env("CELLA_TEST_CACHE", &place.cache);
     let ended = program::lines(&mut command, suite.limit, |line| {
@@ -88,4 +97,15 @@ pub fn run(place: &Place, suite: &Suite) -> Tally {
         tally.failed.push(format!("{}: {} reported no test", suite.name, suite.script));
     }
     tally
+}
+
+/// What a script is run by: its language, by its ending.
+fn interpreter(place: &Place, script: &str) -> Command {
+    if Path::new(script).extension().is_some_and(|ending| ending == "py") {
+        let mut python = Command::new(PYTHON);
+        // The checkout stays as it is: no compiled files beside the sources.
+        python.arg("-B");
+        return python;
+    }
+    Command::new(install::node(&place.cache))
 }
