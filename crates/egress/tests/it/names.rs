@@ -38,7 +38,7 @@ fn a_query_is_answered_over_a_stream_and_to_whatever_server_it_is_sent() {
          for _ in range(2):\n\
          \x20 t.sendall(struct.pack('>H', len(q)) + q); n = struct.unpack('>H', t.recv(2))[0]; print(t.recv(n)[-4:].hex())\n",
     );
-    assert_eq!(outcome.printed(), ["c6120001"; 4].join("\n"));
+    assert_eq!(outcome.printed(), ["c6120002"; 4].join("\n"));
 }
 
 #[test]
