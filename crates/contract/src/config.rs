@@ -2,7 +2,7 @@
 
 mod parse;
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, num::NonZeroU16, path::PathBuf, time::Duration};
 
 use crate::{Capture, ContractSource};
 
@@ -70,6 +70,17 @@ pub struct StdioProgram {
     pub env: Vec<(String, String)>,
     /// Its working directory.
     pub cwd: Option<String>,
+    /// Where it speaks HTTP inside its cell; `None`: it speaks on its pipes.
+    pub endpoint: Option<CellEndpoint>,
+}
+
+/// Where a program in a cell speaks HTTP. Nothing outside can connect to it but the node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CellEndpoint {
+    /// TCP port on the cell's own loopback.
+    pub port: NonZeroU16,
+    /// Path of the endpoint, `/mcp` unless something else is written.
+    pub path: String,
 }
 
 /// A server reached over HTTP.

@@ -26,8 +26,8 @@ mod units;
 pub use binding::{Alphabet, Format, JsonStep, Location, Part, PathPattern};
 pub use capture::Capture;
 pub use config::{
-    Config, Isolation, LedgerConfig, NodeConfig, Remote, Run, ServerConfig, Start, StdioProgram, Transport,
-    ViewConfig,
+    CellEndpoint, Config, Isolation, LedgerConfig, NodeConfig, Remote, Run, ServerConfig, Start,
+    StdioProgram, Transport, ViewConfig,
 };
 pub use contract::{
     CONTRACT_VERSION, Contract, ContractSource, FileGrant, Limits, Mode, Preset, SecretTerms, ToolTerms,

@@ -28,6 +28,11 @@ const CONFIGS: &[(&str, &str, usize, &str)] = &[
     ("[servers.x]\ncommand = \"a\"\nheaders = {}", "CE1006", 3, "take `headers` out"),
     ("[servers.x]\nurl = \"http://x\"\ntransport = \"stdio\"", "CE1008", 3, "leave `transport` out"),
     ("[servers.x]\ncommand = \"a\"\ntransport = \"http\"", "CE1008", 3, "leave `transport` out"),
+    ("[servers.x]\ncommand = \"a\"\nport = 70000", "CE1004", 3, "1 to 65535"),
+    ("[servers.x]\ncommand = \"a\"\nport = 80\npath = \"mcp\"", "CE1004", 4, "/mcp"),
+    ("[servers.x]\ncommand = \"a\"\npath = \"/mcp\"", "CE1006", 3, "take `path` out"),
+    ("[servers.x]\ncommand = \"a\"\nport = 80\ntransport = \"stdio\"", "CE1008", 4, "leave `transport` out"),
+    ("[servers.x]\nurl = \"http://x\"\nport = 80", "CE1006", 3, "take `port` out"),
     ("[servers.x]\ncommand = \"a\"\ntransport = \"tcp\"", "CE1004", 3, "\"stdio\", \"http\", \"sse\""),
     ("[servers.x]\ncommand = \"a\"\nisolation = \"user\"", "CE1004", 3, "\"shared\""),
     ("[servers.x]\ncommand = \"a\"\nstart = true", "CE1004", 3, "\"lazy\""),
@@ -189,7 +194,7 @@ fn the_examples_of_the_guide_are_valid() {
     let [config, contract] = blocks[..] else { panic!("one configuration and one contract") };
     let (config, warnings) = Config::parse("cella.toml", config).unwrap();
     assert!(warnings.0.is_empty(), "{warnings}");
-    assert_eq!((config.servers.len(), config.views.len()), (2, 1));
+    assert_eq!((config.servers.len(), config.views.len()), (3, 1));
     assert_eq!(Contract::parse("files.contract.toml", contract).unwrap().tools.len(), 3);
 }
 

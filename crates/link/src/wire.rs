@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Uri, header::HOST, uri::PathAndQu
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::LinkError;
-use cella_transport::net::{Address, TlsSettings};
+use cella_transport::net::{Address, Dialer, TlsSettings};
 
 /// The wire towards one server.
 #[non_exhaustive]
@@ -35,6 +35,8 @@ pub struct Endpoint {
     pub headers: Vec<(String, String)>,
     /// Connect to this unix socket instead of the URL's host.
     pub unix: Option<PathBuf>,
+    /// Connect by this instead of to the URL's host.
+    pub dialer: Option<Dialer>,
     /// Who may vouch for the server's name.
     pub tls: TlsSettings,
 }
@@ -71,7 +73,7 @@ impl Endpoint {
                 (format!("http://localhost/{path}"), Some(PathBuf::from(socket)))
             }
         };
-        Self { url, headers: Vec::new(), unix, tls: TlsSettings::default() }
+        Self { url, headers: Vec::new(), unix, dialer: None, tls: TlsSettings::default() }
     }
 
     pub(super) fn check(&self) -> Result<Target, LinkError> {
@@ -88,9 +90,10 @@ impl Endpoint {
         }
         let host = authority.host().trim_start_matches('[').trim_end_matches(']');
         let port = uri.port_u16().unwrap_or(if tls { 443 } else { 80 });
-        let address = match &self.unix {
-            Some(path) => Address::Unix(path.clone()),
-            None => Address::Tcp { host: host.into(), port, tls },
+        let address = match (&self.dialer, &self.unix) {
+            (Some(dialer), _) => Address::Dialled(dialer.clone()),
+            (None, Some(path)) => Address::Unix(path.clone()),
+            (None, None) => Address::Tcp { host: host.into(), port, tls },
         };
         let scheme = if tls { "https" } else { "http" };
         Ok(Target {
@@ -153,6 +156,7 @@ impl fmt::Debug for Endpoint {
             .field("url", &self.url.split(['?', '#']).next())
             .field("headers", &names)
             .field("unix", &self.unix)
+            .field("dialer", &self.dialer)
             .field("tls", &self.tls)
             .finish()
     }

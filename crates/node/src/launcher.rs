@@ -4,6 +4,7 @@ mod env;
 mod instance;
 mod masks;
 pub(crate) mod program;
+mod published;
 mod traffic;
 
 use std::{path::PathBuf, sync::Arc};
@@ -91,14 +92,27 @@ impl Launcher {
             error(FaultKind::Unavailable, e.code(), &e.to_string(), fix)
         })?;
         self.record_start(served, &running).await;
-        let wire = Wire::Stdio { stdin: Box::new(running.stdin), stdout: Box::new(running.stdout) };
-        let options = link_options(served, &sight.roots);
+        let mut options = link_options(served, &sight.roots);
+        let cell = Arc::new(running.cell);
         let guard = CellInstance::new(
-            (running.cell, running.stderr, running.egress),
+            (cell.clone(), running.stderr, running.egress),
             Masks::over(&env),
             self.recorder.clone(),
             served.config.name.clone(),
         );
+        let (wire, guard) = match &program.endpoint {
+            None => {
+                let (stdin, stdout) = (Box::new(running.stdin), Box::new(running.stdout));
+                (Wire::Stdio { stdin, stdout }, guard)
+            }
+            Some(endpoint) => {
+                let start = options.deadlines.handshake;
+                options.deadlines.connect = start;
+                let transport = served.config.transport;
+                let wire = published::wire(Arc::downgrade(&cell), endpoint, transport, start);
+                (wire, guard.beside(running.stdin, running.stdout))
+            }
+        };
         let mut launched = Launched::over(wire, options, Box::new(guard));
         if let Some(hint) = hint {
             // A server that cannot see what it was pointed at fails in its own words; ours say what to do.

@@ -1,5 +1,6 @@
 //! Connections to servers: TCP with or without TLS, and unix sockets.
 
+mod dialer;
 mod socket;
 mod tls;
 
@@ -14,6 +15,7 @@ use tokio::{
     time::timeout,
 };
 
+pub use dialer::{Dial, Dialer, Dialled};
 pub use socket::Socket;
 pub use tls::{TlsError, TlsSettings};
 
@@ -34,6 +36,8 @@ pub enum Address {
     },
     /// A unix socket.
     Unix(PathBuf),
+    /// A place that only somebody else can reach, for instance a port within a cell.
+    Dialled(Dialer),
 }
 
 /// Why there is no connection.
@@ -84,6 +88,10 @@ pub async fn connect(address: &Address, tls: &TlsSettings, within: Duration) -> 
 async fn dial(address: &Address, tls: &TlsSettings) -> Result<Socket, ConnectError> {
     match address {
         Address::Unix(path) => dial_unix(path).await,
+        Address::Dialled(dialer) => {
+            let refused = |source| ConnectError::Refused { address: address.clone(), source };
+            dialer.dial().await.map(Socket::Tcp).map_err(refused)
+        }
         Address::Tcp { host, port, tls: false } => Ok(Socket::Tcp(dial_tcp(host, *port, address).await?)),
         Address::Tcp { host, port, tls: true } => {
             let stream = dial_tcp(host, *port, address).await?;
@@ -126,6 +134,7 @@ impl fmt::Display for Address {
             Self::Tcp { host, port, .. } if host.contains(':') => write!(f, "[{host}]:{port}"),
             Self::Tcp { host, port, .. } => write!(f, "{host}:{port}"),
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
+            Self::Dialled(dialer) => f.write_str(dialer.name()),
         }
     }
 }

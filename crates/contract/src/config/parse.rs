@@ -1,10 +1,10 @@
 //! From text to [`Config`], with everything that is wrong reported at once.
 
-use std::{collections::BTreeMap, ops::Range, path::PathBuf};
+use std::{collections::BTreeMap, num::NonZeroU16, ops::Range, path::PathBuf};
 
 use super::{
-    Config, Isolation, LedgerConfig, NodeConfig, Remote, Run, ServerConfig, Start, StdioProgram, Transport,
-    ViewConfig,
+    CellEndpoint, Config, Isolation, LedgerConfig, NodeConfig, Remote, Run, ServerConfig, Start,
+    StdioProgram, Transport, ViewConfig,
 };
 use crate::{
     Capture, ContractSource, Diagnostics, Severity, codes,
@@ -107,10 +107,12 @@ impl Reading<'_> {
             Some("sse") => Some(Transport::Sse),
             _ => None,
         };
-        if let (Run::Program(_), Some(Transport::Http | Transport::Sse))
-        | (Run::Remote(_), Some(Transport::Stdio)) = (&run, transport)
-        {
-            let fix = "a command speaks stdio, a url http or sse; leave `transport` out to have it found"
+        let by_http = match &run {
+            Run::Program(program) => program.endpoint.is_some(),
+            Run::Remote(_) => true,
+        };
+        if transport.is_some_and(|transport| (transport == Transport::Stdio) == by_http) {
+            let fix = "a command speaks stdio, one with a port or a url http or sse; leave `transport` out to have it found"
                 .to_owned();
             self.error(
                 table.place("transport"),
@@ -147,11 +149,31 @@ impl Reading<'_> {
             args: table.texts("args").unwrap_or_default(),
             env: self.values(name, table, "env"),
             cwd: table.text("cwd").map(str::to_owned),
+            endpoint: self.endpoint(name, table),
         }
     }
 
+    /// `port` and `path` of a program that speaks HTTP in its cell.
+    fn endpoint(&mut self, name: &str, table: Table<'_>) -> Option<CellEndpoint> {
+        let path = table.text("path");
+        let Some(port) = table.count("port") else {
+            self.only_for(name, table, "path", "a program with a `port`");
+            return None;
+        };
+        let number = u16::try_from(port).ok().and_then(NonZeroU16::new);
+        if number.is_none() {
+            let fix = "write the port that the program listens on, 1 to 65535".to_owned();
+            self.error(table.place("port"), codes::WRONG_VALUE, format!("{port} is no TCP port"), fix);
+        }
+        if path.is_some_and(|path| !path.starts_with('/')) {
+            let fix = "write it from its root: /mcp".to_owned();
+            self.error(table.place("path"), codes::WRONG_VALUE, "`path` does not begin with /".into(), fix);
+        }
+        Some(CellEndpoint { port: number?, path: path.unwrap_or("/mcp").to_owned() })
+    }
+
     fn remote(&mut self, name: &str, url: &str, table: Table<'_>) -> Option<Remote> {
-        for key in ["args", "env", "cwd"] {
+        for key in ["args", "env", "cwd", "port", "path"] {
             self.only_for(name, table, key, "a program");
         }
         let known = ["http://", "https://", "unix:/", "${"];

@@ -35,6 +35,12 @@ static SERVER: Shape = Shape {
             "Environment of the program; nothing else is inherited. vault:, env:, file: and cmd: refer to secrets.",
         ),
         field("cwd", Kind::Text, "Working directory of the program."),
+        field(
+            "port",
+            Kind::Count,
+            "The program speaks HTTP on this port of its cell instead of on its pipes.",
+        ),
+        field("path", Kind::Text, "Path of that endpoint; /mcp when absent."),
         field("url", Kind::Text, "Address of a remote server, instead of command."),
         field(
             "headers",

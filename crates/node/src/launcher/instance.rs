@@ -1,13 +1,13 @@
 //! A running server as the pool holds it.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use cella_catalog::{BoxFuture, Instance};
 use cella_cell::{Exit, Handle, StderrTail};
 use cella_event::{Draft, Int, Kind, Label, Map};
 use tokio::{net::unix::pipe, task::JoinHandle};
 
-use super::masks::Masks;
+use super::{masks::Masks, published};
 use crate::{confine::Egress, record::Recorder};
 
 /// Time a server has to end by itself after its input was closed and it was asked to.
@@ -21,7 +21,9 @@ const STDERR_GRACE: Duration = Duration::from_millis(500);
 /// A program in a cell.
 #[derive(Debug)]
 pub(super) struct CellInstance {
-    cell: Handle,
+    cell: Arc<Handle>,
+    /// Standard input of a program that speaks HTTP: its end is the first request to leave.
+    stdin: Option<pipe::Sender>,
     egress: Option<Egress>,
     tail: StderrTail,
     /// Fills the tail, until the last process of the cell is gone.
@@ -35,7 +37,7 @@ pub(super) struct CellInstance {
 
 impl CellInstance {
     pub(super) fn new(
-        running: (Handle, pipe::Receiver, Option<Egress>),
+        running: (Arc<Handle>, pipe::Receiver, Option<Egress>),
         masks: Masks,
         recorder: Recorder,
         server: String,
@@ -44,13 +46,21 @@ impl CellInstance {
         let tail = StderrTail::new(STDERR_LINES);
         let filled = tail.clone();
         let reading = tokio::spawn(async move { filled.fill_from(stderr).await });
-        Self { cell, egress, tail, reading, masks, recorder, server }
+        Self { cell, stdin: None, egress, tail, reading, masks, recorder, server }
+    }
+
+    /// The same, with pipes that are not the way to it.
+    pub(super) fn beside(mut self, stdin: pipe::Sender, stdout: pipe::Receiver) -> Self {
+        published::read_along(&self.tail, stdout);
+        self.stdin = Some(stdin);
+        self
     }
 }
 
 impl Instance for CellInstance {
     fn stop(&mut self) -> BoxFuture<'_, Option<String>> {
         Box::pin(async move {
+            self.stdin = None;
             let exit = self.cell.stop(STOP_GRACE).await;
             // Its connections end on record before it does.
             if let Some(egress) = self.egress.take() {
