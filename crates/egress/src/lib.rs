@@ -30,7 +30,7 @@ mod record;
 mod resolve;
 mod responder;
 
-pub use broker::{Broker, BrokerError, BrokerHandle, Counts, Sockets};
+pub use broker::{Broker, BrokerError, BrokerHandle, Counts, Gauge, Sockets};
 pub use denial::Denial;
 pub use guard::Kind;
 pub use limits::Limits;
