@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 const KIB: u64 = 1 << 10;
 
 /// Everything that is granted, and that nothing is, where that is so.
-pub(super) fn granted(terms: &Terms) -> Vec<String> {
+pub(in crate::command) fn granted(terms: &Terms) -> Vec<String> {
     let contract = &terms.contract;
     let mut lines = files(terms);
     lines.extend(named_files(contract.preset));
