@@ -193,7 +193,7 @@ impl Broker {
             tasks.spawn(door.queries(responder.clone()));
         }
         if let Some(socket) = sockets.audit {
-            tasks.spawn(audit::watch(socket, cell.clone())?);
+            tasks.spawn(audit::watch(socket, cell)?);
         }
         tasks.spawn(recorder.keep_reporting());
         Ok(BrokerHandle { tasks, closing, tally, gauge })

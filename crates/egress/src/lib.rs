@@ -31,7 +31,7 @@ mod resolve;
 mod responder;
 
 pub use broker::{Broker, BrokerError, BrokerHandle, Counts, Gauge, Sockets};
-pub use denial::Denial;
+pub use denial::{Denial, lacks_grant};
 pub use guard::Kind;
 pub use limits::Limits;
 pub use policy::{Permit, Policy, Target, Vetted, ports};

@@ -176,7 +176,8 @@ async fn watch(
     let filled = tail.clone();
     let reading = tokio::spawn(async move { filled.fill_from(running.stderr).await });
     let wire = Wire::Stdio { stdin: Box::new(running.stdin), stdout: Box::new(running.stdout) };
-    let (asked, processes) = both(ask(wire, link_options(&served, &sight.roots)), &running.cell).await;
+    let asked = Box::pin(ask(wire, link_options(&served, &sight.roots)));
+    let (asked, processes) = both(asked, &running.cell).await;
     let by_itself = running.cell.exit().map(|exit| exit.to_string());
     let exit = running.cell.stop(STOP_GRACE).await;
     if let Some(egress) = running.egress {
@@ -224,28 +225,24 @@ async fn ask(wire: Wire, mut options: LinkOptions) -> Result<[usize; 3], String>
     options.deadlines.handshake = HANDSHAKE_MAX;
     options.deadlines.idle = LISTS_MAX;
     let (tell, _events) = tokio::sync::mpsc::channel(8);
-    let asked = async {
-        let link = Link::open(wire, options, tell).await.map_err(|error| error.to_string())?;
-        let lists = async {
-            let mut counts = [0; 3];
-            for (count, kind) in
-                counts.iter_mut().zip([ListKind::Tools, ListKind::Resources, ListKind::Prompts])
-            {
-                let listed = link.list(kind).await;
-                *count = listed.map_err(|failure| format!("{}: {failure:?}", kind.method()))?.items.len();
-            }
-            Ok(counts)
-        };
-        let late = |_| Err("its lists did not come in time".to_owned());
-        let counts = tokio::time::timeout(LISTS_MAX, lists).await.unwrap_or_else(late);
-        // Watched while the link is open: many a server ends with its client.
-        tokio::time::sleep(AFTER).await;
-        counts
+    let link = Link::open(wire, options, tell).await.map_err(|error| error.to_string())?;
+    let lists = async {
+        let mut counts = [0; 3];
+        for (count, kind) in counts.iter_mut().zip([ListKind::Tools, ListKind::Resources, ListKind::Prompts])
+        {
+            let listed = link.list(kind).await;
+            *count = listed.map_err(|failure| format!("{}: {failure:?}", kind.method()))?.items.len();
+        }
+        Ok(counts)
     };
-    asked.await
+    let late = |_| Err("its lists did not come in time".to_owned());
+    let counts = tokio::time::timeout(LISTS_MAX, lists).await.unwrap_or_else(late);
+    // Watched while the link is open: many a server ends with its client.
+    tokio::time::sleep(AFTER).await;
+    counts
 }
 
-/// The answer, and the most processes that were seen meanwhile. Ends early when the cell does.
+/// The answer, and the most processes that were seen meanwhile.
 async fn both(
     asked: impl Future<Output = Result<[usize; 3], String>>,
     cell: &Handle,

@@ -30,11 +30,11 @@ impl Refused {
     /// special about an address and what a client says wrongly are no matter of a missing grant.
     #[must_use]
     pub fn grant(&self) -> Option<String> {
-        if !matches!(self.code.as_str(), "CE2301" | "CE2302" | "CE2303" | "CE2320") {
+        if !cella_egress::lacks_grant(&self.code) {
             return None;
         }
         let host = self.host.as_deref()?;
-        let port = self.port.or((self.code == "CE2301").then_some(443))?;
+        let port = self.port.unwrap_or(443);
         if let Ok(address) = host.parse::<std::net::IpAddr>() {
             let plain = cella_egress::Kind::of(address).is_none();
             return plain.then(|| std::net::SocketAddr::new(address, port).to_string());
