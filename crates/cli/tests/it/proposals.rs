@@ -1,6 +1,10 @@
 //! What a server is seen to need, what of it is granted, and what it was refused.
 
-use std::{io::Read, net::TcpListener};
+use std::{
+    io::{Read, Write},
+    net::TcpListener,
+    process::{Command, Stdio},
+};
 
 use super::home::Home;
 
@@ -205,4 +209,38 @@ fn a_link_to_a_remote_server_is_on_record_with_its_class() {
     let events = here.cella(&["log", "query", "--kind", "cell.started", "--json"]).json();
     assert_eq!(events["events"][0]["body"]["class"], "remote", "{events}");
     assert_eq!((node.stop(), remote.stop()), (0, 0));
+}
+
+#[test]
+fn at_a_terminal_a_proposal_is_edited_and_then_taken() {
+    let (home, script) = with_weather();
+    // `script` gives the program a terminal.
+    let cella = format!("{} add weather -- python3 {script}", env!("CARGO_BIN_EXE_cella"));
+    let mut command = Command::new("script");
+    command
+        .args(["-qec", &cella, "/dev/null"])
+        .env("HOME", home.path(""))
+        .env("EDITOR", "sed -i /odd.example/d")
+        .env_remove("VISUAL")
+        .env_remove("XDG_STATE_HOME")
+        .current_dir(home.path(""))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let (mut input, mut out) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    let mut seen = String::new();
+    for answer in ["edit\n", "y\n"] {
+        let asked = seen.matches("[y/N/edit]").count();
+        let mut buffer = [0; 4096];
+        while seen.matches("[y/N/edit]").count() == asked {
+            let n = out.read(&mut buffer).unwrap();
+            assert!(n > 0, "{seen}");
+            seen.push_str(&String::from_utf8_lossy(&buffer[..n]));
+        }
+        input.write_all(answer.as_bytes()).unwrap();
+    }
+    out.read_to_string(&mut seen).unwrap();
+    assert!(child.wait().unwrap().success(), "{seen}");
+    let contract = home.read(".config/cella/contracts/weather.toml");
+    assert!(contract.contains("api.example.com") && !contract.contains("odd.example"), "{contract}");
 }

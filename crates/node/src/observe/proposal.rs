@@ -46,7 +46,9 @@ impl Proposal {
                 Err(why) => proposal.left_out.push(Reason { what: attempt.to_string(), why }),
             }
         }
-        for path in seen.named.iter().chain(&seen.hidden) {
+        let paths = seen.named.iter().chain(&seen.hidden);
+        // The root of all is nothing that anybody means to show.
+        for path in paths.filter(|path| path.parent().is_some()) {
             let why = "named in its arguments".to_owned();
             proposal.text = add_file(&proposal.text, &written(path), Mode::Read, &why)?;
             proposal.reasons.push(Reason { what: written(path), why });
