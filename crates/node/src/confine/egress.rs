@@ -13,6 +13,9 @@ use super::{ConfineError, Sink};
 /// connection is allowed, so that none is missing from the record.
 const RECORDS_PER_CONNECTION: usize = 4;
 
+/// Records on their way at least, so that refusals leave room for the one connection of a contract that allows no more.
+const RECORDS_MIN: usize = 64;
+
 /// Most connections that a contract can ask for at once. Stops it from taking all descriptors of the node; past it this many
 /// are allowed.
 const CONNECTIONS_MAX: usize = 4096;
@@ -54,7 +57,7 @@ impl Egress {
         ends: NetworkEnds,
         sink: Arc<dyn Sink>,
     ) -> Result<Self, ConfineError> {
-        let (records, told) = mpsc::channel(limits.connections * RECORDS_PER_CONNECTION);
+        let (records, told) = mpsc::channel((limits.connections * RECORDS_PER_CONNECTION).max(RECORDS_MIN));
         let NetworkEnds { tcp, dns_udp, dns_tcp, audit } = ends;
         let sockets = Sockets { tcp, dns_udp, dns_tcp, audit };
         let broker = Broker::start(policy, sockets, records, limits).map_err(ConfineError::Broker)?;

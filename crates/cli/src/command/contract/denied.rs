@@ -30,6 +30,10 @@ pub(super) async fn run(server: &str, loaded: &Option<Loaded>, global: &Global, 
         printer.json(&json!({ "schema": "cella/v1", "server": server, "denied": denied }));
     } else if found.is_empty() {
         printer.line(format!("the cell of {server} was refused nothing"));
+        let unseen = loaded.as_ref().and_then(|loaded| loaded.servers.get(server));
+        if unseen.is_some_and(|served| served.contract.egress.is_empty()) {
+            printer.note("its contract grants no host: what it tries in vain is refused by the kernel and on no record");
+        }
     } else {
         found.iter().for_each(|refused| show(server, refused, printer));
     }
