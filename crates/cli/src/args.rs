@@ -83,7 +83,7 @@ pub(crate) enum Verb {
     Demo(Demo),
     /// Add a server
     #[command(
-        after_help = "Examples:\n  cella add time --builtin time\n  cella add fs -- npx -y @modelcontextprotocol/server-filesystem ~/work\n  cella add git -- uvx mcp-server-git --repository ~/work\n  cella add linear --url https://mcp.linear.app/mcp"
+        after_help = "Examples:\n  cella add time --builtin time\n  cella add fs -- npx -y @modelcontextprotocol/server-filesystem ~/work\n  cella add git -- uvx mcp-server-git --repository ~/work\n  cella add linear --url https://mcp.linear.app/mcp\n  cella add brave --yes -- npx -y @modelcontextprotocol/server-brave-search\n\nA server that is a program is started once in a cell that reaches nothing and is asked for its lists, never for a call.\nWhat it tried is proposed as its contract, contracts/NAME.toml, with the reason of each line. Its hosts are what the\nserver asked for: look at them before you say yes. Without a terminal and without --yes nothing of it is granted."
     )]
     Add(Add),
     /// Remove a server
@@ -234,6 +234,15 @@ pub(crate) struct Add {
     /// Do not install or start it now
     #[arg(long)]
     pub(crate) no_install: bool,
+    /// Do not start it once to see what it needs
+    #[arg(long)]
+    pub(crate) no_observe: bool,
+    /// Take the proposed contract without asking
+    #[arg(long, short, conflicts_with = "no_input")]
+    pub(crate) yes: bool,
+    /// Never ask: what is not granted by --yes or --contract stays denied
+    #[arg(long)]
+    pub(crate) no_input: bool,
     /// The command that starts the server
     #[arg(last = true)]
     pub(crate) command: Vec<String>,

@@ -53,6 +53,8 @@ pub(crate) const ENV_FILE: &str = "CE2422";
 pub(crate) const NO_CONTRACT: &str = "CE6022";
 /// A program was ended by its contract's time limit.
 pub(crate) const TIME_LIMIT: &str = "CE6023";
+/// A contract file that would be written is there already.
+pub(crate) const CONTRACT_THERE: &str = "CE6026";
 /// A server that runs in no cell here.
 pub(crate) const NO_CELL: &str = "CE6024";
 /// The node that a client needs did not start.

@@ -27,6 +27,32 @@ pub(crate) fn confirm(question: &str) -> Result<bool, Stop> {
     Ok(matches!(line.trim().to_lowercase().as_str(), "y" | "yes"))
 }
 
+/// What a person says to a proposal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    Yes,
+    No,
+    Edit,
+}
+
+/// True when somebody is there who can be asked.
+pub(crate) fn is_possible() -> bool {
+    io::stdin().is_terminal()
+}
+
+/// Asks whether something is to be taken as it is, changed first, or left. Anything else than a clear answer leaves it.
+pub(crate) fn choose(question: &str) -> Result<Answer, Stop> {
+    let mut err = io::stderr().lock();
+    let _best_effort = write!(err, "{question} [y/N/edit] ").and_then(|()| err.flush());
+    let mut line = String::new();
+    io::stdin().lock().read_line(&mut line).map_err(Stop::system("standard input"))?;
+    Ok(match line.trim().to_lowercase().as_str() {
+        "y" | "yes" => Answer::Yes,
+        "e" | "edit" => Answer::Edit,
+        _ => Answer::No,
+    })
+}
+
 /// A line that is typed at the terminal, which shows nothing of it. It stops showing before it asks: who pastes at once
 /// would see the value otherwise.
 pub(crate) fn hidden(question: &str) -> io::Result<Secret> {

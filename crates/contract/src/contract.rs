@@ -87,6 +87,12 @@ pub struct Limits {
     pub time: Option<Duration>,
     /// Open files of one process.
     pub open_files: Option<u32>,
+    /// Connections to granted hosts at the same time.
+    pub connections: Option<u32>,
+    /// New connections to granted hosts in a second.
+    pub connection_rate: Option<u32>,
+    /// Bytes sent to granted hosts in the life of one cell.
+    pub egress_bytes: Option<u64>,
 }
 
 /// What a tool promises.
@@ -250,6 +256,10 @@ impl Preset {
             cpu: None,
             time: None,
             open_files: Some(1024),
+            // The broker's own ceilings hold.
+            connections: None,
+            connection_rate: None,
+            egress_bytes: None,
         }
     }
 }

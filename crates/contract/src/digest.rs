@@ -79,14 +79,26 @@ fn canonical_secret(terms: &SecretTerms) -> Value {
 }
 
 fn canonical_limits(limits: &Limits) -> Value {
-    json!({
+    let mut canonical = json!({
         "cpu_percent": limits.cpu,
         "disk_bytes": limits.disk,
         "memory_bytes": limits.memory,
         "open_files": limits.open_files,
         "processes": limits.processes,
         "time_ms": limits.time.map(|t| u64::try_from(t.as_millis()).unwrap_or(u64::MAX)),
-    })
+    });
+    // Each only where it was said: contracts from before these keys keep their digests.
+    let later = [
+        ("connection_rate", limits.connection_rate.map(u64::from)),
+        ("connections", limits.connections.map(u64::from)),
+        ("egress_bytes", limits.egress_bytes),
+    ];
+    for (key, value) in later {
+        if let Some(value) = value {
+            canonical[key] = json!(value);
+        }
+    }
+    canonical
 }
 
 #[cfg(test)]
@@ -125,6 +137,16 @@ mod tests {
         );
         let expected = r#""K":{"env":null,"format":"ghp","from":null,"hosts":[],"in":["json:a.b"],"methods":["GET"],"paths":["/a/**"]}"#;
         assert!(said.contains(expected), "{said}");
+    }
+
+    #[test]
+    fn limits_of_egress_stand_in_the_canonical_form_where_they_were_said() {
+        let canonical = |text: &str| Contract::parse("c", text).expect("a contract").canonical();
+        assert!(!canonical("").contains("connection"));
+        let said = canonical("[limits]\nconnections = 4\nconnection_rate = 2\negress_bytes = \"1MiB\"\n");
+        for member in ["\"connections\":4", "\"connection_rate\":2", "\"egress_bytes\":1048576"] {
+            assert!(said.contains(member), "{member} in {said}");
+        }
     }
 
     #[test]

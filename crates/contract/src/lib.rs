@@ -34,7 +34,9 @@ pub use contract::{
 };
 pub use decide::{Permit, Refusal, Wanted, decide};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity, masked_line};
-pub use edit::{EditError, NewServer, Pairs, add_server, remove_server, set_value};
+pub use edit::{
+    EditError, NewServer, Pairs, add_egress, add_file, add_server, remove_server, set_contract, set_value,
+};
 pub use effect::{Effect, Hints, effective_effect};
 pub use egress::{DomainName, EgressFault, EgressGrant, EgressHost, NameFault, Network};
 pub use schema::{config_schema, contract_schema};

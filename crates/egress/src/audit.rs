@@ -15,11 +15,7 @@ use std::{
 use socket2::{SockFilter, SockRef};
 use tokio::net::UdpSocket;
 
-use crate::{
-    denial::Denial,
-    limits::AUDIT_BYTES,
-    record::{Recorder, Subject},
-};
+use crate::{connection::Cell, denial::Denial, limits::AUDIT_BYTES, record::Subject};
 
 const ETHERNET_BYTES: usize = 14;
 const IPV4: u16 = 0x0800;
@@ -44,7 +40,7 @@ pub(crate) struct Attempt {
 ///
 /// # Errors
 /// The descriptor is no socket that can be waited for.
-pub(crate) fn watch(socket: OwnedFd, recorder: Arc<Recorder>) -> io::Result<impl Future<Output = ()> + Send> {
+pub(crate) fn watch(socket: OwnedFd, cell: Arc<Cell>) -> io::Result<impl Future<Output = ()> + Send> {
     if let Err(error) = SockRef::from(&socket).attach_filter(&filter()) {
         tracing::warn!(%error, "the audit of a cell has no filter in the kernel and costs more");
     }
@@ -68,8 +64,9 @@ pub(crate) fn watch(socket: OwnedFd, recorder: Arc<Recorder>) -> io::Result<impl
             }
             seen.truncate(REMEMBERED - 1);
             seen.push_front(packet);
-            let subject = Subject { destination: Some(attempt.destination), ..Subject::default() };
-            recorder.denied(subject, attempt.denial);
+            let name = cell.name(attempt.destination.ip());
+            let subject = Subject { name, destination: Some(attempt.destination), resolved: None };
+            cell.recorder.denied(subject, attempt.denial);
         }
     })
 }

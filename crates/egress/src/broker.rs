@@ -55,6 +55,14 @@ pub struct BrokerHandle {
     tasks: JoinSet<()>,
     closing: watch::Sender<bool>,
     tally: Arc<Tally>,
+    gauge: Gauge,
+}
+
+/// How many connections of a cell are open, for whoever shows it; outlives the broker.
+#[derive(Clone, Debug)]
+pub struct Gauge {
+    places: Arc<Semaphore>,
+    most: usize,
 }
 
 /// What is counted and not put on record.
@@ -64,6 +72,8 @@ pub struct Counts {
     pub unreadable_queries: u64,
     /// Times that a connection could not be accepted, mostly because the node had no descriptor left.
     pub accept_failures: u64,
+    /// Connections that are open now, DNS not counted.
+    pub connections: u64,
 }
 
 /// Why a broker does not start.
@@ -150,7 +160,9 @@ impl Broker {
         let (closing, closes) = watch::channel(false);
         let tally = Arc::<Tally>::default();
         let mut tasks = JoinSet::new();
-        let places = Arc::new(Semaphore::new(cell.limits.connections));
+        let most = cell.limits.connections;
+        let places = Arc::new(Semaphore::new(most));
+        let gauge = Gauge { places: places.clone(), most };
         for (_, listener) in sockets.tcp {
             let door = Door {
                 listener: listener_of(listener)?,
@@ -181,10 +193,10 @@ impl Broker {
             tasks.spawn(door.queries(responder.clone()));
         }
         if let Some(socket) = sockets.audit {
-            tasks.spawn(audit::watch(socket, recorder.clone())?);
+            tasks.spawn(audit::watch(socket, cell)?);
         }
         tasks.spawn(recorder.keep_reporting());
-        Ok(BrokerHandle { tasks, closing, tally })
+        Ok(BrokerHandle { tasks, closing, tally, gauge })
     }
 }
 
@@ -197,7 +209,14 @@ impl BrokerHandle {
         Counts {
             unreadable_queries: self.tally.unreadable_queries.load(Ordering::Relaxed),
             accept_failures: self.tally.accept_failures.load(Ordering::Relaxed),
+            connections: self.gauge.connections(),
         }
+    }
+
+    /// The number of open connections, to be kept and read elsewhere.
+    #[must_use]
+    pub fn gauge(&self) -> Gauge {
+        self.gauge.clone()
     }
 
     /// Accepts nothing more and gives the connections so long to end by themselves; then ends them.
@@ -211,6 +230,16 @@ impl BrokerHandle {
 impl fmt::Debug for BrokerHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BrokerHandle").field("counts", &self.counts()).finish_non_exhaustive()
+    }
+}
+
+// === impl Gauge ===
+
+impl Gauge {
+    /// Connections that are open now, DNS not counted.
+    #[must_use]
+    pub fn connections(&self) -> u64 {
+        self.most.saturating_sub(self.places.available_permits()) as u64
     }
 }
 

@@ -175,8 +175,13 @@ async fn carry(
 impl Cell {
     /// Whom an address means in this cell.
     fn target(&self, address: IpAddr) -> Target {
+        self.name(address).map_or_else(|| Target::Address(address.to_canonical()), Target::Name)
+    }
+
+    /// The name that an address stands for in this cell.
+    pub(crate) fn name(&self, address: IpAddr) -> Option<DomainName> {
         let names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
-        names.name(address).map_or(Target::Address(address.to_canonical()), |name| Target::Name(name.clone()))
+        names.name(address).cloned()
     }
 
     /// The addresses that may be dialled for a permit: at least one.

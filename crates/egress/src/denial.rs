@@ -135,6 +135,18 @@ pub enum Denial {
     NoRecord,
 }
 
+const NAME: &str = "CE2301";
+const PORT: &str = "CE2302";
+const ADDRESS: &str = "CE2303";
+const PORT_CLOSED: &str = "CE2320";
+
+/// True for the code of a refusal that one more grant would have prevented. What is special about an address, or wrong in what
+/// a client says, is no matter of a missing grant.
+#[must_use]
+pub fn lacks_grant(code: &str) -> bool {
+    [NAME, PORT, ADDRESS, PORT_CLOSED].contains(&code)
+}
+
 // === impl Denial ===
 
 impl Denial {
@@ -142,9 +154,9 @@ impl Denial {
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Name { .. } => "CE2301",
-            Self::Port { .. } => "CE2302",
-            Self::Address { .. } => "CE2303",
+            Self::Name { .. } => NAME,
+            Self::Port { .. } => PORT,
+            Self::Address { .. } => ADDRESS,
             Self::NobodysAddress { .. } => "CE2304",
             Self::Guarded { .. } => "CE2305",
             Self::NotAName => "CE2306",
@@ -161,7 +173,7 @@ impl Denial {
             Self::QueryRate { .. } => "CE2317",
             Self::Bytes { .. } => "CE2318",
             Self::Datagram => "CE2319",
-            Self::PortClosed => "CE2320",
+            Self::PortClosed => PORT_CLOSED,
             Self::NoRecord => "CE2321",
             Self::NotResolved { .. } => "CE2322",
         }

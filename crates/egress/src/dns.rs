@@ -83,12 +83,14 @@ pub(crate) fn answer(
         let bytes = query.reply(Code::NoSuchName, &[]);
         return Ok(Reply { bytes, denial: Some((Some(name.clone()), Denial::Name { name: name.clone() })) });
     }
+    // Where nothing is granted but everything is watched, the question is a finding, even if no connection follows.
+    let asked = policy.is_watching().then(|| (Some(name.clone()), Denial::Name { name: name.clone() }));
     match (query.kind, names.addresses(name)) {
         (TYPE_A, Some((v4, _))) => {
-            Ok(Reply { bytes: query.reply(Code::NoError, &v4.octets()), denial: None })
+            Ok(Reply { bytes: query.reply(Code::NoError, &v4.octets()), denial: asked })
         }
         (TYPE_AAAA, Some((_, address))) if v6 => {
-            Ok(Reply { bytes: query.reply(Code::NoError, &address.octets()), denial: None })
+            Ok(Reply { bytes: query.reply(Code::NoError, &address.octets()), denial: asked })
         }
         (_, Some(_)) => plain(Code::NoError),
         (_, None) => {

@@ -95,6 +95,13 @@ pub(crate) fn kind(address: IpAddr) -> Option<Kind> {
 // === impl Kind ===
 
 impl Kind {
+    /// What is special about an address; `None` for one that a name may lead to. Whether it is the machine's own is not a
+    /// matter of its bits.
+    #[must_use]
+    pub fn of(address: IpAddr) -> Option<Self> {
+        kind(address)
+    }
+
     /// True when no grant lifts the refusal: nobody can mean such an address.
     #[must_use]
     pub fn is_final(self) -> bool {

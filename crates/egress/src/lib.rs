@@ -30,8 +30,8 @@ mod record;
 mod resolve;
 mod responder;
 
-pub use broker::{Broker, BrokerError, BrokerHandle, Counts, Sockets};
-pub use denial::Denial;
+pub use broker::{Broker, BrokerError, BrokerHandle, Counts, Gauge, Sockets};
+pub use denial::{Denial, lacks_grant};
 pub use guard::Kind;
 pub use limits::Limits;
 pub use policy::{Permit, Policy, Target, Vetted, ports};

@@ -16,6 +16,8 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Policy {
     grants: Vec<EgressGrant>,
+    /// Every name has an address, so that it is seen at which port it is wanted.
+    watching: bool,
 }
 
 /// Whom a cell means.
@@ -51,7 +53,14 @@ impl Policy {
     /// The policy of these grants.
     #[must_use]
     pub fn new(grants: Vec<EgressGrant>) -> Self {
-        Self { grants }
+        Self { grants, watching: false }
+    }
+
+    /// A policy that grants nothing and answers for every name: whoever gets it learns which host is wanted at which port,
+    /// and the cell learns nothing, because the addresses are made up and nothing is dialled.
+    #[must_use]
+    pub fn watching() -> Self {
+        Self { grants: Vec::new(), watching: true }
     }
 
     /// The TCP ports that must be listened to.
@@ -71,7 +80,13 @@ impl Policy {
     /// True when the name may be known to exist: some port of it is granted.
     #[must_use]
     pub fn knows(&self, name: &DomainName) -> bool {
-        self.grants.iter().any(|grant| grant.host.covers_name(name))
+        self.watching || self.grants.iter().any(|grant| grant.host.covers_name(name))
+    }
+
+    /// True for [`Policy::watching`].
+    #[must_use]
+    pub(crate) fn is_watching(&self) -> bool {
+        self.watching
     }
 
     /// May the cell connect there?
@@ -88,7 +103,7 @@ impl Policy {
             return Ok(Permit { target, port, grant });
         }
         Err(match target {
-            Target::Name(name) if self.knows(&name) => Denial::Port { name, port },
+            Target::Name(name) if self.knows(&name) && !self.watching => Denial::Port { name, port },
             Target::Name(name) => Denial::Name { name },
             Target::Address(address) if guard::kind(address) == Some(Kind::Made) => {
                 Denial::NobodysAddress { address }
@@ -192,6 +207,16 @@ mod tests {
         assert!(matches!(policy.connect(named("api.example"), 80), Err(Denial::Port { .. })));
         assert!(matches!(policy.connect(named("wild.example"), 80), Err(Denial::Name { .. })));
         assert!(matches!(policy.connect(named("evil.example"), 443), Err(Denial::Name { .. })));
+    }
+
+    #[test]
+    fn who_only_watches_answers_for_every_name_and_permits_nothing() {
+        let policy = Policy::watching();
+        let name = DomainName::parse("api.example").expect("a name");
+        assert!(policy.knows(&name));
+        assert!(matches!(policy.connect(Target::Name(name), 443), Err(Denial::Name { .. })));
+        let address = policy.connect(Target::Address(at("203.0.113.7")), 443);
+        assert!(matches!(address, Err(Denial::Address { .. })));
     }
 
     #[test]

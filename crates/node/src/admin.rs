@@ -5,16 +5,18 @@ mod log;
 
 use std::sync::Arc;
 
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use bytes::Bytes;
 use cella_catalog::Catalog;
+use cella_cell::Class;
+use cella_contract::Run;
 use cella_ledger::{Health, Ledger};
 use http::{Method, Request, Response, StatusCode, header::CONTENT_TYPE};
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use crate::{announce::Announcement, history::History, metrics::Metrics};
+use crate::{announce::Announcement, history::History, living::Living, load::Loaded, metrics::Metrics};
 
 /// The body of an answer.
 pub(crate) type Body = UnsyncBoxBody<Bytes, std::io::Error>;
@@ -30,6 +32,10 @@ pub(crate) struct Admin {
     pub(crate) draining: watch::Receiver<bool>,
     /// Why the configuration as it is now is not the one in use; nothing when it is.
     pub(crate) refused: ArcSwapOption<Value>,
+    /// The configuration in use.
+    pub(crate) loaded: Arc<ArcSwap<Loaded>>,
+    /// The connections of the cells that run.
+    pub(crate) living: Living,
 }
 
 impl Admin {
@@ -78,11 +84,24 @@ impl Admin {
         response
     }
 
+    /// The class of what holds a server.
+    fn class(&self, server: &str) -> &'static str {
+        let loaded = self.loaded.load();
+        let remote =
+            loaded.servers.get(server).is_some_and(|served| matches!(served.config.run, Run::Remote(_)));
+        if remote { Class::Remote.as_str() } else { Class::Process.as_str() }
+    }
+
     /// Everything `cella status` shows.
     fn status(&self) -> Value {
         let health = self.ledger.health();
         let servers = self.catalog.status();
-        let servers: Vec<Value> = servers.iter().filter_map(|s| serde_json::to_value(s).ok()).collect();
+        let servers = servers.iter().filter_map(|server| {
+            let mut value = serde_json::to_value(server).ok()?;
+            value["class"] = self.class(&server.name).into();
+            Some(value)
+        });
+        let servers: Vec<Value> = servers.collect();
         json!({
             "schema": "cella/v1",
             "node": self.about.to_json(),

@@ -5,12 +5,13 @@
 
 mod egress;
 mod error;
+mod remote;
 mod sight;
 mod wish;
 
 use std::{fmt, sync::Arc};
 
-use cella_cell::{Cell, Handle, Process, Spec};
+use cella_cell::{Cell, Handle, NetworkEnds, Process, Spec};
 use cella_contract::Contract;
 use tokio::net::unix::pipe;
 
@@ -20,6 +21,7 @@ pub use cella_egress::{Denial, Record, Verdict};
 pub use self::{
     egress::Egress,
     error::ConfineError,
+    remote::remote_report,
     wish::{ShellWish, Terms, Wish, Wished, file_grants},
 };
 
@@ -76,9 +78,25 @@ impl Confinement {
         contract: &Contract,
         sink: Arc<dyn Sink>,
     ) -> Result<Confined, ConfineError> {
+        self.begin(spec, |cell, ends| Egress::start(cell, contract, ends, sink)).await
+    }
+
+    /// Starts a program that reaches nothing, and tells `sink` what it tries at the ports of its brokered network.
+    ///
+    /// # Errors
+    /// As for [`Confinement::start`].
+    pub async fn watch(&self, spec: &Spec, sink: Arc<dyn Sink>) -> Result<Confined, ConfineError> {
+        self.begin(spec, |cell, ends| Egress::watch(cell, ends, sink)).await
+    }
+
+    async fn begin(
+        &self,
+        spec: &Spec,
+        broker: impl FnOnce(Arc<str>, NetworkEnds) -> Result<Egress, ConfineError>,
+    ) -> Result<Confined, ConfineError> {
         let running = self.cells.spawn(spec).await?;
         let egress = match running.network {
-            Some(ends) => Some(Egress::start(running.cell.id().clone(), contract, ends, sink)?),
+            Some(ends) => Some(broker(running.cell.id().clone(), ends)?),
             None => None,
         };
         Ok(Confined {

@@ -19,6 +19,7 @@ use cella_transport::FaultKind;
 use crate::{
     confine::{self, Confined, Confinement},
     install::Store,
+    living::Living,
     load::{Loaded, Served},
     own::OwnPlaces,
     record::Recorder,
@@ -40,6 +41,8 @@ pub(crate) struct Launcher {
     pub(crate) own_places: Arc<OwnPlaces>,
     /// What `vault:` refers to.
     pub(crate) secrets: Secrets,
+    /// The connections of the cells that run.
+    pub(crate) living: Living,
 }
 
 impl Launch for Launcher {
@@ -58,6 +61,7 @@ impl Launch for Launcher {
 impl Launcher {
     async fn connect(&self, served: &Served, remote: &Remote) -> Result<Launched, LaunchError> {
         let url = env::expanded(&remote.url)?;
+        let report = confine::remote_report(&url);
         let mut endpoint = Endpoint::new(url);
         endpoint.headers = env::resolved(&remote.headers, &served.base, &self.secrets).await?;
         env::check_headers(&endpoint.headers)?;
@@ -67,7 +71,15 @@ impl Launcher {
             _ => Wire::DetectHttp(endpoint),
         };
         let options = link_options(served, &[]);
-        Ok(Launched::over(wire, options, Box::new(NoProcess)))
+        let mut launched = Launched::over(wire, options, Box::new(NoProcess));
+        let (connect, recorder) = (launched.connect, self.recorder.clone());
+        let draft = started(served, None, &report);
+        launched.connect = Box::pin(async move {
+            let connected = connect.await?;
+            recorder.note(draft).await;
+            Ok(connected)
+        });
+        Ok(launched)
     }
 
     async fn start(&self, served: &Arc<Served>, program: &StdioProgram) -> Result<Launched, LaunchError> {
@@ -99,6 +111,7 @@ impl Launcher {
             Masks::over(&env),
             self.recorder.clone(),
             served.config.name.clone(),
+            &self.living,
         );
         let (wire, guard) = match &program.endpoint {
             None => {
@@ -124,19 +137,23 @@ impl Launcher {
     }
 
     async fn record_start(&self, served: &Served, running: &Confined) {
-        let report = running.cell.report();
-        let degraded: Vec<&str> = report.degraded.iter().map(|d| d.what.as_str()).collect();
-        let body = Map::new()
-            .with("cell", running.cell.id().to_string())
-            .with("class", report.class.clone())
-            .with("contract", served.contract_digest.clone())
-            .with("degraded", degraded.join(","));
-        let draft = Draft::new(Kind::CellStarted).server(Label::clipped(&served.config.name)).body(body);
+        let draft = started(served, Some(running.cell.id()), running.cell.report());
         self.recorder.note(draft).await;
     }
 }
 
-fn link_options(served: &Served, roots: &[PathBuf]) -> LinkOptions {
+/// The fact that a server was started in a cell, or that a link to a remote one was opened, which has none.
+fn started(served: &Served, cell: Option<&str>, report: &cella_cell::Report) -> Draft {
+    let degraded: Vec<&str> = report.degraded.iter().map(|d| d.what.as_str()).collect();
+    let body = cell.map_or_else(Map::new, |cell| Map::new().with("cell", cell.to_owned()));
+    let body = body
+        .with("class", report.class.clone())
+        .with("contract", served.contract_digest.clone())
+        .with("degraded", degraded.join(","));
+    Draft::new(Kind::CellStarted).server(Label::clipped(&served.config.name)).body(body)
+}
+
+pub(crate) fn link_options(served: &Served, roots: &[PathBuf]) -> LinkOptions {
     let mut options = LinkOptions::new(&served.config.name);
     options.roots = roots.iter().map(|path| root(path)).collect();
     if let Some(idle) = served.config.call_timeout {

@@ -50,9 +50,13 @@ pub struct Served {
 /// # Errors
 /// A file that cannot be read, or everything that is wrong in those that can.
 pub fn load(path: &Path) -> Result<Loaded, StartError> {
-    let text = read(path)?;
+    of_text(path, &read(path)?)
+}
+
+/// The same for a text that is to stand in that file.
+pub(crate) fn of_text(path: &Path, text: &str) -> Result<Loaded, StartError> {
     let name = path.display().to_string();
-    let (config, warnings) = Config::parse(&name, &text).map_err(StartError::Config)?;
+    let (config, warnings) = Config::parse(&name, text).map_err(StartError::Config)?;
     let mut warnings: Vec<String> = warnings.0.iter().map(ToString::to_string).collect();
     let base = path.parent().map_or_else(PathBuf::new, Path::to_path_buf);
     let (mut found, mut wrong) = (Vec::new(), Diagnostics::default());
@@ -119,16 +123,16 @@ fn contract(name: &str, server: &ServerConfig, base: &Path) -> Result<Read, Star
 
 /// What a contract says and this version does nothing about. Not an error: none of it grants anything.
 fn ignored(name: &str, server: &ServerConfig, contract: &Contract) -> Vec<String> {
-    let confined = matches!(server.run, Run::Program(_));
+    let remote = matches!(server.run, Run::Remote(_));
     let with = |says: fn(&ToolTerms) -> bool| {
         let names: Vec<&str> =
             contract.tools.iter().filter(|(_, terms)| says(terms)).map(|(name, _)| name.as_str()).collect();
         (!names.is_empty()).then(|| names.join(", "))
     };
-    let egress = confined && !contract.egress.is_empty();
+    let egress = remote && !contract.egress.is_empty();
     let secrets: Vec<&str> = contract.secrets.keys().map(String::as_str).collect();
     let found = [
-        egress.then(|| "grants egress, but cells have no network in this version".to_owned()),
+        egress.then(|| "grants egress, but the server is remote: what it reaches is its owner's".to_owned()),
         (!secrets.is_empty()).then(|| {
             let names = secrets.join(", ");
             format!(
@@ -182,10 +186,15 @@ mod tests {
         let config = "[servers.x]\ncommand = \"x\"\ncontract = \"c.toml\"\n";
         std::fs::write(dir.path().join("cella.toml"), config).expect("a file");
         let warnings = load(&dir.path().join("cella.toml")).expect("loaded").warnings;
-        for word in ["egress", "secrets (K)", "locks (pay)", "undo (pay)", "probe (pay)"] {
+        for word in ["secrets (K)", "locks (pay)", "undo (pay)", "probe (pay)"] {
             let said = warnings.iter().filter(|warning| warning.contains(word) && warning.contains("`x`"));
             assert_eq!(said.count(), 1, "{word} in {warnings:?}");
         }
+        assert!(!warnings.iter().any(|warning| warning.contains("egress")), "{warnings:?}");
+        let remote = "[servers.x]\nurl = \"http://127.0.0.1:1/\"\ncontract = \"c.toml\"\n";
+        std::fs::write(dir.path().join("remote.toml"), remote).expect("a file");
+        let warnings = load(&dir.path().join("remote.toml")).expect("loaded").warnings;
+        assert!(warnings.iter().any(|warning| warning.contains("its owner's")), "{warnings:?}");
         std::fs::write(dir.path().join("c.toml"), "[tools.pay]\neffect = \"read\"\n").expect("a file");
         assert!(load(&dir.path().join("cella.toml")).expect("loaded").warnings.is_empty());
     }

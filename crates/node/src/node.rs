@@ -34,6 +34,7 @@ use crate::{
     launcher::Launcher,
     listen::{self, Sockets},
     lists::ListFiles,
+    living::Living,
     load::{self, Loaded},
     metrics::Metrics,
     own::OwnPlaces,
@@ -198,6 +199,7 @@ impl Parts<'_> {
         let loaded = Arc::new(ArcSwap::from_pointee(self.loaded));
         // What does not exist cannot be covered, and a cell could make it.
         let _install_will_say = std::fs::create_dir_all(&self.places.store);
+        let living = Living::default();
         let launcher = Launcher {
             loaded: loaded.clone(),
             confinement: Confinement::new(),
@@ -206,6 +208,7 @@ impl Parts<'_> {
             own_program: std::env::current_exe().unwrap_or_else(|_| PathBuf::from("cella")),
             own_places: Arc::new(OwnPlaces::of(self.places, &about.whereabouts())),
             secrets: Secrets::new(self.places.vault()),
+            living: living.clone(),
         };
         let catalog = Catalog::new(plan, launcher, catalog_options);
         let draining = watch::Sender::new(false);
@@ -217,6 +220,8 @@ impl Parts<'_> {
             about: about.clone(),
             draining: draining.subscribe(),
             refused: ArcSwapOption::empty(),
+            loaded: loaded.clone(),
+            living,
         };
         let dispatch = Dispatch {
             catalog,

@@ -61,7 +61,7 @@ pub(crate) fn judge(spec: &Spec, able: &Abilities) -> Result<Report, CellError> 
         report.degraded.push(shortfall(
             "egress",
             why,
-            "use a remote server (`url`) for what needs the network",
+            "start it through the node, or with cella exec: their broker carries it",
         ));
     }
     cpu_time(spec, able, &mut report);

@@ -75,6 +75,28 @@ pub(crate) enum ContractVerb {
         #[arg(value_name = "B", add = ArgValueCompleter::new(complete::contracts))]
         after: String,
     },
+    /// Let a server reach one more host: adds it to its contract file, which is made if there is none
+    #[command(
+        after_help = "Examples:\n  cella contract allow brave api.search.brave.com:443\n  cella contract allow db 10.0.0.5:5432 --dry-run"
+    )]
+    Allow {
+        /// A configured server
+        #[arg(value_name = "NAME", add = ArgValueCandidates::new(complete::servers))]
+        server: String,
+        /// Hosts and ports: host:443, *.domain:443, address:port
+        #[arg(value_name = "HOST:PORT", required = true)]
+        hosts: Vec<String>,
+        /// Show what would change, and change nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// What a server's cell was refused, how often, and what would allow it
+    #[command(after_help = "Examples:\n  cella contract denied brave\n  cella contract denied brave --json")]
+    Denied {
+        /// A configured server
+        #[arg(value_name = "NAME", add = ArgValueCandidates::new(complete::servers))]
+        server: String,
+    },
     /// Put up a contract's walls around a small program, and say what this machine enforces
     #[command(
         after_help = "Examples:\n  cella contract test files\n  cella contract test ./job.toml --json\n\nExit codes: 0 all of it is enforced and every grant works, 3 some of it is not."

@@ -1,8 +1,10 @@
 //! `cella add NAME …`: one more server, installed and written into the configuration.
 
+mod proposal;
+
 use std::path::Path;
 
-use cella_contract::{EditError, NewServer, Preset, add_server, looks_like_secret};
+use cella_contract::{EditError, NewServer, Preset, add_server, looks_like_secret, set_contract};
 use cella_node::install::{Recipe, Store};
 use serde_json::json;
 
@@ -15,7 +17,7 @@ use crate::{
 };
 
 pub(crate) async fn run(args: Add, global: &Global, printer: Printer) -> Outcome {
-    let server = wanted(&args)?;
+    let mut server = wanted(&args)?;
     let path = target::config_path(global);
     let before = read_or_empty(&path)?;
     let mut after = add_server(&before, &server)
@@ -34,13 +36,20 @@ pub(crate) async fn run(args: Add, global: &Global, printer: Printer) -> Outcome
     if !args.no_install {
         installed(&server, args.build_from_source, global, printer).await?;
     }
+    let proposed = proposal::of(&args, &server, (&path, &after), global, printer).await?;
+    if let Some(taken) = proposed.as_ref().and_then(|proposed| proposed.taken.as_ref()) {
+        edit::exchange(&taken.file, taken.text.as_bytes()).map_err(Stop::system(taken.file.display()))?;
+        after = set_contract(&after, &server.name, &taken.named)
+            .map_err(|e| not_edited(&path, &e, "choose another name"))?;
+        server.contract = Some(taken.named.clone());
+    }
     edit::exchange(&path, after.as_bytes()).map_err(Stop::system(path.display()))?;
     let told = tell_node(global, printer);
     if printer.is_json() {
         let contract = contract_of(&server);
-        printer.json(
-            &json!({ "schema": "cella/v1", "added": server.name, "config": path, "contract": contract }),
-        );
+        let proposed = proposed.as_ref().map(proposal::Proposed::as_json);
+        let value = json!({ "schema": "cella/v1", "added": server.name, "config": path, "contract": contract, "observed": proposed });
+        printer.json(&value);
     } else {
         printer.done(format!("{} is in {}", server.name, path.display()));
         for (key, _) in server.env.iter().chain(&server.headers).filter(|(k, v)| looks_like_secret(k, v)) {

@@ -1,12 +1,20 @@
 //! `cella contract …`: what a contract grants, how two differ, and what of it this machine enforces.
 
+mod allow;
+mod denied;
 mod diff;
 mod test;
-mod words;
+pub(super) mod words;
 
-use cella_node::confine::Terms;
+use cella_cell::Report;
+use cella_contract::{Preset, Run};
+use cella_node::{
+    Loaded,
+    confine::{Terms, remote_report},
+};
 use serde_json::{Value, json};
 
+use super::exec;
 use crate::{
     args::{ContractVerb, Global},
     exit::{Code, Outcome},
@@ -23,19 +31,40 @@ pub(crate) async fn run(what: ContractVerb, global: &Global, printer: Printer) -
     };
     match what {
         ContractVerb::Show { contract } => {
-            show(&named(&contract)?, printer);
+            let remote = loaded.as_ref().ok().and_then(Option::as_ref).and_then(|l| remote(&contract, l));
+            show(&named(&contract)?, remote.as_ref(), printer);
             Ok(Code::Ok)
         }
         ContractVerb::Diff { before, after } => {
             Ok(diff::run((&before, &named(&before)?), (&after, &named(&after)?), printer))
         }
-        ContractVerb::Test { contract } => test::run(&named(&contract)?, global, printer).await,
+        ContractVerb::Test { contract } => {
+            let server = loaded.as_ref().ok().and_then(Option::as_ref);
+            let server = server.and_then(|loaded| loaded.servers.get(contract.as_str()));
+            let lately = match server {
+                Some(_) => denied::lately(&contract, global).await,
+                None => Vec::new(),
+            };
+            test::run((&contract, &named(&contract)?), &lately, global, printer).await
+        }
+        ContractVerb::Allow { server, hosts, dry_run } => {
+            allow::run(&server, &hosts, dry_run, global, printer)
+        }
+        ContractVerb::Denied { server } => denied::run(&server, &loaded?, global, printer).await,
     }
 }
 
-fn show(terms: &Terms, printer: Printer) {
+/// What holds of a server that somebody else runs, if the word names one.
+fn remote(word: &str, loaded: &Loaded) -> Option<Report> {
+    match &loaded.servers.get(word).filter(|_| Preset::parse(word).is_none())?.config.run {
+        Run::Remote(remote) => Some(remote_report(&remote.url)),
+        Run::Program(_) => None,
+    }
+}
+
+fn show(terms: &Terms, remote: Option<&Report>, printer: Printer) {
     if printer.is_json() {
-        let mut value = json!({ "schema": "cella/v1" });
+        let mut value = json!({ "schema": "cella/v1", "remote": remote });
         if let (Some(value), Value::Object(rest)) = (value.as_object_mut(), words::as_json(terms)) {
             value.extend(rest);
         }
@@ -47,6 +76,12 @@ fn show(terms: &Terms, printer: Printer) {
         terms.contract.name(),
         terms.contract.preset.as_str()
     ));
+    if let Some(report) = remote {
+        printer.line(
+            "the server is remote: somebody else runs it, and of this only the tools and the time hold",
+        );
+        exec::lines(report).iter().for_each(|line| printer.line(line));
+    }
     for line in words::granted(terms) {
         printer.line(format!("  {line}"));
     }

@@ -115,7 +115,7 @@ fn cells(facts: &cella_cell::MachineFacts) -> Finding {
         what: "cells".into(),
         state: if loose.is_empty() && facts.landlock_abi > 0 { State::Good } else { State::Weak },
         detail: format!(
-            "class process, {identity}: {walls}, no network, dangerous system calls refused; {kept}"
+            "class process, {identity}: {walls}, no network but granted hosts, dangerous system calls refused; {kept}"
         ),
         fix: Some("one contract on this machine: cella contract test FILE".into()),
     }

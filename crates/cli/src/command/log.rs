@@ -79,7 +79,7 @@ fn source(at: &Target, global: &Global) -> Result<Source, Stop> {
     Ok(Source::File(history))
 }
 
-async fn ask(at: &Target, global: &Global, question: &str) -> Result<Value, Stop> {
+pub(super) async fn ask(at: &Target, global: &Global, question: &str) -> Result<Value, Stop> {
     match source(at, global)? {
         Source::Node(reach) => reach.get(&format!("/api/v1/log/{question}")).await,
         Source::File(history) => history.answer(question).await.map_err(Stop::from),
@@ -151,7 +151,7 @@ fn question(query: &LogQuery) -> String {
 }
 
 /// Percent-encoding of everything that could mean something in a URL.
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b'~');
     text.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
 }

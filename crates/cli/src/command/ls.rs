@@ -1,5 +1,6 @@
 //! `cella ls`: the configured servers.
 
+use cella_cell::Class;
 use cella_contract::{ContractSource, Run};
 use serde_json::json;
 
@@ -10,28 +11,37 @@ use crate::{
     target,
 };
 
+/// What the class of a server means that somebody else runs.
+pub(crate) const REMOTE: &str = "remote: runs on its owner's machine. Each call is checked and on record; nothing confines what is done with its arguments.";
+
 pub(crate) fn run(global: &Global, printer: Printer) -> Outcome {
     let loaded = cella_node::load(&target::config_path(global))?;
-    let mut rows = vec![["SERVER", "WHAT", "CONTRACT", "ENABLED"].map(str::to_owned).to_vec()];
+    let mut rows = vec![["SERVER", "CLASS", "WHAT", "CONTRACT", "ENABLED"].map(str::to_owned).to_vec()];
     let mut list = Vec::new();
     for (name, server) in &loaded.config.servers {
-        let what = match &server.run {
+        let (class, what) = match &server.run {
             Run::Program(program) => {
-                std::iter::once(&program.command).chain(&program.args).cloned().collect::<Vec<_>>().join(" ")
+                let words = std::iter::once(&program.command).chain(&program.args).cloned();
+                (Class::Process, words.collect::<Vec<_>>().join(" "))
             }
-            Run::Remote(remote) => remote.url.clone(),
+            Run::Remote(remote) => (Class::Remote, remote.url.clone()),
         };
+        let class = class.as_str();
         let contract = match &server.contract {
             ContractSource::Preset(preset) => preset.as_str().to_owned(),
             ContractSource::File(path) => path.display().to_string(),
         };
-        list.push(json!({ "name": name, "what": what, "contract": contract, "enabled": server.enabled }));
-        rows.push(vec![name.clone(), what, contract, if server.enabled { "yes" } else { "no" }.into()]);
+        list.push(json!({ "name": name, "class": class, "what": what, "contract": contract, "enabled": server.enabled }));
+        let enabled = if server.enabled { "yes" } else { "no" };
+        rows.push(vec![name.clone(), class.into(), what, contract, enabled.into()]);
     }
     if printer.is_json() {
         printer.json(&json!({ "schema": "cella/v1", "servers": list }));
     } else {
         printer.table(&rows);
+        if rows.iter().any(|row| row[1] == Class::Remote.as_str()) {
+            printer.note(REMOTE);
+        }
     }
     Ok(Code::Ok)
 }

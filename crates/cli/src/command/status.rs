@@ -45,12 +45,15 @@ fn show(status: &Value, servers: &[Value], printer: Printer) {
         text(&status["ledger"]["state"])
     ));
     show_refused(&status["configuration"]["refused"], printer);
-    let mut rows =
-        vec![["SERVER", "STATUS", "STAGE", "TOOLS", "CALLS", "RESTARTS", "PID"].map(str::to_owned).to_vec()];
+    let mut rows = vec![
+        ["SERVER", "CLASS", "STATUS", "STAGE", "TOOLS", "CALLS", "RESTARTS", "PID"]
+            .map(str::to_owned)
+            .to_vec(),
+    ];
     for server in servers {
         let pids: Vec<String> =
             server["pids"].as_array().into_iter().flatten().map(Value::to_string).collect();
-        let mut row: Vec<String> = ["name", "status", "stage", "tools", "calls", "restarts"]
+        let mut row: Vec<String> = ["name", "class", "status", "stage", "tools", "calls", "restarts"]
             .iter()
             .map(|k| text(&server[*k]))
             .collect();
@@ -58,6 +61,9 @@ fn show(status: &Value, servers: &[Value], printer: Printer) {
         rows.push(row);
     }
     printer.table(&rows);
+    if servers.iter().any(|server| server["class"] == "remote") {
+        printer.note(super::ls::REMOTE);
+    }
     for server in servers {
         let (name, error) = (text(&server["name"]), &server["last_error"]);
         if server["status"] != "connected" && !error.is_null() {

@@ -206,5 +206,8 @@ fn limits(table: Table<'_>, preset: Limits) -> Limits {
         cpu: table.count("cpu").or(preset.cpu),
         time: table.duration("time").or(preset.time),
         open_files: table.count("open_files").or(preset.open_files),
+        connections: table.count("connections").or(preset.connections),
+        connection_rate: table.count("connection_rate").or(preset.connection_rate),
+        egress_bytes: table.size("egress_bytes").or(preset.egress_bytes),
     }
 }

@@ -167,6 +167,13 @@ static LIMITS: Shape = Shape {
         field("cpu", Kind::Count, "Processor share in percent of one core."),
         field("time", Kind::Duration, "Longest time of one call."),
         field("open_files", Kind::Count, "Open files of one process."),
+        field("connections", Kind::Count, "Connections to granted hosts at the same time; 256 when absent."),
+        field("connection_rate", Kind::Count, "New connections in a second; 200 when absent."),
+        field(
+            "egress_bytes",
+            Kind::Size,
+            "Bytes sent to granted hosts in the life of a cell; no limit when absent.",
+        ),
     ],
 };
 

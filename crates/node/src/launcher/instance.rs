@@ -8,7 +8,11 @@ use cella_event::{Draft, Int, Kind, Label, Map};
 use tokio::{net::unix::pipe, task::JoinHandle};
 
 use super::{masks::Masks, published};
-use crate::{confine::Egress, record::Recorder};
+use crate::{
+    confine::Egress,
+    living::{Entry, Living},
+    record::Recorder,
+};
 
 /// Time a server has to end by itself after its input was closed and it was asked to.
 const STOP_GRACE: Duration = Duration::from_secs(2);
@@ -25,6 +29,8 @@ pub(super) struct CellInstance {
     /// Standard input of a program that speaks HTTP: its end is the first request to leave.
     stdin: Option<pipe::Sender>,
     egress: Option<Egress>,
+    /// Its connections are shown as long as this is here.
+    _shown: Option<Entry>,
     tail: StderrTail,
     /// Fills the tail, until the last process of the cell is gone.
     reading: JoinHandle<()>,
@@ -41,12 +47,14 @@ impl CellInstance {
         masks: Masks,
         recorder: Recorder,
         server: String,
+        living: &Living,
     ) -> Self {
         let (cell, stderr, egress) = running;
+        let shown = egress.as_ref().zip(cell.pid()).map(|(egress, pid)| living.enter(pid, egress.gauge()));
         let tail = StderrTail::new(STDERR_LINES);
         let filled = tail.clone();
         let reading = tokio::spawn(async move { filled.fill_from(stderr).await });
-        Self { cell, stdin: None, egress, tail, reading, masks, recorder, server }
+        Self { cell, stdin: None, egress, _shown: shown, tail, reading, masks, recorder, server }
     }
 
     /// The same, with pipes that are not the way to it.

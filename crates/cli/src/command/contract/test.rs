@@ -5,9 +5,11 @@ use std::{path::PathBuf, sync::Arc};
 use cella_cell::{Access, Enforcement, Report};
 use cella_contract::Contract;
 use cella_node::confine::{ConfineError, Confined, Confinement, NoSink, Terms, Wish, file_grants};
+use cella_node::observe::Refused;
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
 
+use super::denied;
 use crate::{
     args::Global,
     command::exec,
@@ -35,13 +37,21 @@ struct Found {
     grants: Vec<Tried>,
 }
 
-pub(super) async fn run(of: &Terms, global: &Global, printer: Printer) -> Outcome {
+pub(super) async fn run(
+    (word, of): (&str, &Terms),
+    lately: &[Refused],
+    global: &Global,
+    printer: Printer,
+) -> Outcome {
     let found = look(of, global).await?;
     let name = of.contract.name();
     if printer.is_json() {
-        printer.json(&as_json(&name, &found));
+        let mut value = as_json(&name, &found);
+        value["denied"] = lately.iter().map(|refused| denied::as_json(word, refused)).collect();
+        printer.json(&value);
     } else {
         show(&name, &found, printer);
+        lately.iter().for_each(|refused| denied::show(word, refused, printer));
     }
     let well = found.report.degraded.is_empty() && found.grants.iter().all(|tried| tried.wrong.is_none());
     Ok(if well { Code::Ok } else { Code::Degraded })

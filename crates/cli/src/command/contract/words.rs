@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 const KIB: u64 = 1 << 10;
 
 /// Everything that is granted, and that nothing is, where that is so.
-pub(super) fn granted(terms: &Terms) -> Vec<String> {
+pub(in crate::command) fn granted(terms: &Terms) -> Vec<String> {
     let contract = &terms.contract;
     let mut lines = files(terms);
     lines.extend(named_files(contract.preset));
@@ -86,6 +86,9 @@ fn limits(limits: &Limits) -> Vec<String> {
         limits.cpu.map(|percent| format!("processor: at most {percent} % of one core")),
         limits.time.map(|time| format!("time of one call: at most {time:?}")),
         count("open files of one process", limits.open_files),
+        count("connections at the same time", limits.connections),
+        count("new connections in a second", limits.connection_rate),
+        bytes("bytes sent in the life of a cell", limits.egress_bytes),
     ]
     .into_iter()
     .flatten()
@@ -158,6 +161,9 @@ pub(super) fn as_json(terms: &Terms) -> Value {
             "cpu_percent": limits.cpu,
             "time_ms": limits.time.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
             "open_files": limits.open_files,
+            "connections": limits.connections,
+            "connection_rate": limits.connection_rate,
+            "egress_bytes": limits.egress_bytes,
         },
         "secrets": contract.secrets.iter().map(secret).collect::<serde_json::Map<_, _>>(),
         "tools": contract.tools.iter().map(tool).collect::<serde_json::Map<_, _>>(),

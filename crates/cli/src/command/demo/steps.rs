@@ -112,7 +112,7 @@ async fn confinement(
     tally.check(
         printer,
         fetched["isError"] == true,
-        &format!("fetch has no network in its cell: {}", short(&said(&fetched))),
+        &format!("fetch reaches no host that its contract does not grant: {}", short(&said(&fetched))),
         &said(&fetched),
     );
     Ok(())
