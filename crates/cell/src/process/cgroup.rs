@@ -13,7 +13,7 @@ use std::{
 
 use crate::{CgroupFacts, CgroupVersion, Limits};
 
-pub(crate) use self::sweep::{Owner, sweep};
+pub(crate) use self::sweep::{Owner, sweep, sweep_of};
 
 mod disks;
 mod sweep;

@@ -98,7 +98,7 @@ impl Root {
                 rustix::fs::openat(&self.dir, format!("etc/{name}"), flags, Mode::from_raw_mode(0o644))?;
             rustix::io::write(&file, content.as_bytes())?;
         }
-        let own = [("var/tmp", "/tmp"), ("var/run", "/run"), ("etc/mtab", "/proc/self/mounts")];
+        let own = [("etc/mtab", "/proc/self/mounts")];
         for (link, content) in DEV_LINKS.iter().chain(&own) {
             rustix::fs::symlinkat(*content, &self.dir, *link)?;
         }
