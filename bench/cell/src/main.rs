@@ -71,25 +71,31 @@ fn run(words: &[&str]) -> Result<(), Failed> {
     let options = Options::of(words)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let mut report = Report::default();
-    runtime.block_on(async {
-        // First, while this process has allocated nothing for the others.
-        if options.wants("memory") {
-            memory::measure(&mut report).await?;
-        }
-        if options.wants("start") {
-            start::measure(options.rounds, &mut report).await?;
-        }
-        if options.wants("calls") {
-            inside::measure(&mut report).await?;
-        }
-        if options.wants("egress") {
-            egress::measure(&mut report).await?;
-        }
-        if options.wants("churn") {
-            churn::measure(&mut report).await?;
-        }
-        Ok::<(), Failed>(())
-    })?;
+    let measured = runtime.block_on(measure(&options, &mut report));
     report.print();
-    options.json.map_or(Ok(()), |file| Ok(std::fs::write(file, report.json().to_string())?))
+    if let Some(file) = &options.json {
+        std::fs::write(file, report.json().to_string())?;
+    }
+    measured
+}
+
+/// What comes before a failure is still told.
+async fn measure(options: &Options, report: &mut Report) -> Result<(), Failed> {
+    // First, while this process has allocated nothing for the others.
+    if options.wants("memory") {
+        memory::measure(report).await?;
+    }
+    if options.wants("start") {
+        start::measure(options.rounds, report).await?;
+    }
+    if options.wants("calls") {
+        inside::measure(report).await?;
+    }
+    if options.wants("churn") {
+        churn::measure(report).await?;
+    }
+    if options.wants("egress") {
+        egress::measure(report).await?;
+    }
+    Ok(())
 }

@@ -80,7 +80,7 @@ impl Peer {
                 command
             }
             Way::Runc(runc, bundle) => {
-                write_bundle(bundle.path(), &line)?;
+                write_bundle(bundle.path(), &line, spec)?;
                 let mut command = Command::new(runc);
                 command.arg("run").arg("--bundle").arg(bundle.path());
                 command.arg(format!("cella-bench-{}", std::process::id()));
@@ -95,22 +95,31 @@ impl Peer {
     }
 }
 
-/// A bundle with this machine's root, read-only, and the usual walls (OCI runtime specification 1.0).
-fn write_bundle(dir: &Path, line: &[&str]) -> Result<(), Failed> {
+/// A bundle with the same parts of this machine that a cell shows, read-only, and the usual walls (OCI runtime
+/// specification 1.0).
+fn write_bundle(dir: &Path, line: &[&str], spec: &Spec) -> Result<(), Failed> {
     let namespaces: Vec<Value> =
         ["pid", "network", "ipc", "uts", "mount"].map(|kind| json!({ "type": kind })).to_vec();
+    let system = ["/usr", "/bin", "/sbin", "/lib", "/lib64", "/etc"].map(PathBuf::from);
+    let shown = system.iter().filter(|path| path.exists()).chain(&spec.program.files);
+    let bound = shown.map(|path| {
+        json!({ "destination": path, "type": "bind", "source": path, "options": ["rbind", "ro", "nosuid", "nodev"] })
+    });
+    let own = [
+        json!({ "destination": "/proc", "type": "proc", "source": "proc" }),
+        json!({ "destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "mode=755"] }),
+        json!({ "destination": "/tmp", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "nodev"] }),
+    ];
     let config = json!({
         "ociVersion": "1.0.2",
         "process": {
-            "terminal": false, "user": { "uid": 65_534, "gid": 65_534 }, "args": line, "cwd": "/",
-            "env": [format!("PATH={DEFAULT_PATH}"), "HOME=/"], "noNewPrivileges": true,
+            "terminal": false, "user": { "uid": 0, "gid": 0 }, "args": line, "cwd": "/",
+            "env": [format!("PATH={DEFAULT_PATH}"), "HOME=/tmp"], "noNewPrivileges": true, "capabilities": {},
         },
-        "root": { "path": "/", "readonly": true },
-        "mounts": [
-            { "destination": "/proc", "type": "proc", "source": "proc" },
-            { "destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "mode=755"] },
-        ],
+        "root": { "path": "rootfs", "readonly": true },
+        "mounts": own.into_iter().chain(bound).collect::<Vec<_>>(),
         "linux": { "namespaces": namespaces, "resources": { "memory": { "limit": 512 << 20 } } },
     });
+    fs::create_dir_all(dir.join("rootfs"))?;
     Ok(fs::write(dir.join("config.json"), config.to_string())?)
 }
