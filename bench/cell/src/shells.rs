@@ -72,11 +72,7 @@ fn broker(ends: NetworkEnds) -> Result<BrokerHandle, Failed> {
     let grants: Result<Vec<_>, _> = grants.map(|grant| grant.parse()).collect();
     let limits = Limits { connections_per_second: 100_000, ..Limits::default() };
     let (records, mut told) = mpsc::channel(limits.connections * 4);
-    tokio::spawn(async move {
-        while let Some(r) = told.recv().await {
-            eprintln!("{r:?}");
-        }
-    });
+    tokio::spawn(async move { while told.recv().await.is_some() {} });
     let sockets = Sockets { tcp, dns_udp, dns_tcp, audit };
     let policy = Policy::new(grants.map_err(|error| format!("{error}"))?);
     Ok(Broker::start_with(policy, sockets, records, limits, Arc::new(Here))?)
