@@ -130,7 +130,8 @@ impl Root {
             MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV,
         )?;
         self.own.push(device(tree.as_fd())?);
-        // A part of a mount can be taken only while the whole is attached.
+        // A part of a mount can be taken only while the whole is attached. It stays where it is, under the part that is seen
+        // there: taking it away again would make the kernel wait for all processors.
         attach(tree.as_fd(), self.dir.as_fd(), Path::new("tmp"))?;
         let mut views = Vec::new();
         for (name, mode, target) in PRIVATE {
@@ -139,7 +140,6 @@ impl Root {
             let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
             views.push((rustix::mount::open_tree(&tree, name, flags)?, target));
         }
-        rustix::mount::unmount(Path::new(WORKBENCH).join("tmp"), UnmountFlags::DETACH)?;
         views.iter().try_for_each(|(view, target)| attach(view.as_fd(), self.dir.as_fd(), Path::new(target)))
     }
 
