@@ -1,13 +1,18 @@
 //! `cargo xtask bench`: builds the program and the load generator, and measures in one run. A peer gateway is measured
-//! beside them when it is in the test cache.
+//! beside them when it is in the test cache. `cargo xtask bench cell` measures cells instead.
 
 use std::process::{Command, ExitCode};
 
 use crate::test::{self, Place};
 
-/// Runs `bench/gateway`; further arguments go to it.
+/// Runs `bench/gateway`, or `bench/cell` if the first argument is `cell`; further arguments go to it.
 pub fn main(args: &[String]) -> ExitCode {
-    match test::place().and_then(|place| run(&place, args)) {
+    let place = test::place();
+    let ran = match args {
+        [first, rest @ ..] if first == "cell" => place.and_then(|place| cell(&place, rest)),
+        _ => place.and_then(|place| run(&place, args)),
+    };
+    match ran {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(why) => {
@@ -17,12 +22,23 @@ pub fn main(args: &[String]) -> ExitCode {
     }
 }
 
-fn run(place: &Place, args: &[String]) -> Result<bool, String> {
+fn cell(place: &Place, args: &[String]) -> Result<bool, String> {
+    build(place, &["bench-cell"])?;
+    let mut bench = Command::new(place.target.join("release/bench-cell"));
+    let status = bench.arg("run").args(args).status().map_err(|e| e.to_string())?;
+    Ok(status.success())
+}
+
+fn build(place: &Place, packages: &[&str]) -> Result<(), String> {
     let mut build = Command::new("cargo");
-    build.args(["build", "--release", "--quiet", "--package", "bench-gateway", "--package", "cella-cli"]);
-    if !build.current_dir(&place.root).status().map_err(|e| e.to_string())?.success() {
-        return Err("it does not build".to_owned());
-    }
+    build.args(["build", "--release", "--quiet"]);
+    build.args(packages.iter().flat_map(|package| ["--package", package]));
+    let built = build.current_dir(&place.root).status().map_err(|e| e.to_string())?;
+    if built.success() { Ok(()) } else { Err("it does not build".to_owned()) }
+}
+
+fn run(place: &Place, args: &[String]) -> Result<bool, String> {
+    build(place, &["bench-gateway", "cella-cli"])?;
     let mut bench = Command::new(place.target.join("release/bench-gateway"));
     bench.arg("run").arg("--cella").arg(&place.program);
     if let Some(peer) = peer(place) {

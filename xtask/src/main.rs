@@ -14,7 +14,8 @@ fn main() -> ExitCode {
         Some("bench") => bench::main(&args[1..]),
         _ => {
             eprintln!(
-                "usage: cargo xtask tidy | test [--only NAME,NAME] [--list] | bench [--seconds N] [--rounds N]"
+                "usage: cargo xtask tidy | test [--only NAME,NAME] [--list] | bench [--seconds N] [--rounds N] \
+                 | bench cell [--rounds N] [--json FILE]"
             );
             ExitCode::from(2)
         }

@@ -78,7 +78,7 @@ pub enum CellError {
         /// What the kernel said.
         cause: String,
     },
-    /// An image that cannot be unpacked, or is no root filesystem.
+    /// A directory that is no root filesystem.
     #[error("the image `{}` cannot be used: {cause}", path.display())]
     Image {
         /// Where it is.
@@ -148,10 +148,7 @@ impl CellError {
             }
             Self::Wall { .. } => "run `cella doctor`: it says what this machine can enforce".into(),
             Self::Exec { .. } => "check that it is executable by every user and built for this machine".into(),
-            Self::Image { .. } => {
-                "use a root filesystem in a directory, as a tar archive, or as an OCI image layout (`skopeo copy ... oci:DIR`)"
-                    .into()
-            }
+            Self::Image { .. } => "name a directory with a root filesystem in it".into(),
             Self::Spec { .. } => "correct the server's entry in cella.toml or its contract".into(),
             Self::Launcher { .. } => "start the server again; if it persists, run `cella doctor`".into(),
             Self::Resources { .. } => "raise the node's limits (ulimit -n, -u), or stop servers".into(),

@@ -13,7 +13,6 @@
 
 mod doctor;
 mod error;
-mod image;
 pub mod kit;
 mod law;
 mod network;
@@ -25,7 +24,6 @@ mod stderr_tail;
 
 pub use doctor::{CgroupFacts, CgroupVersion, Fact, MachineFacts, doctor};
 pub use error::CellError;
-pub use image::{ImageCaps, unpack_image};
 pub use law::{Cell, Class, End, Exit, Handle, LimitHit, Running, SocketOrder, SpawnFuture};
 pub use network::{NAMESERVER, NetworkEnds, PORTS_MAX};
 pub use process::{LAUNCHER_ARG, Process, Swept, launcher_main, sweep, whole_tree};

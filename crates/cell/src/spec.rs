@@ -92,8 +92,8 @@ pub struct Program {
 pub enum Root {
     /// `/usr`, `/bin`, `/sbin`, `/lib*` of the host, and a synthesised `/etc`.
     HostSystem,
-    /// A directory with a root filesystem in it, absolute and without links on the way; [`crate::unpack_image`] makes
-    /// one of an archive or an OCI layout. All of it is shown read-only but what a cell makes itself: `/dev`, `/proc`,
+    /// A directory with a root filesystem in it, absolute and without links on the way; crate `image` makes one of an
+    /// archive or an OCI layout. All of it is shown read-only but what a cell makes itself: `/dev`, `/proc`,
     /// `/sys`, `/tmp`, `/run`, `/home`, and the names of users, hosts and name servers in `/etc`. No image's entry
     /// point or environment is taken over. Whatever the image's files belong to, inside they are the cell's, and still
     /// not writable.

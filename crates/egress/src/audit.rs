@@ -47,8 +47,9 @@ pub(crate) fn watch(socket: OwnedFd, cell: Arc<Cell>) -> io::Result<impl Future<
     // the type says datagrams and not UDP: nothing but waiting and receiving is done with it
     let socket = std::net::UdpSocket::from(socket);
     socket.set_nonblocking(true)?;
-    let socket = UdpSocket::from_std(socket)?;
+    let socket = ClosedAside(Some(UdpSocket::from_std(socket)?));
     Ok(async move {
+        let Some(socket) = &socket.0 else { return };
         let mut seen: VecDeque<[u8; AUDIT_BYTES]> = VecDeque::new();
         loop {
             if socket.readable().await.is_err() {
@@ -69,6 +70,18 @@ pub(crate) fn watch(socket: OwnedFd, cell: Arc<Cell>) -> io::Result<impl Future<
             cell.recorder.denied(subject, attempt.denial);
         }
     })
+}
+
+/// Closing a packet socket waits until no processor looks at it, some milliseconds; a thread of the runtime that serves
+/// connections must not stand still for so long.
+struct ClosedAside(Option<UdpSocket>);
+
+impl Drop for ClosedAside {
+    fn drop(&mut self) {
+        if let (Some(socket), Ok(runtime)) = (self.0.take(), tokio::runtime::Handle::try_current()) {
+            let _closes_in_its_time = runtime.spawn_blocking(move || drop(socket));
+        }
+    }
 }
 
 /// What a packet shows, if it shows something.

@@ -13,7 +13,7 @@ use std::{
 
 use crate::{CgroupFacts, CgroupVersion, Limits};
 
-pub(crate) use self::sweep::{Owner, sweep};
+pub(crate) use self::sweep::{Owner, sweep, sweep_of};
 
 mod disks;
 mod sweep;
@@ -165,12 +165,18 @@ impl Groups {
         self.memory.is_some()
     }
 
-    /// Opens the files by which the program enters; the right to write them is checked against us, who open them.
+    /// Opens the files by which the program enters; the right to write them is checked against us, who open them. One
+    /// thread enters by `tasks` at once; by `cgroup.procs`, which could bring more, the kernel first waits until no processor
+    /// is in the middle of a fork.
     pub(crate) fn open_procs(&self) -> io::Result<Vec<File>> {
-        self.dirs
-            .iter()
-            .map(|(dir, _)| OpenOptions::new().write(true).open(dir.join("cgroup.procs")))
-            .collect()
+        let file = |version: &CgroupVersion| match version {
+            CgroupVersion::V1 => "tasks",
+            CgroupVersion::V2 => "cgroup.procs",
+        };
+        let open = |(dir, version): &(PathBuf, CgroupVersion)| {
+            OpenOptions::new().write(true).open(dir.join(file(version)))
+        };
+        self.dirs.iter().map(open).collect()
     }
 
     /// Whether the kernel killed for want of memory.

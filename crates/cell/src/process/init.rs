@@ -27,7 +27,7 @@ use super::{
     sources::{self, OpenSources, write_whole},
     sys::{self, Forked},
     wire::{self, Ended, Failure, Frame, SOCKET, SOCKET_V6, Step, TERMINATE},
-    workload,
+    workload::{self, Ends},
 };
 
 /// How much sooner than the node the kernel picks a cell when the whole machine is out of memory (0 to 1000).
@@ -67,6 +67,33 @@ fn start(
     become_cell_user(order.identity).map_err(|e| Failure::new(Step::Identity, &e))?;
     close_user_namespaces().map_err(|e| Failure::new(Step::NamespaceLock, &e))?;
     rustix::system::sethostname(b"cell").map_err(|e| Failure::new(Step::Namespaces, &e.into()))?;
+    // Raising is always allowed, and must happen while /proc/self is still ours.
+    let _not_vital = write_whole("/proc/self/oom_score_adj", OOM_SCORE);
+
+    let children = sys::child_signal_fd().map_err(|e| Failure::new(Step::Namespaces, &e))?;
+    let pipe =
+        || rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(|e| Failure::new(Step::Exec, &e.into()));
+    let ((outcome, tell), (hold, go)) = (pipe()?, pipe()?);
+    let ends = Ends { tell, hold };
+    match sys::fork(0).map_err(|e| Failure::new(Step::Exec, &e))? {
+        Forked::Child => {
+            drop((outcome, go, children));
+            workload::run(request, order, filters, &ends)
+        }
+        Forked::Parent { pid, .. } => {
+            drop(ends);
+            build(request, order, opened)?;
+            let began = Instant::now();
+            // If it is gone already, the pipe from it says why.
+            let _gone = rustix::io::write(&go, b"g");
+            give_up_rights(filters, order.limits.counted())?;
+            workload::failure(&outcome).map_or(Ok(Started { pid, began, children }), Err)
+        }
+    }
+}
+
+/// The network and the root. The kernel moves every process of the mount namespace along from the old root to the new.
+fn build(request: &Request, order: &Order, opened: Option<OpenSources>) -> Result<(), Failure> {
     sys::loopback_up()
         .and_then(|()| {
             let ports = order.brokered.as_deref();
@@ -77,22 +104,7 @@ fn start(
         Some(opened) => opened,
         None => sources::open(order)?,
     };
-    root::enter(order, opened)?;
-
-    let children = sys::child_signal_fd().map_err(|e| Failure::new(Step::Namespaces, &e))?;
-    let (outcome, tell) =
-        rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(|e| Failure::new(Step::Exec, &e.into()))?;
-    // Raising is always allowed, and must happen while /proc/self is still ours.
-    let _not_vital = write_whole("/proc/self/oom_score_adj", OOM_SCORE);
-    let began = Instant::now();
-    match sys::fork(0).map_err(|e| Failure::new(Step::Exec, &e))? {
-        Forked::Child => workload::run(request, order, filters, &tell),
-        Forked::Parent { pid, .. } => {
-            drop(tell);
-            give_up_rights(filters, order.limits.counted())?;
-            workload::failure(&outcome).map_or(Ok(Started { pid, began, children }), Err)
-        }
-    }
+    root::enter(order, opened)
 }
 
 /// uid and gid 1000 inside, with the namespace's capabilities kept: files made from here on need an id that exists.

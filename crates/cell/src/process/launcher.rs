@@ -2,14 +2,17 @@
 //!
 //! It is the node's own binary, executed again once per node, because forking a process with worker threads is neither
 //! safe nor cheap. It holds nothing but the socket to the node: orders go straight to the forked process, so that no
-//! cell's environment is ever in the memory that other cells are forked from. It ends when the node ends.
+//! cell's environment is ever in the memory that other cells are forked from. It ends when the node ends, and removes the
+//! control groups that a killed node had no time to remove.
 
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::{Mode, OFlags};
 
 use super::{
-    birth, facts, filter, sys,
+    birth,
+    cgroup::{Owner, sweep_of},
+    facts, filter, sys,
     sys::Forked,
     tree::{self, TREE_ARG},
     wire::{self, FDS_MAX},
@@ -55,6 +58,7 @@ pub fn launcher_main() {
 }
 
 fn serve() -> std::io::Result<()> {
+    let owner = Owner::of_parent();
     // A node started by a service supervisor may hold sockets that survive exec; they are none of ours.
     sys::close_from(3, false)?;
     let node = sys::take_standard_fd(0)?;
@@ -72,6 +76,8 @@ fn serve() -> std::io::Result<()> {
     loop {
         let (bytes, fds) = wire::receive_with_fds(node.as_fd(), &mut [0; 1])?;
         if bytes == 0 {
+            // Its cells see the same end of file and die of it; their groups would stay.
+            owner.map(sweep_of);
             return Ok(());
         }
         let Some(request) = Request::from_fds(fds) else { continue };

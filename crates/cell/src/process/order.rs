@@ -17,6 +17,8 @@ use crate::{
 pub(crate) const HOME: &str = "/home/cell";
 /// Uid and gid inside.
 pub(crate) const INNER_ID: u32 = 1000;
+/// Places that are links in a cell's root, with where they lead.
+const LINKED: [(&str, &str); 2] = [("/var/tmp", "/tmp"), ("/var/run", "/run")];
 /// Declared mounts of one cell. Stops a contract from exhausting the kernel's mount table (`fs.mount-max`).
 pub(crate) const MOUNTS_MAX: usize = 256;
 /// Mounts that make up a root: an image's directories and its files in `/etc`. Stops an image from doing the same.
@@ -114,17 +116,20 @@ pub(crate) fn compile(spec: &Spec, ground: &Ground<'_>) -> Result<Order, CellErr
     let program = &spec.program;
     check_strings(spec)?;
     let cwd = program.cwd.clone().unwrap_or_else(|| PathBuf::from(HOME));
-    let links = program.links.iter().map(|(link, _)| link);
-    for path in [&program.command, &cwd].into_iter().chain(links).chain(&spec.masks) {
+    let program_links = program.links.iter().map(|(link, _)| link);
+    for path in [&program.command, &cwd].into_iter().chain(program_links).chain(&spec.masks) {
         check_path(path)?;
     }
+    let linked = Linked::of(spec);
+    let own_links = linked.links.iter().map(|(link, content)| (link.into(), content.into()));
+    let program_links = program.links.iter().map(|(link, content)| (linked.place(link), content.clone()));
     let limits = &spec.limits;
     let memory = limits.memory_bytes.value();
     Ok(Order {
         identity: ground.identity,
         best_effort: spec.enforcement == Enforcement::BestEffort,
-        sources: sources(spec, ground.layout)?,
-        links: ground.layout.links.iter().chain(&program.links).cloned().collect(),
+        sources: sources(spec, ground.layout, &linked)?,
+        links: own_links.chain(ground.layout.links.iter().cloned()).chain(program_links).collect(),
         private_size: (spec.tmpfs.bytes, spec.tmpfs.inodes),
         command: program.command.clone(),
         args: program.args.clone(),
@@ -144,6 +149,26 @@ pub(crate) fn compile(spec: &Spec, ground: &Ground<'_>) -> Result<Order, CellErr
     })
 }
 
+/// Those of [`LINKED`] that this cell has: a mount at the very place of a link takes it.
+struct Linked {
+    links: Vec<(&'static str, &'static str)>,
+}
+
+impl Linked {
+    fn of(spec: &Spec) -> Self {
+        let taken = |place: &str| spec.mounts.iter().any(|mount| mount.target == Path::new(place));
+        Self { links: LINKED.into_iter().filter(|(link, _)| !taken(link)).collect() }
+    }
+
+    /// Where a path lies once its link is followed. No mount point is made through a link, so what is to be below one is
+    /// put where it leads, and is seen at both.
+    fn place(&self, path: &Path) -> PathBuf {
+        let led =
+            self.links.iter().find_map(|(link, to)| Some(Path::new(to).join(path.strip_prefix(link).ok()?)));
+        led.unwrap_or_else(|| path.to_owned())
+    }
+}
+
 /// Each port once.
 fn brokered(network: &Network) -> Result<Option<Vec<u16>>, CellError> {
     let Network::Brokered { ports } = network else { return Ok(None) };
@@ -159,17 +184,18 @@ fn brokered(network: &Network) -> Result<Option<Vec<u16>>, CellError> {
 
 /// System directories first, then what the program needs, then what is declared; a declared mount wins over the
 /// program's need of the same path.
-fn sources(spec: &Spec, layout: &Layout) -> Result<Vec<Source>, CellError> {
+fn sources(spec: &Spec, layout: &Layout, linked: &Linked) -> Result<Vec<Source>, CellError> {
     let mut sources: Vec<Source> = layout.sources.clone();
-    let declared: BTreeSet<&Path> = spec.mounts.iter().map(|mount| mount.target.as_path()).collect();
+    let declared: BTreeSet<PathBuf> = spec.mounts.iter().map(|mount| linked.place(&mount.target)).collect();
     if declared.len() != spec.mounts.len() {
         return Err(refuse("two mounts have the same target"));
     }
     let system = |path: &Path| layout.sources.iter().any(|source| path.starts_with(&source.path));
     for path in &spec.program.files {
         check_path(path)?;
-        if !declared.contains(path.as_path()) && !system(path) {
-            sources.push(Source { path: path.clone(), target: path.clone(), kind: SourceKind::Read });
+        let target = linked.place(path);
+        if !declared.contains(&target) && !system(path) {
+            sources.push(Source { path: path.clone(), target, kind: SourceKind::Read });
         }
     }
     for mount in &spec.mounts {
@@ -179,7 +205,7 @@ fn sources(spec: &Spec, layout: &Layout) -> Result<Vec<Source>, CellError> {
             Access::Read => SourceKind::Read,
             Access::Write => SourceKind::Write,
         };
-        sources.push(Source { path: mount.source.clone(), target: mount.target.clone(), kind });
+        sources.push(Source { path: mount.source.clone(), target: linked.place(&mount.target), kind });
     }
     let masks = masks(spec, &sources);
     sources.extend(masks);
@@ -295,6 +321,20 @@ mod tests {
         .unwrap();
         assert_eq!(order.sources.len(), 2);
         assert_eq!(order.sources[1].kind, SourceKind::Write);
+    }
+
+    #[test]
+    fn what_is_to_be_below_a_link_of_the_root_lies_where_it_leads() {
+        let below = order(|spec| spec.mounts = vec![mount("/var/tmp/a", "/var/tmp/a")]).unwrap();
+        assert_eq!(below.sources[1].target, PathBuf::from("/tmp/a"));
+        assert!(below.links.contains(&("/var/tmp".into(), "/tmp".into())));
+        let twice = order(|spec| spec.mounts = vec![mount("/a", "/var/tmp/a"), mount("/b", "/tmp/a")]);
+        assert!(twice.is_err());
+        let whole =
+            order(|spec| spec.mounts = vec![mount("/b", "/var/tmp/b"), mount("/a", "/var/tmp")]).unwrap();
+        let targets: Vec<PathBuf> = whole.sources.into_iter().map(|source| source.target).collect();
+        assert_eq!(targets, ["/usr", "/var/tmp", "/var/tmp/b"].map(PathBuf::from));
+        assert!(whole.links.iter().all(|(link, _)| link != "/var/tmp"));
     }
 
     #[test]

@@ -98,7 +98,7 @@ impl Root {
                 rustix::fs::openat(&self.dir, format!("etc/{name}"), flags, Mode::from_raw_mode(0o644))?;
             rustix::io::write(&file, content.as_bytes())?;
         }
-        let own = [("var/tmp", "/tmp"), ("var/run", "/run"), ("etc/mtab", "/proc/self/mounts")];
+        let own = [("etc/mtab", "/proc/self/mounts")];
         for (link, content) in DEV_LINKS.iter().chain(&own) {
             rustix::fs::symlinkat(*content, &self.dir, *link)?;
         }
@@ -130,7 +130,8 @@ impl Root {
             MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV,
         )?;
         self.own.push(device(tree.as_fd())?);
-        // A part of a mount can be taken only while the whole is attached.
+        // A part of a mount can be taken only while the whole is attached. It stays where it is, under the part that is seen
+        // there: taking it away again would make the kernel wait for all processors.
         attach(tree.as_fd(), self.dir.as_fd(), Path::new("tmp"))?;
         let mut views = Vec::new();
         for (name, mode, target) in PRIVATE {
@@ -139,7 +140,6 @@ impl Root {
             let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
             views.push((rustix::mount::open_tree(&tree, name, flags)?, target));
         }
-        rustix::mount::unmount(Path::new(WORKBENCH).join("tmp"), UnmountFlags::DETACH)?;
         views.iter().try_for_each(|(view, target)| attach(view.as_fd(), self.dir.as_fd(), Path::new(target)))
     }
 
@@ -151,11 +151,11 @@ impl Root {
         let target = relative(&source.target);
         let Some(tree) = &source.tree else { return self.mask(target, source.directory) };
         if source.directory {
-            self.make_dirs(target)?;
-        } else {
-            self.make_dirs(target.parent().unwrap_or(Path::new("")))?;
-            self.make_file(target)?;
+            let point = self.make_dirs(target)?;
+            return attach_at(tree.as_fd(), point.as_ref().unwrap_or(&self.dir).as_fd());
         }
+        self.make_dirs(target.parent().unwrap_or(Path::new("")))?;
+        self.make_file(target)?;
         attach(tree.as_fd(), self.dir.as_fd(), target)
     }
 
@@ -168,23 +168,30 @@ impl Root {
         Ok(())
     }
 
-    /// Makes missing directories, but never on a filesystem of the host: a mount point there would be an effect on it.
-    fn make_dirs(&self, path: &Path) -> io::Result<()> {
-        let mut dir = rustix::io::fcntl_dupfd_cloexec(&self.dir, 3)?;
+    /// Makes missing directories, but never on a filesystem of the host: a mount point there would be an effect on it. Gives
+    /// the last one, unless it is the root itself.
+    fn make_dirs(&self, path: &Path) -> io::Result<Option<OwnedFd>> {
+        // All of it is usually there: one look instead of one for each part.
+        if !path.as_os_str().is_empty()
+            && let Ok(dir) = open_beneath(self.dir.as_fd(), path, OFlags::DIRECTORY)
+        {
+            return Ok(Some(dir));
+        }
+        let mut last: Option<OwnedFd> = None;
         for part in path.components() {
             let Component::Normal(name) = part else { return Err(io::ErrorKind::InvalidInput.into()) };
-            let name = Path::new(name);
-            match open_beneath(dir.as_fd(), name, OFlags::DIRECTORY) {
-                Ok(next) => dir = next,
+            let (dir, name) = (last.as_ref().unwrap_or(&self.dir).as_fd(), Path::new(name));
+            let next = match open_beneath(dir, name, OFlags::DIRECTORY) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    self.check_own(dir.as_fd())?;
-                    make_dir(dir.as_fd(), name)?;
-                    dir = open_beneath(dir.as_fd(), name, OFlags::DIRECTORY)?;
+                    self.check_own(dir)?;
+                    make_dir(dir, name)?;
+                    open_beneath(dir, name, OFlags::DIRECTORY)?
                 }
-                Err(error) => return Err(error),
-            }
+                found => found?,
+            };
+            last = Some(next);
         }
-        Ok(())
+        Ok(last)
     }
 
     fn make_file(&self, path: &Path) -> io::Result<()> {
@@ -264,9 +271,13 @@ fn made(context: &OwnedFd, attributes: MountAttrFlags) -> io::Result<OwnedFd> {
 
 /// Attaches a mount at a path beneath `dir`, following no link on the way.
 pub(super) fn attach(tree: BorrowedFd<'_>, dir: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
-    let point = open_beneath(dir, path, OFlags::empty())?;
+    attach_at(tree, open_beneath(dir, path, OFlags::empty())?.as_fd())
+}
+
+/// The same at an open directory or file.
+fn attach_at(tree: BorrowedFd<'_>, point: BorrowedFd<'_>) -> io::Result<()> {
     let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
-    Ok(rustix::mount::move_mount(tree, c"", &point, c"", flags)?)
+    Ok(rustix::mount::move_mount(tree, c"", point, c"", flags)?)
 }
 
 fn open_beneath(dir: BorrowedFd<'_>, path: &Path, flags: OFlags) -> io::Result<OwnedFd> {

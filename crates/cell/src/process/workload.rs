@@ -1,4 +1,7 @@
 //! The last steps before the program's first instruction, taken by the process that becomes it.
+//!
+//! It is forked before the root is built, because entering a control group can take longer than all the rest: the kernel
+//! waits until no processor is in the middle of a fork. Both are done at the same time, and what needs the root comes last.
 
 use std::{
     convert::Infallible,
@@ -21,9 +24,18 @@ use super::{
     wire::{self, Failure, Step},
 };
 
-/// Becomes the program. Never returns: a failure goes through `tell`, which `exec` closes.
-pub(crate) fn run(request: &Request, order: &Order, filters: &Filters, tell: &OwnedFd) -> ! {
-    let Err(failure) = prepare(request, order, filters);
+/// Both ends that the program-to-be has of its two pipes.
+pub(crate) struct Ends {
+    /// Where a failure goes; `exec` closes it.
+    pub(crate) tell: OwnedFd,
+    /// Where one byte says that the root is there and the old one gone.
+    pub(crate) hold: OwnedFd,
+}
+
+/// Becomes the program. Never returns.
+pub(crate) fn run(request: &Request, order: &Order, filters: &Filters, ends: &Ends) -> ! {
+    let Err(failure) = prepare(request, order, filters, &ends.hold);
+    let tell = &ends.tell;
     let _first_process_is_gone = wire::encode(&failure).map(|bytes| rustix::io::write(tell, &bytes));
     sys::exit_now(127)
 }
@@ -44,7 +56,12 @@ pub(crate) fn failure(outcome: &OwnedFd) -> Option<Failure> {
     Some(failure.unwrap_or_else(|| Failure::new(Step::Exec, &io::ErrorKind::UnexpectedEof.into())))
 }
 
-fn prepare(request: &Request, order: &Order, filters: &Filters) -> Result<Infallible, Failure> {
+fn prepare(
+    request: &Request,
+    order: &Order,
+    filters: &Filters,
+    hold: &OwnedFd,
+) -> Result<Infallible, Failure> {
     let step = |step: Step| move |error: io::Error| Failure::new(step, &error);
     let command = sys::c_path(&order.command).map_err(step(Step::Order))?;
     let (args, env) = strings(order).map_err(step(Step::Order))?;
@@ -54,17 +71,24 @@ fn prepare(request: &Request, order: &Order, filters: &Filters) -> Result<Infall
     join_groups(request).map_err(step(Step::Cgroup))?;
     limit(&order.limits).map_err(step(Step::Limits))?;
     rustix::process::umask(Mode::from_raw_mode(0o022));
-    rustix::process::chdir(&order.cwd)
-        .map_err(|e| Failure::at(Step::WorkingDirectory, &order.cwd, &e.into()))?;
     for (file, number) in [(&request.stdin, 0), (&request.stdout, 1), (&request.stderr, 2)] {
         sys::place_standard_fd(file.as_fd(), number).map_err(step(Step::Exec))?;
     }
+    close_capabilities().map_err(step(Step::Capabilities))?;
+    // The kernel looks at every system call's number in turn for it. What is left to do is on the list.
+    filter::install(filters, order.limits.counted()).map_err(step(Step::Seccomp))?;
+
+    if rustix::io::retry_on_intr(|| rustix::io::read(hold, &mut [0u8; 1])) != Ok(1) {
+        // The first process failed, and has said why.
+        sys::exit_now(127);
+    }
+    rustix::process::chdir(&order.cwd)
+        .map_err(|e| Failure::at(Step::WorkingDirectory, &order.cwd, &e.into()))?;
     if order.landlock {
         walls::landlock(order)?;
     }
-    drop_capabilities().map_err(step(Step::Capabilities))?;
+    empty_capabilities().map_err(step(Step::Capabilities))?;
     sys::close_from(3, true).map_err(step(Step::Exec))?;
-    filter::install(filters, order.limits.counted()).map_err(step(Step::Seccomp))?;
     sys::exec(&command, &args, &env).map_err(|error| Failure::at(Step::Exec, &order.command, &error))
 }
 
@@ -110,6 +134,12 @@ fn limit(limits: &ProcessLimits) -> io::Result<()> {
 
 /// Empties every capability set for good, and closes the ways to gain one.
 pub(crate) fn drop_capabilities() -> io::Result<()> {
+    close_capabilities()?;
+    empty_capabilities()
+}
+
+/// Closes the ways to gain one; those that are held stay.
+fn close_capabilities() -> io::Result<()> {
     for capability in CapabilitySet::all().iter() {
         match rustix::thread::remove_capability_from_bounding_set(capability) {
             // A capability that this kernel does not know cannot be gained.
@@ -126,11 +156,12 @@ pub(crate) fn drop_capabilities() -> io::Result<()> {
         | CapabilitiesSecureBits::NO_CAP_AMBIENT_RAISE
         | CapabilitiesSecureBits::NO_CAP_AMBIENT_RAISE_LOCKED;
     rustix::thread::set_capabilities_secure_bits(locked)?;
-    let none = CapabilitySet::empty();
-    rustix::thread::set_capabilities(
-        None,
-        CapabilitySets { effective: none, permitted: none, inheritable: none },
-    )?;
     rustix::thread::set_no_new_privs(true)?;
     Ok(())
+}
+
+fn empty_capabilities() -> io::Result<()> {
+    let none = CapabilitySet::empty();
+    let sets = CapabilitySets { effective: none, permitted: none, inheritable: none };
+    Ok(rustix::thread::set_capabilities(None, sets)?)
 }

@@ -23,6 +23,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("proc_root_of_another_process_does_not_lead_out", proc_root),
     ("etc_is_synthesised_without_secrets", etc_without_secrets),
     ("a_write_mount_is_written_as_its_owner", write_mount_owner),
+    ("a_mount_below_a_link_of_the_root_is_seen_at_both_places", mount_below_link),
     ("a_private_file_of_the_owner_is_read_in_a_declared_mount", private_file_of_owner),
     ("a_single_file_can_be_mounted", single_file),
     ("a_mount_source_through_a_link_is_refused", source_through_link),
@@ -157,6 +158,20 @@ fn write_mount_owner(bench: &Bench) -> Outcome {
     let own = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
     check(owner("new").is_ok_and(|found| found == own), || format!("{:?}", owner("new")))?;
     check(owner("d").is_ok_and(|found| found == own), || format!("{:?}", owner("d")))
+}
+
+fn mount_below_link(bench: &Bench) -> Outcome {
+    let shown = bench.file("shown/mark", "seen\n", 0o644);
+    let dir = shown.parent().ok_or("no parent")?;
+    let mut spec = bench.script("cat /var/tmp/a/mark /tmp/a/mark /var/run/b/mark /run/b/mark");
+    let at = |target: &str| Mount { target: target.into(), ..mount(dir, Access::Read) };
+    spec.mounts = vec![at("/var/tmp/a"), at("/var/run/b")];
+    let ran = bench.run(&spec);
+    check(ran.stdout == "seen\n".repeat(4), || format!("{ran:?}"))?;
+    let mut spec = bench.script("cat /var/tmp/mark; echo x >/tmp/x && ls /tmp");
+    spec.mounts = vec![at("/var/tmp")];
+    let ran = bench.run(&spec);
+    check(ran.stdout == "seen\nx\n", || format!("{ran:?}"))
 }
 
 fn private_file_of_owner(bench: &Bench) -> Outcome {

@@ -2,18 +2,15 @@
 
 use std::{fs, path::PathBuf, process::Command};
 
-use cella_cell::{ImageCaps, Root, unpack_image};
+use cella_cell::Root;
 
 use super::{
     Outcome, Test,
     bench::{Bench, check},
 };
 
-pub(crate) const TESTS: &[Test] = &[
-    ("an_unpacked_image_is_the_whole_read_only_root", image_root),
-    ("a_plain_directory_is_a_root", plain_directory),
-    ("an_image_that_is_none_is_refused", no_image),
-];
+pub(crate) const TESTS: &[Test] =
+    &[("an_image_is_the_whole_read_only_root", image_root), ("an_image_that_is_none_is_refused", no_image)];
 
 /// A root with a shell and what it needs, and nothing else.
 fn small_root(bench: &Bench) -> Result<PathBuf, String> {
@@ -55,21 +52,7 @@ fn in_image(bench: &Bench, root: PathBuf) -> Outcome {
 }
 
 fn image_root(bench: &Bench) -> Outcome {
-    let root = small_root(bench)?;
-    let archive = bench.path("root.tar");
-    let mut builder = tar::Builder::new(fs::File::create(&archive).map_err(|error| error.to_string())?);
-    builder.append_dir_all(".", &root).and_then(|()| builder.finish()).map_err(|error| error.to_string())?;
-    let store = bench.path("store");
-    fs::create_dir(&store).map_err(|error| error.to_string())?;
-    let image = unpack_image(&archive, &store, &ImageCaps::default()).map_err(|error| error.to_string())?;
-    in_image(bench, image)
-}
-
-fn plain_directory(bench: &Bench) -> Outcome {
-    let root = small_root(bench)?;
-    let image = unpack_image(&root, &bench.path(""), &ImageCaps::default());
-    check(image.as_ref().is_ok_and(|image| *image == root), || format!("{image:?}"))?;
-    in_image(bench, root)
+    in_image(bench, small_root(bench)?)
 }
 
 fn no_image(bench: &Bench) -> Outcome {

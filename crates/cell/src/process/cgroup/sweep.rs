@@ -7,6 +7,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use rustix::fs::{AtFlags, CWD};
+
 use super::{CgroupMount, Groups, PREFIX};
 use crate::CgroupVersion;
 
@@ -30,6 +32,12 @@ impl Owner {
         Self { pid_namespace: pid_namespace(), pid, started: start_time(pid).unwrap_or_default() }
     }
 
+    /// Whoever started this process.
+    pub(crate) fn of_parent() -> Option<Self> {
+        let pid = rustix::process::getppid()?.as_raw_nonzero().get().cast_unsigned();
+        Some(Self { pid_namespace: pid_namespace(), pid, started: start_time(pid)? })
+    }
+
     /// The name of this owner's group number `number`.
     pub(crate) fn group_name(&self, number: u64) -> String {
         format!("{PREFIX}{:x}-{}-{}-{number}", self.pid_namespace, self.pid, self.started)
@@ -51,11 +59,22 @@ impl Owner {
 
 /// Removes every group whose node is gone, and ends what is still in it; gives how many groups.
 pub(crate) fn sweep() -> usize {
+    remove_all(&Owner::is_gone)
+}
+
+/// Removes every group of a node that is about to be gone.
+pub(crate) fn sweep_of(owner: Owner) -> usize {
+    remove_all(&|found| *found == owner)
+}
+
+fn remove_all(wanted: &dyn Fn(&Owner) -> bool) -> usize {
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     let mut stale = BTreeSet::new();
     for mount in mounts.lines().filter_map(CgroupMount::parse) {
-        find(mount.point, DEPTH_MAX, &mut stale);
+        find(mount.point, DEPTH_MAX, wanted, &mut stale);
     }
+    // Somebody else's are for his next node to remove, and no word to a user who can do nothing about it.
+    stale.retain(|dir| dir.parent().is_some_and(is_ours_to_change));
     for dir in &stale {
         kill_all(dir);
         Groups { dirs: vec![(dir.clone(), CgroupVersion::V1)], ..Groups::default() }.remove();
@@ -63,13 +82,18 @@ pub(crate) fn sweep() -> usize {
     stale.iter().filter(|dir| !dir.exists()).count()
 }
 
-fn find(dir: &Path, depth: usize, stale: &mut BTreeSet<PathBuf>) {
+fn is_ours_to_change(dir: &Path) -> bool {
+    let access = rustix::fs::Access::WRITE_OK;
+    rustix::fs::accessat(CWD, dir, access, AtFlags::EACCESS).is_ok()
+}
+
+fn find(dir: &Path, depth: usize, wanted: &dyn Fn(&Owner) -> bool, stale: &mut BTreeSet<PathBuf>) {
     let Ok(entries) = fs::read_dir(dir) else { return };
     for entry in entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
         match entry.file_name().to_str().and_then(Owner::of_group) {
-            Some(owner) if owner.is_gone() => drop(stale.insert(entry.path())),
+            Some(owner) if wanted(&owner) => drop(stale.insert(entry.path())),
             Some(_) => {}
-            None if depth > 0 => find(&entry.path(), depth - 1, stale),
+            None if depth > 0 => find(&entry.path(), depth - 1, wanted, stale),
             None => {}
         }
     }

@@ -1,8 +1,4 @@
-//! Root filesystems that somebody else made: unpacked once, safely, into a place named by what is in it.
-//!
-//! An image is data of a stranger. Nothing of it is run while it is unpacked, no path of it leads out of the directory
-//! made for it (the kernel resolves each below that directory, as `chroot` would), no device and no mode that lends rights
-//! is made, and what it may take is capped.
+//! From an image to a directory named by its digest.
 
 mod oci;
 mod tree;
@@ -15,7 +11,7 @@ use std::{
 
 use sha2::{Digest, Sha256};
 
-use crate::CellError;
+use crate::ImageError;
 use tree::Tree;
 
 const GIB: u64 = 1 << 30;
@@ -35,7 +31,7 @@ impl Default for ImageCaps {
     }
 }
 
-/// Makes a directory for [`crate::Root::Image`] of an image, and gives its path. Blocks for as long as unpacking takes;
+/// Makes a directory with a root filesystem of an image, and gives its path. Blocks for as long as unpacking takes;
 /// the second time nothing is unpacked.
 ///
 /// `source` is a directory with a root filesystem in it (given back as it is), an OCI image layout (`index.json` and
@@ -44,9 +40,9 @@ impl Default for ImageCaps {
 /// archive.
 ///
 /// # Errors
-/// [`CellError::Image`] says what is wrong with it.
-pub fn unpack_image(source: &Path, store: &Path, caps: &ImageCaps) -> Result<PathBuf, CellError> {
-    let failed = |error: io::Error| CellError::Image { path: source.to_owned(), cause: error.to_string() };
+/// What is wrong with it.
+pub fn unpack_image(source: &Path, store: &Path, caps: &ImageCaps) -> Result<PathBuf, ImageError> {
+    let failed = |error: io::Error| ImageError { path: source.to_owned(), cause: error.to_string() };
     let source_path = fs::canonicalize(source).map_err(failed)?;
     if source_path.is_dir() {
         if !source_path.join("index.json").is_file() {

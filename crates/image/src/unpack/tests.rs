@@ -42,7 +42,7 @@ impl Place {
         Self(dir)
     }
 
-    fn unpack(&self, entries: &[(&str, EntryType, &str)]) -> Result<std::path::PathBuf, crate::CellError> {
+    fn unpack(&self, entries: &[(&str, EntryType, &str)]) -> Result<std::path::PathBuf, crate::ImageError> {
         let tar = self.0.path().join("root.tar");
         fs::write(&tar, archive(entries)).unwrap();
         unpack_image(&tar, &self.0.path().join("store"), &ImageCaps::default())
@@ -73,7 +73,7 @@ fn names_that_lead_out_are_refused_and_leave_nothing() {
     for name in ["../out", "/out", "a/../../out"] {
         let place = Place::new();
         let refused = place.unpack(&[(name, FILE, "x")]).unwrap_err();
-        assert_eq!(refused.code(), "CE2013");
+        assert_eq!(refused.code(), "CE2014");
         assert!(place.store().is_empty() && !place.0.path().join("out").exists());
     }
 }
