@@ -38,9 +38,10 @@ impl Default for ImageCaps {
 /// Makes a directory for [`crate::Root::Image`] of an image, and gives its path. Blocks for as long as unpacking takes;
 /// the second time nothing is unpacked.
 ///
-/// `source` is a directory with a root filesystem in it (given back as it is), an OCI image layout (`index.json` and `blobs`; layers as
-/// tar or tar+gzip, digests checked), or one archive of a root filesystem (`.tar`, `.tar.gz`). `store` is a directory of the
-/// node; the image goes to `store/sha256-<digest>`, of the layout's manifest or of the archive.
+/// `source` is a directory with a root filesystem in it (given back as it is), an OCI image layout (`index.json` and
+/// `blobs`; layers as tar or tar+gzip, digests checked), or one archive of a root filesystem (`.tar`, `.tar.gz`).
+/// `store` is a directory of the node; the image goes to `store/sha256-<digest>`, of the layout's manifest or of the
+/// archive.
 ///
 /// # Errors
 /// [`CellError::Image`] says what is wrong with it.

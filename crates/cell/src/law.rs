@@ -153,8 +153,8 @@ impl Handle {
         self
     }
 
-    /// Connects to a TCP port on which the program listens on its own loopback (or on all addresses). Such a port is published to whoever holds
-    /// this handle and to nobody else on the machine.
+    /// Connects to a TCP port on which the program listens on its own loopback (or on all addresses). Such a port is
+    /// published to whoever holds this handle and to nobody else on the machine.
     ///
     /// # Errors
     /// `ConnectionRefused` while nobody listens, `AddrInUse` for a port of the egress broker, `NotConnected` when the cell has

@@ -31,9 +31,9 @@ pub struct NetworkEnds {
     pub dns_udp: Vec<UdpSocket>,
     /// The same by TCP.
     pub dns_tcp: Vec<TcpListener>,
-    /// A packet socket (`SOCK_RAW`, each packet with its Ethernet header) that sees everything on the cell's loopback device on its arrival:
-    /// also what a program sends to ports that nobody serves, and how the kernel refuses it. It has no filter; whoever
-    /// reads it should attach one (`SO_ATTACH_FILTER`) before the program sends bulk. The kernel drops what is not read in time.
-    /// `None` where the kernel has no packet sockets; the report says so.
+    /// A packet socket (`SOCK_RAW`, each packet with its Ethernet header) that sees everything on the cell's loopback
+    /// device on its arrival: also what a program sends to ports that nobody serves, and how the kernel refuses it. It
+    /// has no filter; whoever reads it should attach one (`SO_ATTACH_FILTER`) before the program sends bulk. The kernel
+    /// drops what is not read in time. `None` where the kernel has no packet sockets; the report says so.
     pub audit: Option<OwnedFd>,
 }

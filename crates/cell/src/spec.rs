@@ -21,8 +21,8 @@ pub struct Spec {
     /// Declared parts of the host, beyond the root and the files of the program.
     pub mounts: Vec<Mount>,
     /// Host paths that stay hidden where they lie within a mount or within the program's files: an empty, read-only
-    /// directory or file is put over them. What is mounted at such a path or below it is seen all the same. One that does not exist
-    /// is not covered.
+    /// directory or file is put over them. What is mounted at such a path or below it is seen all the same. One that
+    /// does not exist is not covered.
     pub masks: Vec<PathBuf>,
     /// Private memory-backed directories.
     pub tmpfs: Tmpfs,
@@ -92,10 +92,11 @@ pub struct Program {
 pub enum Root {
     /// `/usr`, `/bin`, `/sbin`, `/lib*` of the host, and a synthesised `/etc`.
     HostSystem,
-    /// A directory with a root filesystem in it, absolute and without links on the way; [`crate::unpack_image`] makes one of
-    /// an archive or an OCI layout. All of it is shown read-only but what a cell makes itself: `/dev`, `/proc`, `/sys`, `/tmp`,
-    /// `/run`, `/home`, and the names of users, hosts and name servers in `/etc`. No image's entry point or environment is
-    /// taken over. Whatever the image's files belong to, inside they are the cell's, and still not writable.
+    /// A directory with a root filesystem in it, absolute and without links on the way; [`crate::unpack_image`] makes
+    /// one of an archive or an OCI layout. All of it is shown read-only but what a cell makes itself: `/dev`, `/proc`,
+    /// `/sys`, `/tmp`, `/run`, `/home`, and the names of users, hosts and name servers in `/etc`. No image's entry
+    /// point or environment is taken over. Whatever the image's files belong to, inside they are the cell's, and still
+    /// not writable.
     Image(PathBuf),
 }
 
@@ -120,8 +121,8 @@ pub enum Access {
     Write,
 }
 
-/// Caps of the private memory-backed directories (`/tmp`, `/home/cell`, `/dev/shm`), together. They stop a cell from filling
-/// the machine's memory with files; past them the program sees `ENOSPC`.
+/// Caps of the private memory-backed directories (`/tmp`, `/home/cell`, `/dev/shm`), together. They stop a cell from
+/// filling the machine's memory with files; past them the program sees `ENOSPC`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tmpfs {
     /// Bytes.
@@ -185,9 +186,9 @@ impl<T: Copy> Ask<T> {
 /// Ceilings of one cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of memory of the whole tree, shared memory and files in tmpfs included. Past it the kernel kills the cell. Where
-    /// no control group can be made, one process's private memory is bounded and the tree is looked at several times a
-    /// second and killed: that stops a leak, not a burst, so it meets a wish and not a requirement.
+    /// Bytes of memory of the whole tree, shared memory and files in tmpfs included. Past it the kernel kills the cell.
+    /// Where no control group can be made, one process's private memory is bounded and the tree is looked at several
+    /// times a second and killed: that stops a leak, not a burst, so it meets a wish and not a requirement.
     pub memory_bytes: Ask<u64>,
     /// Processes and threads of the whole tree. Past it `fork` fails with `EAGAIN`.
     pub processes: Ask<u32>,

@@ -1,5 +1,7 @@
 //! What a person types, as clap understands it. Meaning is given to it in `command`.
 
+mod secret;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -10,6 +12,8 @@ mod cells;
 pub(crate) use self::cells::{ContractArgs, ContractVerb, Exec, Shell, Top};
 
 use crate::complete;
+
+pub(crate) use secret::{Import as SecretImport, Rm as SecretRm, Secret, SecretVerb, Set as SecretSet};
 
 /// One process between any agent and any MCP server.
 #[derive(Debug, Parser)]
@@ -106,9 +110,14 @@ pub(crate) enum Verb {
         after_help = "Examples:\n  cella log tail --follow\n  cella log query --kind call.refused\n  cella log why 42\n  cella log verify"
     )]
     Log(Log),
+    /// Keep the secrets of servers, sealed; a value goes in and is never printed
+    #[command(
+        after_help = "Examples:\n  cella secret set github\n  cella secret ls\n  cella secret import                 what looks like a secret in cella.toml\n\nHow they are kept, and what that protects against: docs/guide/secrets.md."
+    )]
+    Secret(Secret),
     /// Take over the MCP servers of other clients
     #[command(
-        after_help = "Examples:\n  cella import --dry-run              what would change, and nothing changes\n  cella import cursor vscode\n  cella import --file ~/old/mcp.json --yes\n\nThe clients' own files stay as they are. Values that look like secrets move to files that only you can read."
+        after_help = "Examples:\n  cella import --dry-run              what would change, and nothing changes\n  cella import cursor vscode\n  cella import --file ~/old/mcp.json --yes\n  cella import --keep-secrets         leaves values that look like secrets in plain text\n\nThe clients' own files stay as they are. Values that look like secrets move into the vault: cella secret ls.\nExit codes: 0 all well, 3 something was left out or the running node refuses the configuration."
     )]
     Import(Import),
     /// Point clients at this node
@@ -121,11 +130,14 @@ pub(crate) enum Verb {
         after_help = "Examples:\n  cella doctor\n  cella doctor --quick --json\n\nExit codes: 0 all good, 3 something is weak, 1 something is bad."
     )]
     Doctor(Doctor),
-    /// Serve one client on stdin and stdout, by the socket of the node; starts one for itself if none runs
+    /// Serve one client on stdin and stdout, by the socket of the node; starts one if none runs, which stays for the next
     #[command(
         after_help = "Examples:\n  cella stdio\n  cella stdio --server time\n  claude mcp add cella -- cella stdio"
     )]
     Stdio(Stdio),
+    /// The node that `stdio` starts
+    #[command(hide = true)]
+    Linger(Linger),
     /// Run any command in a cell, with this terminal's or script's standard streams
     #[command(
         after_help = "Examples:\n  cella exec --contract untrusted -- python3 -c 'print(1 + 1)'\n  cella exec --contract job.toml -- sh -c 'sort < /data/in > /data/out'\n  cella exec --contract job.toml --env LANG=C --cwd /data --report -- make\n  tar c src | cella exec --contract untrusted -- sha256sum\n\nNo node is needed. Only what the contract grants is visible; the environment is HOME, PATH, TMPDIR, LANG and --env.\nA terminal on stdin is a pipe for the program: no job control, no line editing. SIGINT, SIGTERM and SIGHUP ask the\nprogram to end (SIGTERM) and kill it after 5 s; a second one kills at once.\n\nExit codes: the program's own, 128+n when signal n ended it, 75 ended by the contract's time limit; and when nothing ran:\n2 usage, 5 this machine cannot enforce the contract, 78 contract or configuration, 126 not executable, 127 not found."
@@ -210,12 +222,15 @@ pub(crate) struct Add {
     /// A preset (trusted, semi-trusted, untrusted) or a contract file
     #[arg(long, value_name = "PRESET|FILE")]
     pub(crate) contract: Option<String>,
-    /// Environment for the server, KEY=VALUE (a secret: KEY=env:NAME or KEY=file:PATH)
+    /// Environment for the server, KEY=VALUE (a secret: KEY=vault:NAME, see cella secret)
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) env: Vec<String>,
     /// HTTP header for --url, NAME=VALUE
     #[arg(long, value_name = "NAME=VALUE")]
     pub(crate) header: Vec<String>,
+    /// Let code of the package run outside of any cell, where it has to be built (Python packages without a wheel)
+    #[arg(long, conflicts_with_all = ["url", "builtin"])]
+    pub(crate) build_from_source: bool,
     /// Do not install or start it now
     #[arg(long)]
     pub(crate) no_install: bool,
@@ -378,6 +393,9 @@ pub(crate) struct Import {
     /// Do not install npm and PyPI packages now
     #[arg(long)]
     pub(crate) no_install: bool,
+    /// Leave values that look like secrets in the configuration, in plain text
+    #[arg(long)]
+    pub(crate) keep_secrets: bool,
 }
 
 #[derive(Debug, Args)]
@@ -455,8 +473,26 @@ pub(crate) struct Stdio {
     /// Only this view
     #[arg(long, conflicts_with = "server", add = ArgValueCandidates::new(complete::views))]
     pub(crate) view: Option<String>,
+    /// How long a node that this starts stays without a client: 30s, 10m, 2h
+    #[arg(long, env = "CELLA_LINGER", default_value = "10m", value_name = "DURATION", value_parser = duration)]
+    pub(crate) linger: String,
     #[command(flatten)]
     pub(crate) target: Target,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Linger {
+    /// How long to stay without a client
+    #[arg(long, value_name = "DURATION")]
+    pub(crate) idle: String,
+}
+
+/// Checked here, kept as it was typed.
+fn duration(text: &str) -> Result<String, &'static str> {
+    match cella_contract::parse_duration(text) {
+        Some(_) => Ok(text.to_owned()),
+        None => Err("write it as 30s, 10m or 2h"),
+    }
 }
 
 #[derive(Debug, Args)]

@@ -43,9 +43,17 @@ pub(crate) const BUILT_IN: &str = "CE6019";
 pub(crate) const NOT_EDITABLE: &str = "CE6020";
 /// The node ended before it answered.
 pub(crate) const NODE_ENDED: &str = "CE6021";
+/// A secret that the configuration names is not taken out.
+pub(crate) const SECRET_IN_USE: &str = "CE2420";
+/// A variable that was named has no value.
+pub(crate) const NO_SECRET: &str = "CE2421";
+/// A line of a `.env` file that is none.
+pub(crate) const ENV_FILE: &str = "CE2422";
 /// What is named as a contract is none.
 pub(crate) const NO_CONTRACT: &str = "CE6022";
 /// A program was ended by its contract's time limit.
 pub(crate) const TIME_LIMIT: &str = "CE6023";
 /// A server that runs in no cell here.
 pub(crate) const NO_CELL: &str = "CE6024";
+/// The node that a client needs did not start.
+pub(crate) const NOT_STARTED: &str = "CE6025";

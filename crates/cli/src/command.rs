@@ -12,9 +12,11 @@ mod exec;
 mod explain;
 mod help;
 mod import;
+mod linger;
 mod log;
 mod ls;
 mod rm;
+mod secret;
 mod shell;
 mod status;
 mod stdio;
@@ -43,7 +45,9 @@ pub(crate) fn run(cli: Cli, printer: Printer) -> Outcome {
         Verb::Config(args) => config::run(&args, &global, printer),
         Verb::Ls => ls::run(&global, printer),
         Verb::Rm(args) => rm::run(&args, &global, printer),
+        Verb::Secret(args) => secret::run(args, &global, printer),
         Verb::Up(args) => up::run(args, &global, printer),
+        Verb::Linger(args) => linger::run(args, &global, printer),
         Verb::Demo(args) => block_on(demo::run(args, printer)),
         Verb::Add(args) => block_on(add::run(args, &global, printer)),
         Verb::Status(target) => block_on(status::run(target, &global, printer)),

@@ -9,10 +9,10 @@ use clap_complete::{CompleteEnv, CompletionCandidate, PathCompleter, engine::Val
 
 use crate::{
     args::{Cli, Global},
-    clients::KNOWN,
     command::ERROR_PAGES,
     target,
 };
+use cella_clients::KNOWN;
 
 /// Set by the script that `cella completion` prints.
 pub(crate) const VARIABLE: &str = "CELLA_COMPLETE";
@@ -55,6 +55,12 @@ pub(crate) fn tools(current: &OsStr) -> Vec<CompletionCandidate> {
     let tools = cella_node::known_tools(&target::places(&global()), &server);
     let fitting = tools.into_iter().filter(|(name, _)| name.starts_with(&*typed));
     fitting.map(|(name, help)| CompletionCandidate::new(name).help(help.map(Into::into))).collect()
+}
+
+/// The names in the vault, which are readable without its key.
+pub(crate) fn secrets() -> Vec<CompletionCandidate> {
+    let names = cella_vault::names(&target::places(&global()).vault());
+    names.iter().map(|name| CompletionCandidate::new(name.as_str())).collect()
 }
 
 /// The clients Cella knows.

@@ -144,6 +144,34 @@ pub(crate) fn difference(file: &Path, before: &str, after: &str) -> String {
         .to_string()
 }
 
+/// The difference as it may be shown: with asterisks for values that look like secrets.
+pub(crate) fn masked_difference(file: &Path, before: &str, after: &str) -> String {
+    let shown = difference(file, before, after);
+    shown.lines().map(|line| cella_contract::masked_line(line) + "\n").collect()
+}
+
+/// Keeps a copy of a configuration that is about to be changed, for its owner only, below the node's state.
+pub(crate) fn keep_copy(state: &Path, file: &Path) -> io::Result<PathBuf> {
+    use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+    let dir = state.join("config-backups");
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
+    let content = fs::read(file)?;
+    let at = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_secs());
+    let mut n = 0_u32;
+    loop {
+        let copy = dir.join(format!("cella-{at}-{n}.toml"));
+        match fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&copy) {
+            Ok(mut kept) => {
+                kept.write_all(&content)?;
+                kept.sync_all()?;
+                return Ok(copy);
+            }
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => n += 1,
+            Err(e) => return Err(e),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,7 +2,6 @@
 
 mod args;
 mod attach;
-mod clients;
 mod codes;
 mod command;
 mod complete;

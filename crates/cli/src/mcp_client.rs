@@ -123,6 +123,7 @@ impl McpClient {
         })?;
         let call = Call {
             scope: Scope::All,
+            id: None,
             method: method.into(),
             params: Some(params),
             caller: Arc::new(Caller::cella()),

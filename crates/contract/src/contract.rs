@@ -5,7 +5,7 @@ mod parse;
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use crate::{
-    Effect, EgressFault, EgressGrant, Isolation,
+    Effect, EgressFault, EgressGrant, Format, Isolation, Location, PathPattern,
     pattern::{Fit, fit},
 };
 
@@ -113,10 +113,20 @@ pub struct ToolTerms {
 pub struct SecretTerms {
     /// Where it comes from, as written; see [`crate::Text`].
     pub from: Option<String>,
-    /// Hosts towards which it may be used.
+    /// Hosts towards which it may be used, `*.domain` for all below one. None: nowhere.
     pub hosts: Vec<String>,
     /// Variable under which the server expects it.
     pub env: Option<String>,
+    /// Methods with which it may be used; `None`: any.
+    pub methods: Option<Vec<String>>,
+    /// Paths at which it may be used; `None`: any.
+    pub paths: Option<Vec<PathPattern>>,
+    /// Places of a request where it may stand; `None`: those of [`SecretTerms::locations`].
+    pub places: Option<Vec<Location>>,
+    /// What stands for it in the cell; `None`: the default format.
+    pub format: Option<Format>,
+    /// For an access key id: the name of the secret that holds its secret key.
+    pub pair: Option<String>,
 }
 
 // === impl Contract ===
@@ -182,6 +192,16 @@ impl Contract {
     #[must_use]
     pub fn name(&self) -> String {
         self.file.clone().unwrap_or_else(|| format!("the preset {}", self.preset.as_str()))
+    }
+}
+
+// === impl SecretTerms ===
+
+impl SecretTerms {
+    /// Places of a request where it may stand: those that were said, else any header and Basic authentication.
+    #[must_use]
+    pub fn locations(&self) -> Vec<Location> {
+        self.places.clone().unwrap_or_else(|| vec![Location::Header(None), Location::Basic])
     }
 }
 

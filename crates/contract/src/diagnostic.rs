@@ -4,7 +4,7 @@ mod masked;
 
 use std::{fmt, ops::Range};
 
-use self::masked::masked;
+pub use self::masked::masked_line;
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,7 +97,7 @@ impl Origin<'_> {
             file: self.file.to_owned(),
             line: before.matches('\n').count() + 1,
             column: self.text[from..start].chars().count() + 1,
-            source_line: masked(self.text[from..to].trim_end_matches('\r')),
+            source_line: masked_line(self.text[from..to].trim_end_matches('\r')),
             width: self.text[start..end.min(to).max(start)].chars().count().max(1),
             fix,
         }

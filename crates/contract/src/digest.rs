@@ -58,7 +58,24 @@ fn canonical_terms(terms: &ToolTerms) -> Value {
 
 /// Where it comes from, never what it is: the parser refuses a literal.
 fn canonical_secret(terms: &SecretTerms) -> Value {
-    json!({ "env": terms.env, "from": terms.from, "hosts": terms.hosts })
+    let mut canonical = json!({ "env": terms.env, "from": terms.from, "hosts": terms.hosts });
+    // Each only where it was said: contracts from before these keys keep their digests.
+    if let Some(methods) = &terms.methods {
+        canonical["methods"] = json!(methods);
+    }
+    if let Some(paths) = &terms.paths {
+        canonical["paths"] = paths.iter().map(ToString::to_string).collect();
+    }
+    if let Some(places) = &terms.places {
+        canonical["in"] = places.iter().map(ToString::to_string).collect();
+    }
+    if let Some(format) = &terms.format {
+        canonical["format"] = json!(format.as_str());
+    }
+    if let Some(pair) = &terms.pair {
+        canonical["pair"] = json!(pair);
+    }
+    canonical
 }
 
 fn canonical_limits(limits: &Limits) -> Value {
@@ -95,6 +112,19 @@ mod tests {
         let one = digest("[secrets.K]\nfrom = \"env:K\"\nhosts = [\"a.example\"]\n");
         assert_ne!(one, digest(""));
         assert_ne!(one, digest("[secrets.K]\nfrom = \"env:K\"\nhosts = [\"b.example\"]\n"));
+    }
+
+    #[test]
+    fn what_is_said_about_a_binding_stands_in_the_canonical_form_and_nothing_else() {
+        let canonical = |text: &str| Contract::parse("c", text).expect("a contract").canonical();
+        assert!(
+            canonical("[secrets.K]\n").contains(r#""secrets":{"K":{"env":null,"from":null,"hosts":[]}}"#)
+        );
+        let said = canonical(
+            "[secrets.K]\nmethods = [\"GET\"]\npaths = [\"/a/**\"]\nin = [\"json:a.b\"]\nformat = \"ghp\"\n",
+        );
+        let expected = r#""K":{"env":null,"format":"ghp","from":null,"hosts":[],"in":["json:a.b"],"methods":["GET"],"paths":["/a/**"]}"#;
+        assert!(said.contains(expected), "{said}");
     }
 
     #[test]

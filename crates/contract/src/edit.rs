@@ -29,6 +29,15 @@ pub struct NewServer {
     pub remark: Option<String>,
 }
 
+/// Which pairs of a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pairs {
+    /// `env`.
+    Env,
+    /// `headers`.
+    Headers,
+}
+
 /// Why an edit is not possible.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -41,6 +50,8 @@ pub enum EditError {
     Taken(String),
     /// There is none of that name.
     Absent(String),
+    /// The server has no such key.
+    NoKey(String),
 }
 
 /// Adds a server at the end.
@@ -77,6 +88,27 @@ pub fn remove_server(text: &str, name: &str) -> Result<String, EditError> {
     }
 }
 
+/// Exchanges one value of a server's environment or headers; comments and blanks around it stay.
+///
+/// # Errors
+/// The text is no configuration, or has no such server or key.
+pub fn set_value(text: &str, server: &str, of: Pairs, key: &str, new: &str) -> Result<String, EditError> {
+    let mut document: DocumentMut = text.parse().map_err(|e: TomlError| EditError::Syntax(e.to_string()))?;
+    let servers = document.get_mut("servers").and_then(Item::as_table_like_mut).ok_or(EditError::Shape)?;
+    let server = servers.get_mut(server).ok_or_else(|| EditError::Absent(server.to_owned()))?;
+    let name = match of {
+        Pairs::Env => "env",
+        Pairs::Headers => "headers",
+    };
+    let pairs = server.get_mut(name).and_then(Item::as_table_like_mut);
+    let place = pairs.and_then(|pairs| pairs.get_mut(key)).and_then(Item::as_value_mut);
+    let place = place.ok_or_else(|| EditError::NoKey(format!("{name}.{key}")))?;
+    let decor = place.decor().clone();
+    *place = new.into();
+    *place.decor_mut() = decor;
+    Ok(document.to_string())
+}
+
 impl std::fmt::Display for EditError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -84,6 +116,7 @@ impl std::fmt::Display for EditError {
             Self::Shape => f.write_str("`servers` in it is not a table"),
             Self::Taken(name) => write!(f, "there is a server `{name}` already"),
             Self::Absent(name) => write!(f, "there is no server `{name}`"),
+            Self::NoKey(key) => write!(f, "there is no `{key}`"),
         }
     }
 }

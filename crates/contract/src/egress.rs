@@ -147,6 +147,9 @@ impl EgressHost {
 // === impl EgressFault ===
 
 impl EgressFault {
+    /// The stable code.
+    pub const CODE: &'static str = "CE1021";
+
     /// What to write instead.
     #[must_use]
     pub fn fix(&self) -> String {

@@ -6,6 +6,7 @@
 //!
 //! Refuses to do: reading files, looking at the environment, resolving secrets. Texts and look-ups come from outside.
 
+mod binding;
 mod capture;
 mod codes;
 mod config;
@@ -22,6 +23,7 @@ mod shape;
 mod text;
 mod units;
 
+pub use binding::{Alphabet, Format, JsonStep, Location, Part, PathPattern};
 pub use capture::Capture;
 pub use config::{
     Config, Isolation, LedgerConfig, NodeConfig, Remote, Run, ServerConfig, Start, StdioProgram, Transport,
@@ -31,10 +33,10 @@ pub use contract::{
     CONTRACT_VERSION, Contract, ContractSource, FileGrant, Limits, Mode, Preset, SecretTerms, ToolTerms,
 };
 pub use decide::{Permit, Refusal, Wanted, decide};
-pub use diagnostic::{Diagnostic, Diagnostics, Severity};
-pub use edit::{EditError, NewServer, add_server, remove_server};
+pub use diagnostic::{Diagnostic, Diagnostics, Severity, masked_line};
+pub use edit::{EditError, NewServer, Pairs, add_server, remove_server, set_value};
 pub use effect::{Effect, Hints, effective_effect};
 pub use egress::{DomainName, EgressFault, EgressGrant, EgressHost, NameFault, Network};
 pub use schema::{config_schema, contract_schema};
-pub use text::{Text, expand, looks_like_secret};
+pub use text::{Text, expand, is_vault_name, looks_like_secret};
 pub use units::{parse_duration, parse_size};

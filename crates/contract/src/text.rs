@@ -1,4 +1,4 @@
-//! Values that may come from elsewhere: the environment, a file, a command.
+//! Values that may come from elsewhere: the environment, a file, a command, the vault.
 
 use std::{fmt, path::PathBuf};
 
@@ -13,6 +13,8 @@ pub enum Text {
     File(PathBuf),
     /// `cmd:PROGRAM ARGS`: what a program prints.
     Command(Vec<String>),
+    /// `vault:NAME`: a secret of the node's vault.
+    Vault(String),
 }
 
 // === impl Text ===
@@ -27,6 +29,7 @@ impl Text {
             Some(("cmd", line)) if !line.trim().is_empty() => {
                 Self::Command(line.split_whitespace().map(str::to_owned).collect())
             }
+            Some(("vault", name)) if is_vault_name(name) => Self::Vault(name.to_owned()),
             _ => Self::Plain(value.to_owned()),
         }
     }
@@ -45,6 +48,7 @@ impl fmt::Display for Text {
             Self::Env(name) => write!(f, "env:{name}"),
             Self::File(path) => write!(f, "file:{}", path.display()),
             Self::Command(line) => write!(f, "cmd:{}", line.join(" ")),
+            Self::Vault(name) => write!(f, "vault:{name}"),
         }
     }
 }
@@ -83,18 +87,97 @@ pub fn expand(text: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Str
     Ok(out)
 }
 
-/// True when a literal under this name is probably a secret: by the name, or by the look of well-known tokens.
+/// True when a literal under this name is probably a secret: by the name, by the look of well-known tokens, or because it
+/// is long and looks drawn at random.
 #[must_use]
 pub fn looks_like_secret(name: &str, value: &str) -> bool {
-    const WORDS: [&str; 8] =
-        ["TOKEN", "SECRET", "PASSWORD", "PASSWD", "API_KEY", "APIKEY", "CREDENTIAL", "AUTHORIZATION"];
-    const STARTS: [&str; 9] =
-        ["sk-", "ghp_", "gho_", "github_pat_", "xoxb-", "xoxp-", "AKIA", "glpat-", "Bearer "];
+    const WORDS: [&str; 9] = [
+        "TOKEN",
+        "SECRET",
+        "PASSWORD",
+        "PASSWD",
+        "PASSPHRASE",
+        "API_KEY",
+        "APIKEY",
+        "CREDENTIAL",
+        "AUTHORIZATION",
+    ];
+    const ENDS: [&str; 2] = ["_KEY", "_PAT"];
+    const STARTS: [&str; 18] = [
+        "sk-",
+        "sk_live_",
+        "ghp_",
+        "gho_",
+        "ghs_",
+        "ghu_",
+        "github_pat_",
+        "xoxb-",
+        "xoxp-",
+        "xoxa-",
+        "xapp-",
+        "AKIA",
+        "AIza",
+        "glpat-",
+        "npm_",
+        "hf_",
+        "Bearer ",
+        "-----BEGIN ",
+    ];
     let name = name.to_uppercase().replace('-', "_");
-    let named = WORDS.iter().any(|w| name.contains(w)) || name.ends_with("_KEY");
-    let refers =
-        matches!(Text::read(value), Text::Env(_) | Text::File(_) | Text::Command(_)) || value.contains("${");
-    !refers && value.len() >= 8 && (named || STARTS.iter().any(|s| value.starts_with(s)))
+    let named = WORDS.iter().any(|w| name.contains(w)) || ENDS.iter().any(|e| name.ends_with(e));
+    // A password is one however short it is, and where it is said to be in a file, it is not the value.
+    let password = name.contains("PASSW") && !value.is_empty();
+    let path = ["/", "./", "../", "~/"].iter().any(|start| value.starts_with(start));
+    let elsewhere =
+        path && (name.contains("CREDENTIAL") || name.ends_with("_FILE") || name.ends_with("_PATH"));
+    if refers(value) || elsewhere {
+        return false;
+    }
+    let known = STARTS.iter().any(|s| value.starts_with(s));
+    password || (value.len() >= 8 && (named || known || (!path && is_random(value))))
+}
+
+/// True for a value that says where the secret is, instead of being one.
+fn refers(value: &str) -> bool {
+    !matches!(Text::read(value), Text::Plain(_)) || value.contains("${")
+}
+
+/// True for a text with a long stretch of letters and digits that no word or number has: keys, tokens and hashes.
+fn is_random(value: &str) -> bool {
+    /// Shortest such stretch, in characters: the keys in use have 20 and more.
+    const STRETCH_MIN: usize = 20;
+    /// Least entropy, in bits a character: English has less, hexadecimal digits have nearly 4.
+    const ENTROPY_MIN: f64 = 3.2;
+    if value.contains("://") {
+        return false;
+    }
+    value.split(|c: char| !c.is_ascii_alphanumeric()).any(|stretch| {
+        let has = |of: fn(&u8) -> bool| stretch.as_bytes().iter().any(of);
+        stretch.len() >= STRETCH_MIN
+            && has(u8::is_ascii_digit)
+            && has(u8::is_ascii_alphabetic)
+            && entropy(stretch.as_bytes()) >= ENTROPY_MIN
+    })
+}
+
+/// Shannon's entropy, in bits a character.
+fn entropy(text: &[u8]) -> f64 {
+    let mut counts = [0_u32; 256];
+    for byte in text {
+        counts[usize::from(*byte)] += 1;
+    }
+    let all = f64::from(u32::try_from(text.len()).unwrap_or(u32::MAX));
+    let share = |count: &u32| f64::from(*count) / all;
+    counts.iter().filter(|c| **c > 0).map(share).map(|p| -p * p.log2()).sum()
+}
+
+/// True for what a vault takes as a name: 1 to 64 letters, digits, `.`, `_` and `-`, beginning with a letter or digit.
+#[must_use]
+pub fn is_vault_name(text: &str) -> bool {
+    let inner = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+    (1..=64).contains(&text.len())
+        && text.bytes().all(inner)
+        && text.starts_with(|c: char| c.is_ascii_alphanumeric())
 }
 
 fn is_name(text: &str) -> bool {
@@ -115,11 +198,43 @@ mod tests {
     }
 
     #[test]
+    fn a_vaults_name_is_told_from_a_text_that_only_begins_so() {
+        assert_eq!(Text::read("vault:github"), Text::Vault("github".into()));
+        assert_eq!(Text::read("vault:github").to_string(), "vault:github");
+        for plain in ["vault:", "vault:a b", "vault:/x", "vault"] {
+            assert_eq!(Text::read(plain), Text::Plain(plain.into()));
+        }
+    }
+
+    #[test]
     fn secrets_are_noticed_and_never_printed() {
         assert!(looks_like_secret("GITHUB_TOKEN", "ghp_0123456789"));
         assert!(looks_like_secret("X", "sk-0123456789"));
         assert!(!looks_like_secret("GITHUB_TOKEN", "env:GITHUB_TOKEN"));
         assert!(!looks_like_secret("LANG", "C.UTF-8"));
+        for (name, value) in [
+            ("X", "xoxb-1234567890"),
+            ("X", "AKIAIOSFODNN7EXAMPLE"),
+            ("DB_PASSWORD", "x"),
+            ("GITLAB_PAT", "abcdefgh"),
+            ("Authorization", "Basic dXNlcjpwYXNz"),
+            ("X", "16C7e42F292c6912E7710c838347Ae178B4a"),
+            ("X", "0f9a7c3e5b1d2864a0f9b7c3"),
+        ] {
+            assert!(looks_like_secret(name, value), "{name}={value}");
+        }
+        for (name, value) in [
+            ("GITHUB_TOKEN", "vault:github"),
+            ("MAX_TOKENS", "4096"),
+            ("MODEL", "claude-sonnet-4-5-20250929"),
+            ("GOOGLE_APPLICATION_CREDENTIALS", "/home/me/key.json"),
+            ("PACKAGE", "@modelcontextprotocol/server-filesystem"),
+            ("URL", "https://host/v1/0f9a7c3e5b1d2864a0f9b7c3"),
+            ("DIR", "/nix/store/0f9a7c3e5b1d2864a0f9b7c3"),
+            ("N", "123456789012345678901234"),
+        ] {
+            assert!(!looks_like_secret(name, value), "{name}={value}");
+        }
         assert!(!format!("{:?}", Text::read("hunter2")).contains("hunter2"));
     }
 }

@@ -1,6 +1,8 @@
 //! Wrong files, and what is said about them; random files, and that nothing breaks.
 
-use cella_contract::{Config, Contract, Diagnostics, NewServer, Run, add_server, remove_server};
+use cella_contract::{
+    Config, Contract, Diagnostics, NewServer, Pairs, Run, add_server, remove_server, set_value,
+};
 use proptest::prelude::*;
 
 /// A wrong configuration, the code, the line and a part of the remedy.
@@ -34,7 +36,7 @@ const CONFIGS: &[(&str, &str, usize, &str)] = &[
     ("[servers.x]\ncommand = \"a\"\ninstances = 0", "CE1004", 3, "from 1"),
     ("[servers.x]\ncommand = \"a\"\ninstances = -1", "CE1004", 3, "from 1"),
     ("[servers.x]\ncommand = \"a\"\nenabled = \"yes\"", "CE1004", 3, "true or false"),
-    ("[servers.x]\ncommand = \"a\"\nenv = { K = \"vault:k\" }", "CE1010", 3, "env:NAME"),
+    ("[servers.x]\ncommand = \"a\"\nenv = { K = \"vault:k k\" }", "CE1010", 3, "vault:NAME"),
     ("[servers.\"a b\"]\ncommand = \"a\"", "CE1005", 1, "letters"),
     ("[servers.a__b]\ncommand = \"a\"", "CE1005", 1, "single"),
     ("[servers.abcdefghijklmnopqrstuvwxyz0123456789]\ncommand = \"a\"", "CE1005", 1, "32"),
@@ -70,6 +72,20 @@ const CONTRACTS: &[(&str, &str, usize, &str)] = &[
     ("[tools.x]\nallow = \"no\"", "CE1004", 2, "true or false"),
     ("[tools.x]\nefect = \"read\"", "CE1003", 2, "did you mean `effect`"),
     ("[secrets.K]\nfrom = \"hunter2\"", "CE1025", 2, "env:K"),
+    ("[secrets.K]\nfrom = \"vault:\"", "CE1025", 2, "vault:NAME"),
+    ("[secrets.K]\nhosts = [\"https://a.example\"]", "CE2351", 2, "api.example.com"),
+    ("[secrets.K]\nhosts = [\"a.example:443\"]", "CE2351", 2, "no port"),
+    ("[secrets.K]\nmethods = [\"get\"]", "CE2351", 2, "GET"),
+    ("[secrets.K]\npaths = [\"/a/../b\"]", "CE2352", 2, "`..`"),
+    ("[secrets.K]\npaths = [\"a\"]", "CE2352", 2, "begin"),
+    ("[secrets.K]\nin = [\"body\"]", "CE2353", 2, "json:FIELD.PATH"),
+    ("[secrets.K]\nin = [\"header:Host\"]", "CE2353", 2, "another header"),
+    ("[secrets.K]\nin = \"header\"", "CE1004", 2, "list of strings"),
+    ("[secrets.K]\nformat = \"gph\"", "CE2354", 2, "ghp"),
+    ("[secrets.K]\nformat = \"hex:4\"", "CE2354", 2, "random"),
+    ("[secrets.K]\nin = [\"sigv4\"]", "CE2355", 1, "pair ="),
+    ("[secrets.K]\npair = \"L\"", "CE2355", 2, "secret key"),
+    ("[secrets.K]\nhost = []", "CE1003", 2, "did you mean `hosts`"),
     ("preset = \"full\"", "CE1004", 1, "\"trusted\""),
 ];
 
@@ -175,4 +191,29 @@ fn the_examples_of_the_guide_are_valid() {
     assert!(warnings.0.is_empty(), "{warnings}");
     assert_eq!((config.servers.len(), config.views.len()), (2, 1));
     assert_eq!(Contract::parse("files.contract.toml", contract).unwrap().tools.len(), 3);
+}
+
+#[test]
+fn a_value_is_exchanged_and_everything_around_it_stays() {
+    let before = "# mine\n[servers.a] # why\ncommand = \"x\"\nenv = { A = \"1\", B =  'two' } # both\n\n[servers.b]\nurl = \"https://h\"\n\
+        [servers.b.headers]\nAuthorization = \"Bearer x\" # theirs\n";
+    let after = set_value(before, "a", Pairs::Env, "B", "vault:a_B").expect("set");
+    assert_eq!(after, before.replace("'two'", "\"vault:a_B\""));
+    let after = set_value(before, "b", Pairs::Headers, "Authorization", "vault:b").expect("set");
+    assert_eq!(after, before.replace("\"Bearer x\"", "\"vault:b\""));
+    assert!(set_value(before, "a", Pairs::Env, "C", "x").is_err());
+    assert!(set_value(before, "c", Pairs::Env, "A", "x").is_err());
+    assert!(set_value(before, "a", Pairs::Headers, "A", "x").is_err());
+}
+
+#[test]
+fn a_reference_to_the_vault_is_taken_and_one_that_names_nothing_refused() {
+    let config = |value: &str| {
+        let text = format!("[servers.a]\ncommand = \"x\"\nenv = {{ A_TOKEN = \"{value}\" }}\n");
+        Config::parse("cella.toml", &text)
+    };
+    let (_, warnings) = config("vault:github").expect("taken");
+    assert!(warnings.0.is_empty(), "{warnings}");
+    let refused = config("vault:git hub").expect_err("refused");
+    assert_eq!(refused.0[0].code, "CE1010");
 }

@@ -19,12 +19,11 @@ use http::{HeaderMap, Response, StatusCode};
 
 pub(super) use self::{
     old::{old_post, old_stream},
-    session::Session,
+    session::{CannotBegin, Session},
     sessions::Sessions,
 };
 use self::{
     run::{Run, Said},
-    session::CannotBegin,
     sessions::Introduction,
 };
 use super::{
@@ -101,7 +100,7 @@ pub(super) async fn post_batch<S: Service>(
     } else {
         match shared.streams.enter(shared.limits.streams) {
             // before anything of it is done
-            None => return too_many().response(None),
+            None => return CannotBegin::TooMany.refused().response(None),
             counted => counted,
         }
     };
@@ -169,7 +168,7 @@ pub(super) fn get<S: Service>(shared: &Arc<Shared<S>>, asked: &Asked) -> Respons
     // attached first: the ear stays only while somebody reads
     let reader = feed.attach(from, Some(shared.limits.keep_alive));
     if session.is_own_stream(&feed) && !ear::listen(shared, &session, &feed) {
-        return too_many().response(None);
+        return CannotBegin::TooMany.refused().response(None);
     }
     reply::with_session(reply::stream(reader), &session.id)
 }
@@ -199,8 +198,7 @@ fn initialize<S: Service>(shared: &Arc<Shared<S>>, asked: &Asked, request: &Requ
     let result = legacy::initialize_result(&facts, said.revision);
     let introduction =
         Introduction { revision: said.revision, capabilities: said.capabilities, info: said.client_info };
-    let Some(session) = shared.sessions.create(shared, &asked.principal, asked.scope.clone(), introduction)
-    else {
+    let Some(session) = shared.sessions.create(shared, asked, introduction) else {
         let text = "too many sessions are open; try again later";
         return Refused::new(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -229,7 +227,7 @@ async fn answer<S: Service>(
     }
     let progress = match session.begin(&request.id) {
         Ok(progress) => progress,
-        Err(cannot) => return refuse_to_begin(cannot).response(Some(request.id)),
+        Err(cannot) => return cannot.refused().response(Some(request.id)),
     };
     let primed = caller.revision >= PRIMED_SINCE;
     let run = Run::start(shared, session, caller, request, body, progress);
@@ -286,7 +284,7 @@ async fn serve<S: Service>(
                 let run = Run::start(shared, session, caller.clone(), request, body.into(), progress);
                 return run.into_feed(None, feed).await;
             }
-            Err(cannot) => Err(refuse_to_begin(cannot).rpc_error()),
+            Err(cannot) => Err(cannot.refused().rpc_error()),
         },
     };
     let _ended = feed.send(&Message::Response(Rpc { id, outcome })).await.is_err();
@@ -332,8 +330,8 @@ pub(super) async fn take<S: Service>(
                 });
                 return Ok(());
             }
-            (Err(cannot), _) => Err(refuse_to_begin(cannot).rpc_error()),
-            (Ok(_), None) => Err(too_many().rpc_error()),
+            (Err(cannot), _) => Err(cannot.refused().rpc_error()),
+            (Ok(_), None) => Err(CannotBegin::TooMany.refused().rpc_error()),
         }
     } else {
         let text = "initialize comes first, or a revision in params._meta";
@@ -363,8 +361,8 @@ async fn aside<S: Service>(
             });
             return Ok(());
         }
-        (Err(cannot), _) => refuse_to_begin(cannot),
-        (Ok(_), None) => too_many(),
+        (Err(cannot), _) => cannot.refused(),
+        (Ok(_), None) => CannotBegin::TooMany.refused(),
     };
     feed.send(&Message::Response(Rpc { id: Some(id), outcome: Err(refused.rpc_error()) })).await
 }
@@ -440,8 +438,7 @@ fn session<S: Service>(shared: &Shared<S>, asked: &Asked) -> Result<(Arc<Session
         let text = "Mcp-Session-Id is missing: send initialize first, or name a revision in params._meta";
         return Err(Refused::new(StatusCode::BAD_REQUEST, codes::INVALID_REQUEST, ce::NO_SESSION, text));
     };
-    let found =
-        id.to_str().ok().and_then(|id| shared.sessions.find(shared, id, &asked.principal, &asked.scope));
+    let found = id.to_str().ok().and_then(|id| shared.sessions.find(shared, id, asked));
     found.and_then(|session| session.caller().map(|caller| (session, caller))).ok_or_else(|| {
         let text = "this session is unknown or has ended; send initialize again";
         // the code that clients of these revisions know
@@ -484,21 +481,6 @@ fn no_such(scope: &Scope) -> Refused {
         Scope::View(name) => format!("there is no view {name:?} here"),
     };
     Refused::new(StatusCode::NOT_FOUND, codes::INVALID_PARAMS, ce::NO_SUCH_ENDPOINT, text)
-}
-
-fn refuse_to_begin(cannot: CannotBegin) -> Refused {
-    match cannot {
-        CannotBegin::IdInUse => {
-            let text = "a request with this id is in progress";
-            Refused::new(StatusCode::BAD_REQUEST, codes::INVALID_REQUEST, ce::ID_IN_USE, text)
-        }
-        CannotBegin::TooMany => too_many(),
-    }
-}
-
-fn too_many() -> Refused {
-    let text = "too many requests or streams are in progress";
-    Refused::new(StatusCode::TOO_MANY_REQUESTS, codes::INTERNAL_ERROR, ce::TOO_MANY_CALLS, text)
 }
 
 /// A request whose client waits for one JSON body. Losing that client does not cancel the call.

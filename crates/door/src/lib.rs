@@ -133,6 +133,11 @@ impl<S: Service> Doors<S> {
         stdio::serve(&self.shared, reader, writer, principal).await
     }
 
+    /// Completes when nobody has been connected for so long. A client that waits for changes is connected.
+    pub async fn idle(&self, time: Duration) {
+        self.shared.connections.idle(time).await;
+    }
+
     /// Stops accepting, ends long streams in the way their era knows, lets calls in progress finish, and after
     /// `deadline` cuts what is left. Parked calls are cancelled.
     pub async fn drain(&self, deadline: Duration) {

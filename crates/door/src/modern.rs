@@ -22,11 +22,11 @@ use super::{
     calling::poll_once,
     codes as ce,
     feed::{Feed, Framing, Gone},
-    legacy::Session,
+    legacy::{CannotBegin, Session},
     reply::{self, SESSION_ID},
     request::{Accept, Asked},
 };
-use cella_transport::{Caller, Scope, Service};
+use cella_transport::{Caller, Scope, Service, Transport};
 
 /// How long clients may keep what `server/discover` said. Servers come and go under one endpoint, and a client that
 /// listens is told of that; the others ask again after this time.
@@ -119,13 +119,14 @@ pub(super) async fn take<S: Service>(
         }
         Message::Response(_) => return Ok(()),
     };
-    let (Ok(mut progress), Some(counted)) =
-        (session.begin(&request.id), shared.streams.enter(shared.limits.streams))
-    else {
-        let text = "this request id is in use, or too many requests are in progress";
-        let mut rejection = Rejection::new(429, codes::INVALID_REQUEST, text);
-        rejection.error.data = reply::code_data(ce::TOO_MANY_CALLS);
-        return feed.send(&rejected(Some(request.id), rejection).message).await;
+    let begun = match (session.begin(&request.id), shared.streams.enter(shared.limits.streams)) {
+        (Ok(progress), Some(counted)) => Ok((progress, counted)),
+        (Err(cannot), _) => Err(cannot),
+        (Ok(_), None) => Err(CannotBegin::TooMany),
+    };
+    let (mut progress, counted) = match begun {
+        Ok(begun) => begun,
+        Err(cannot) => return feed.send(&done(request.id, Err(cannot.refused().rpc_error()))).await,
     };
     let (shared_, session, feed) = (shared.clone(), session.clone(), feed.clone());
     shared.spawn(counted, async move {
@@ -160,7 +161,8 @@ async fn serve<S: Service>(
             return;
         }
     };
-    let caller = Arc::new(caller(session.principal.clone(), Some(session.id.clone()), meta));
+    let caller =
+        Arc::new(caller(session.principal.clone(), Some(session.id.clone()), session.transport, meta));
     if request.method.as_ref() == "subscriptions/listen" {
         return listen::over_pipe(shared, &scope, &request, &caller, facts, feed).await;
     }
@@ -245,13 +247,14 @@ fn check<S: Service>(
     let get = |name: &str| headers.get_all(name).iter().map(http::HeaderValue::as_bytes);
     modern::check_headers(get, request, mirrored.as_deref())?;
     let meta = RequestMeta::read(request.params.as_deref(), &facts.revisions)?;
-    Ok(caller(asked.principal.clone(), None, meta))
+    Ok(caller(asked.principal.clone(), None, asked.transport, meta))
 }
 
-fn caller(principal: Arc<str>, session: Option<Arc<str>>, meta: RequestMeta) -> Caller {
+fn caller(principal: Arc<str>, session: Option<Arc<str>>, transport: Transport, meta: RequestMeta) -> Caller {
     Caller {
         principal,
         session,
+        transport: Some(transport),
         revision: meta.revision,
         capabilities: meta.capabilities,
         info: meta.client_info,

@@ -19,7 +19,7 @@ use super::{
     reply::{self, Refused},
     route::{Route, route},
 };
-use cella_transport::{Peer, Scope, Service};
+use cella_transport::{Peer, Scope, Service, Transport};
 
 /// An admitted request to an MCP endpoint.
 pub(super) struct Asked {
@@ -27,6 +27,7 @@ pub(super) struct Asked {
     pub(super) principal: Arc<str>,
     pub(super) scope: Scope,
     pub(super) accept: Accept,
+    pub(super) transport: Transport,
 }
 
 /// Which of the two kinds of body the client takes.
@@ -67,7 +68,8 @@ async fn respond<S: Service>(connection: &Connection<S>, request: Request<Incomi
     }
     let accept = Accept::of(&head.headers);
     let method = head.method.clone();
-    let asked = |scope| Asked { head, principal, scope, accept };
+    let transport = peer.transport();
+    let asked = |scope| Asked { head, principal, scope, accept, transport };
     match (route, method) {
         (Route::Mcp(scope), Method::POST) => post(shared, asked(scope), body).await,
         (Route::Mcp(scope), Method::GET) => legacy::get(shared, &asked(scope)),

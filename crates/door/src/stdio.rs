@@ -20,7 +20,7 @@ use super::{
     ticket,
 };
 use cella_transport::{
-    Scope, Service,
+    Scope, Service, Transport,
     stdio::{Frame, Lines},
 };
 
@@ -38,7 +38,7 @@ where
 {
     let feed = Feed::new(Framing::Lines);
     let id: Arc<str> = format!("{:032x}", ticket::random()).into();
-    let session = Arc::new(Session::new(id, principal, Scope::All, Some(feed.clone())));
+    let session = Arc::new(Session::new(id, principal, Scope::All, Transport::Pipe, Some(feed.clone())));
     let mut writing = tokio::spawn(write(feed.attach(None, None), writer, shared.limits.write_stall));
     let outcome = {
         let mut reading = pin!(read(shared, &session, &feed, reader));

@@ -3,18 +3,23 @@
 use std::{
     pin::pin,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
 };
 
-use tokio::sync::Notify;
+use tokio::{
+    sync::Notify,
+    time::{Duration, Instant, sleep_until},
+};
 
 /// Counts guards.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Tally {
     count: AtomicUsize,
     none: Notify,
+    /// When the last guard went.
+    left: Mutex<Instant>,
 }
 
 /// Counted while it lives.
@@ -32,6 +37,18 @@ impl Tally {
         self.count.load(SeqCst)
     }
 
+    /// Completes when nothing has been counted for so long.
+    pub(super) async fn idle(&self, time: Duration) {
+        loop {
+            self.none().await;
+            let due = *self.left.lock().unwrap_or_else(PoisonError::into_inner) + time;
+            if due <= Instant::now() {
+                return;
+            }
+            sleep_until(due).await;
+        }
+    }
+
     /// Completes when nothing is counted.
     pub(super) async fn none(&self) {
         loop {
@@ -45,9 +62,16 @@ impl Tally {
     }
 }
 
+impl Default for Tally {
+    fn default() -> Self {
+        Self { count: AtomicUsize::new(0), none: Notify::new(), left: Mutex::new(Instant::now()) }
+    }
+}
+
 impl Drop for Counted {
     fn drop(&mut self) {
         if self.0.count.fetch_sub(1, SeqCst) == 1 {
+            *self.0.left.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
             self.0.none.notify_waiters();
         }
     }

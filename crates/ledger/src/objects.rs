@@ -17,7 +17,7 @@ use cella_event::Hash;
 
 use crate::{
     StoreError,
-    private::{create_file, make_dir},
+    private::{DIR_MODE, create_file, make_dir, tighten},
 };
 
 /// The directory of objects.
@@ -82,6 +82,8 @@ impl Objects {
 
     /// Makes the directory and removes what a crash left half written. Only the writer may.
     pub(crate) fn prepare(&self) -> Result<(), StoreError> {
+        // Nobody enters, so the modes of the objects in it do not matter.
+        tighten(&self.dir, DIR_MODE);
         let incoming = self.incoming();
         match fs::remove_dir_all(&incoming) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => {

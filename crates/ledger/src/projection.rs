@@ -14,7 +14,7 @@ use std::path::Path;
 use cella_event::{Event, Hash, Head, Label, Seq};
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 
-use crate::{ReadError, Reader, StoreError};
+use crate::{ReadError, Reader, StoreError, private::open_file};
 
 pub use self::{
     analytics::LatencyRow,
@@ -159,6 +159,8 @@ impl Batch {
 }
 
 fn open(path: &Path) -> rusqlite::Result<Connection> {
+    // Made here, because SQLite would make it readable for others. What is wrong with it, SQLite says.
+    let _made_or_not = open_file(path).is_ok();
     let connection = Connection::open(path)?;
     connection.busy_timeout(std::time::Duration::from_secs(30))?;
     connection.pragma_update(None, "journal_mode", "WAL")?;

@@ -8,7 +8,10 @@ use std::{
 use cella_event::{Hash, Head, Micros, Seq};
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Row, params};
 
-use crate::{Block, Direction, OpenError, Options, Source, Span, Store, StoreError, private::open_file};
+use crate::{
+    Block, Direction, OpenError, Options, Source, Span, Store, StoreError,
+    private::{FILE_MODE, open_file, tighten},
+};
 
 /// "Cela" in ASCII: what `file` and `PRAGMA application_id` say of a ledger.
 const APPLICATION_ID: u32 = 0x4365_6c61;
@@ -97,6 +100,11 @@ impl SqliteStore {
         let path = options.dir.join(FILE);
         // Made here, because SQLite would make it readable for others; it gives the WAL the mode of the database.
         drop(open_file(&path)?);
+        for part in ["-wal", "-shm"] {
+            let mut beside = path.clone().into_os_string();
+            beside.push(part);
+            tighten(Path::new(&beside), FILE_MODE);
+        }
         let connection = Connection::open(&path).map_err(StoreError::database("opening the ledger"))?;
         prepare(&connection, &path)?;
         if let Some(max) = options.database_bytes_max {

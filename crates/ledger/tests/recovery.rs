@@ -196,6 +196,24 @@ async fn nothing_in_a_directory_that_others_can_enter_is_readable_for_them() {
 }
 
 #[tokio::test]
+async fn what_others_could_read_is_closed_to_them_when_it_is_opened() {
+    let dir = tempfile::tempdir().unwrap();
+    written(dir.path(), 2).await;
+    let files = ["ledger.db", "ledger.mark", "ledger.lock", "objects", "ledger.db-wal", "ledger.db-shm"];
+    for name in files.map(|name| dir.path().join(name)) {
+        if !name.exists() {
+            fs::write(&name, "").unwrap();
+        }
+        let mode = if name.is_dir() { 0o755 } else { 0o644 };
+        fs::set_permissions(&name, fs::Permissions::from_mode(mode)).unwrap();
+    }
+    let (_ledger, _) = Ledger::open(&Options::new(dir.path())).unwrap();
+    let mut found = Vec::new();
+    readable_by_others(dir.path(), &mut found);
+    assert!(found.is_empty(), "{found:?}");
+}
+
+#[tokio::test]
 async fn another_ledger_of_the_same_length_is_not_taken_for_the_lost_one() {
     let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     written(dir.path(), 3).await;

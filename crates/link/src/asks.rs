@@ -157,8 +157,7 @@ mod tests {
             session: session.map(Into::into),
             revision,
             capabilities: raw_json(capabilities).unwrap(),
-            info: None,
-            log_level: None,
+            ..Caller::cella()
         })
     }
 

@@ -40,6 +40,11 @@ impl Clock {
         self.heard = now;
     }
 
+    /// Since when questions wait for an answer.
+    pub(super) const fn asked_at(&self) -> Option<Instant> {
+        self.asked
+    }
+
     /// When the call is to be given up, as things stand.
     pub(super) fn due(&self) -> Instant {
         match self.asked {

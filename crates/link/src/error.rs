@@ -279,6 +279,22 @@ pub(super) fn no_turn(waited: Duration) -> Fault {
     }
 }
 
+/// The question of the call was not answered, and others waited for its end. The server may have acted before it asked.
+pub(super) fn gave_way(waited: Duration) -> Fault {
+    Fault {
+        kind: FaultKind::TimedOut,
+        code: "CE3038",
+        message: format!(
+            "the call was given up: its question was not answered for {} s, and other clients waited for their turn at \
+             this server",
+            waited.as_secs()
+        ),
+        fix: Some("call again and answer sooner, or set isolation = \"client\" for this server: each client then has \
+                   a process of its own".into()),
+        in_doubt: true,
+    }
+}
+
 /// More calls wait for their turn than are let to.
 pub(super) fn too_many_wait(max: usize) -> Fault {
     Fault {

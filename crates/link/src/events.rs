@@ -98,7 +98,7 @@ impl Lists {
 /// True for a notification about a task, which goes on beside all calls: whoever is calling now is not the one who is
 /// meant.
 pub(super) fn is_about_a_task(method: &str) -> bool {
-    method == "notifications/tasks/status"
+    matches!(method, "notifications/tasks/status" | "notifications/tasks")
 }
 
 impl Events {

@@ -329,6 +329,7 @@ impl HttpLink {
     fn own_call(&self, method: &str, params: Option<Raw>) -> Call {
         Call {
             scope: cella_transport::Scope::All,
+            id: None,
             method: method.into(),
             params,
             caller: Arc::clone(&self.interests.cella),

@@ -17,6 +17,7 @@ pub(super) struct Interests {
     /// Cella as a caller. Declares all that Cella can carry, so that no server shortens its lists for us.
     pub(super) cella: Arc<Caller>,
     uris: Mutex<BTreeSet<String>>,
+    tasks: Mutex<BTreeSet<String>>,
     level: Mutex<Option<LogLevel>>,
     version: watch::Sender<u64>,
 }
@@ -35,6 +36,7 @@ impl Interests {
         Arc::new(Self {
             cella: Arc::new(cella),
             uris: Mutex::default(),
+            tasks: Mutex::default(),
             level: Mutex::default(),
             version: watch::Sender::new(0),
         })
@@ -63,6 +65,28 @@ impl Interests {
         known
     }
 
+    /// Adds a task.
+    pub(super) fn watch_task(&self, id: &str) -> Result<(), Full> {
+        let mut tasks = self.tasks();
+        if tasks.len() >= WATCHED_MAX && !tasks.contains(id) {
+            return Err(Full);
+        }
+        let fresh = tasks.insert(id.to_owned());
+        drop(tasks);
+        if fresh {
+            self.version.send_modify(|v| *v += 1);
+        }
+        Ok(())
+    }
+
+    /// Removes a task.
+    pub(super) fn unwatch_task(&self, id: &str) {
+        let known = self.tasks().remove(id);
+        if known {
+            self.version.send_modify(|v| *v += 1);
+        }
+    }
+
     pub(super) fn watched(&self) -> Vec<String> {
         self.uris().iter().cloned().collect()
     }
@@ -85,7 +109,7 @@ impl Interests {
         *self.level.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells when resources are added or removed.
+    /// Tells when resources or tasks are added or removed.
     pub(super) fn changes(&self) -> watch::Receiver<u64> {
         self.version.subscribe()
     }
@@ -97,8 +121,12 @@ impl Interests {
             prompts: says(terms, "prompts", "listChanged"),
             resources: says(terms, "resources", "listChanged"),
             uris: if says(terms, "resources", "subscribe") { self.watched() } else { Vec::new() },
-            task_ids: Vec::new(),
+            task_ids: if has_tasks(terms) { self.tasks().iter().cloned().collect() } else { Vec::new() },
         }
+    }
+
+    fn tasks(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn uris(&self) -> MutexGuard<'_, BTreeSet<String>> {
@@ -110,6 +138,12 @@ impl Interests {
 pub(super) fn says(terms: &Terms, capability: &str, flag: &str) -> bool {
     let capability = member(&terms.facts.capabilities, capability);
     capability.and_then(|c| member(c, flag)).is_some_and(|v| v.get() == "true")
+}
+
+/// Whether a server has the tasks extension.
+pub(super) fn has_tasks(terms: &Terms) -> bool {
+    let extensions = member(&terms.facts.capabilities, "extensions");
+    extensions.and_then(|e| member(e, "io.modelcontextprotocol/tasks")).is_some()
 }
 
 /// An empty JSON object.

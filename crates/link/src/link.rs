@@ -17,7 +17,7 @@ use super::{
     lists, open, outgoing,
     tasks::Tasks,
 };
-use cella_transport::{Call, Caller, Exchange, Failure};
+use cella_transport::{Call, Caller, Exchange, Failure, Fault};
 
 /// Performs calls at one server. Clones share the connection; it is closed when the last one is dropped.
 #[derive(Clone, Debug)]
@@ -164,6 +164,23 @@ impl Link {
         let params = Some(legacy::subscribe_params(uri));
         let within = carrier.options().deadlines.idle;
         carrier.request("resources/unsubscribe", params, interests, within).await.map(drop)
+    }
+
+    /// Starts to watch a task of a modern server: what it says of it arrives as [`LinkEvent::Other`]. A legacy server tells
+    /// of its tasks without being asked. The caller has made sure that the task may be watched.
+    ///
+    /// # Errors
+    /// Too many are watched.
+    pub fn watch_task(&self, id: &str) -> Result<(), Fault> {
+        self.inner
+            .interests
+            .watch_task(id)
+            .map_err(|_| error::past_limit("too many tasks are watched".into()))
+    }
+
+    /// Stops watching a task. One that is not watched is no error.
+    pub fn unwatch_task(&self, id: &str) {
+        self.inner.interests.unwatch_task(id);
     }
 
     /// Sets the least level of log messages of a legacy server's session. A modern server is told with each call, so

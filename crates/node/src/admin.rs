@@ -3,10 +3,7 @@
 mod cells;
 mod log;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
+use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
@@ -15,6 +12,7 @@ use cella_ledger::{Health, Ledger};
 use http::{Method, Request, Response, StatusCode, header::CONTENT_TYPE};
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 use serde_json::{Value, json};
+use tokio::sync::watch;
 
 use crate::{announce::Announcement, history::History, metrics::Metrics};
 
@@ -28,7 +26,8 @@ pub(crate) struct Admin {
     pub(crate) history: History,
     pub(crate) metrics: Metrics,
     pub(crate) about: Arc<Announcement>,
-    pub(crate) draining: Arc<AtomicBool>,
+    /// True from the beginning of a drain.
+    pub(crate) draining: watch::Receiver<bool>,
     /// Why the configuration as it is now is not the one in use; nothing when it is.
     pub(crate) refused: ArcSwapOption<Value>,
 }
@@ -60,7 +59,7 @@ impl Admin {
 
     fn ready(&self) -> Response<Body> {
         let well = self.ledger.health().is_well();
-        match (self.draining.load(Ordering::Relaxed), well) {
+        match (*self.draining.borrow(), well) {
             (true, _) => text(StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
             (false, false) => text(StatusCode::SERVICE_UNAVAILABLE, "the ledger cannot be written\n"),
             (false, true) => text(StatusCode::OK, "ok\n"),

@@ -12,8 +12,10 @@ use std::{fmt, sync::Arc};
 
 use cella_cell::{Cell, Handle, Process, Spec};
 use cella_contract::Contract;
-use cella_egress::Record;
 use tokio::net::unix::pipe;
+
+/// What a sink is told, from the broker's own vocabulary.
+pub use cella_egress::{Denial, Record, Verdict};
 
 pub use self::{
     egress::Egress,

@@ -21,6 +21,7 @@ use crate::{
     load::{Loaded, Served},
     own::OwnPlaces,
     record::Recorder,
+    vault::Secrets,
 };
 
 use self::{instance::CellInstance, masks::Masks, traffic::Traffic};
@@ -36,6 +37,8 @@ pub(crate) struct Launcher {
     pub(crate) own_program: PathBuf,
     /// What no cell is shown.
     pub(crate) own_places: Arc<OwnPlaces>,
+    /// What `vault:` refers to.
+    pub(crate) secrets: Secrets,
 }
 
 impl Launch for Launcher {
@@ -55,7 +58,8 @@ impl Launcher {
     async fn connect(&self, served: &Served, remote: &Remote) -> Result<Launched, LaunchError> {
         let url = env::expanded(&remote.url)?;
         let mut endpoint = Endpoint::new(url);
-        endpoint.headers = env::resolved(&remote.headers, &served.base).await?;
+        endpoint.headers = env::resolved(&remote.headers, &served.base, &self.secrets).await?;
+        env::check_headers(&endpoint.headers)?;
         let wire = match served.config.transport {
             Some(Transport::Sse) => Wire::event_stream(endpoint),
             Some(Transport::Http) => Wire::Http(endpoint),
@@ -75,14 +79,12 @@ impl Launcher {
         };
         let sight = program::sight(&ground, served, program).await?;
         self.own_places.cover(&sight.mounts);
-        let env = env::resolved(&program.env, &served.base).await?;
+        let env = env::resolved(&program.env, &served.base, &self.secrets).await?;
         let spec =
             confine::spec(&served.config.name, &served.contract, &sight, &env, served.config.best_effort);
         let hint = sight.program.hidden_paths.first().map(|path| show(path));
-        let traffic = Traffic {
-            recorder: self.recorder.clone(),
-            server: Label::clipped(&served.config.name),
-        };
+        let traffic =
+            Traffic { recorder: self.recorder.clone(), server: Label::clipped(&served.config.name) };
         let running = self.confinement.start(&spec, &served.contract, Arc::new(traffic)).await;
         let running = running.map_err(|e| {
             let fix = hint.clone().or_else(|| e.fix());

@@ -30,6 +30,7 @@ mod secret_file;
 mod service;
 mod trace;
 mod usage;
+mod vault;
 
 pub use announce::Whereabouts;
 pub use error::{SecretError, StartError};

@@ -7,10 +7,7 @@ mod tests;
 
 use std::{
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     time::Duration,
 };
 
@@ -21,7 +18,7 @@ use cella_door::{DoorOptions, Doors, limits::Limits};
 use cella_event::{Draft, Int, Kind, Map};
 use cella_ledger::{Ledger, Opened};
 use sha2::{Digest, Sha256};
-use tokio::task::JoinSet;
+use tokio::{sync::watch, task::JoinSet};
 
 use self::fatal::Fatal;
 use crate::{
@@ -45,6 +42,7 @@ use crate::{
     secret_file,
     service::NodeService,
     trace::Tracing,
+    vault::Secrets,
 };
 
 /// The address of the HTTP door, where nothing else is said.
@@ -76,7 +74,7 @@ pub struct Running {
     loaded: Arc<ArcSwap<Loaded>>,
     config: PathBuf,
     drain: Duration,
-    draining: Arc<AtomicBool>,
+    draining: watch::Sender<bool>,
     fatal: Fatal,
     /// As it was at the start: some of it cannot change while the node runs.
     started_with: Config,
@@ -181,7 +179,7 @@ struct Parts<'a> {
     token: &'a str,
 }
 
-type Assembled = (Arc<NodeService>, Arc<ArcSwap<Loaded>>, Arc<AtomicBool>);
+type Assembled = (Arc<NodeService>, Arc<ArcSwap<Loaded>>, watch::Sender<bool>);
 
 impl Parts<'_> {
     fn assemble(self, ledger: &Ledger, about: &Arc<Announcement>) -> Result<Assembled, StartError> {
@@ -207,16 +205,17 @@ impl Parts<'_> {
             recorder: self.recorder.clone(),
             own_program: std::env::current_exe().unwrap_or_else(|_| PathBuf::from("cella")),
             own_places: Arc::new(OwnPlaces::of(self.places, &about.whereabouts())),
+            secrets: Secrets::new(self.places.vault()),
         };
         let catalog = Catalog::new(plan, launcher, catalog_options);
-        let draining = Arc::new(AtomicBool::new(false));
+        let draining = watch::Sender::new(false);
         let admin = Admin {
             catalog: catalog.clone(),
             ledger: ledger.clone(),
             history: History::new(ledger.dir().to_path_buf(), ledger.reader()),
             metrics: self.metrics.clone(),
             about: about.clone(),
-            draining: draining.clone(),
+            draining: draining.subscribe(),
             refused: ArcSwapOption::empty(),
         };
         let dispatch = Dispatch {
@@ -341,10 +340,15 @@ impl Running {
         }
     }
 
+    /// Completes when no client has been connected for so long.
+    pub async fn idle(&self, time: Duration) {
+        self.doors.idle(time).await;
+    }
+
     /// Lets calls in progress finish, then ends everything. False when some had to be cut off.
     pub async fn drain(mut self) -> bool {
         announce::tell_supervisor("STOPPING=1");
-        self.draining.store(true, Ordering::Relaxed);
+        self.draining.send_replace(true);
         self.doors.drain(self.drain).await;
         let stopped = self.service.dispatch.catalog.shutdown(self.drain).await;
         self.serving.abort_all();

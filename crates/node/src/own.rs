@@ -41,7 +41,10 @@ impl OwnPlaces {
         let (state, token, ledger) =
             (whole_folder(&places.state), about.token_file.clone(), about.ledger.clone());
         let named = [config, users, state, token, ledger, socket];
-        let mut hidden: Vec<PathBuf> = named.iter().map(|path| real(path)).collect();
+        // The key of the vault, where it is not beside it.
+        let keys = [cella_vault::KEY_FILE, "CREDENTIALS_DIRECTORY"].into_iter().filter_map(std::env::var_os);
+        let keys = keys.map(PathBuf::from).filter(|path| path.exists());
+        let mut hidden: Vec<PathBuf> = named.into_iter().chain(keys).map(|path| real(&path)).collect();
         hidden.sort();
         hidden.dedup();
         Self { hidden, store: real(&places.store) }

@@ -74,6 +74,12 @@ impl Places {
         self.state.join("key")
     }
 
+    /// The secrets of this node's servers, sealed.
+    #[must_use]
+    pub fn vault(&self) -> PathBuf {
+        self.state.join("vault")
+    }
+
     /// Lists of servers that are not running, one file per server.
     #[must_use]
     pub fn lists(&self) -> PathBuf {

@@ -2,52 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops where its assumption fails")]
 
-use std::{
-    io::{BufRead, BufReader, Read, Write},
-    net::TcpListener,
-    sync::mpsc,
-    time::{Duration, Instant, SystemTime},
-};
+use std::time::{Duration, Instant, SystemTime};
 
 use cella_otlp::{Exporter, Span};
+use cella_testkit::Collector;
 use opentelemetry_proto::tonic::{
     collector::trace::v1::ExportTraceServiceRequest, common::v1::any_value::Value,
 };
 use prost::Message;
-
-/// What one request said: its first line and its body.
-type Posted = (String, Vec<u8>);
-
-/// A collector that answers every request with this status line.
-fn collector(status: &'static str) -> (String, mpsc::Receiver<Posted>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let (tell, posted) = mpsc::channel();
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let mut stream = BufReader::new(stream.unwrap());
-            let (mut first, mut length) = (String::new(), 0);
-            stream.read_line(&mut first).unwrap();
-            loop {
-                let mut line = String::new();
-                stream.read_line(&mut line).unwrap();
-                if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-                    length = value.trim().parse().unwrap();
-                }
-                if line.trim().is_empty() {
-                    break;
-                }
-            }
-            let mut body = vec![0; length];
-            stream.read_exact(&mut body).unwrap();
-            write!(stream.get_mut(), "HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n").unwrap();
-            if tell.send((first.trim().to_owned(), body)).is_err() {
-                return;
-            }
-        }
-    });
-    (url, posted)
-}
 
 fn span(name: &str) -> Span {
     Span {
@@ -76,13 +38,13 @@ async fn close(exporter: Exporter) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_span_arrives_with_its_ids_and_attributes() {
-    let (url, posted) = collector("200 OK");
-    let exporter = exporter(&url);
+    let collector = Collector::answering("200 OK").unwrap();
+    let exporter = exporter(&collector.url);
     exporter.send(span("tools/call add"));
     close(exporter).await;
-    let (line, body) = posted.recv_timeout(Duration::from_secs(10)).unwrap();
-    assert_eq!(line, "POST /v1/traces HTTP/1.1");
-    let request = ExportTraceServiceRequest::decode(&body[..]).unwrap();
+    let posted = collector.next(Duration::from_secs(10)).unwrap();
+    assert_eq!(posted.line, "POST /v1/traces HTTP/1.1");
+    let request = ExportTraceServiceRequest::decode(&posted.body[..]).unwrap();
     let resource = &request.resource_spans[0];
     let text = |value: &Option<opentelemetry_proto::tonic::common::v1::AnyValue>| match &value
         .as_ref()
@@ -113,8 +75,8 @@ async fn a_span_arrives_with_its_ids_and_attributes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_collector_that_is_away_or_refuses_costs_no_time() {
-    let (refusing, _posted) = collector("401 Unauthorized");
-    for endpoint in ["http://127.0.0.1:1", &refusing] {
+    let refusing = Collector::answering("401 Unauthorized").unwrap();
+    for endpoint in ["http://127.0.0.1:1", &refusing.url] {
         let exporter = exporter(endpoint);
         let began = Instant::now();
         for n in 0..20_000 {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cella_mcp::{Era, Raw, Revision};
+use cella_mcp::{Era, Id, Raw, Revision};
 use serde_json::value::RawValue;
 
 /// One request on its way from an agent to a server.
@@ -12,6 +12,8 @@ pub struct Call {
     pub scope: Scope,
     /// For example `tools/call`.
     pub method: Box<str>,
+    /// The id under which the client asked; `None` for what no client asked. For traces only: two clients may use the same.
+    pub id: Option<Id>,
     /// As received. A modern caller's protocol keys are still in `_meta`; a link towards the other era adapts them.
     pub params: Option<Raw>,
     /// Who asks. Never shared between two principals.
@@ -31,6 +33,17 @@ pub enum Scope {
     View(Box<str>),
 }
 
+/// What carries a client's messages, below HTTP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// Standard input and output.
+    Pipe,
+    /// A TCP connection.
+    Tcp,
+    /// A unix socket.
+    Unix,
+}
+
 /// What is known about the party that sent a request. In the modern era this is per request, in the legacy era per session.
 #[derive(Clone, Debug)]
 pub struct Caller {
@@ -39,6 +52,8 @@ pub struct Caller {
     /// Distinguishes clients of one principal where the wire can (a legacy session, a stdio connection). None on the
     /// stateless wire.
     pub session: Option<Arc<str>>,
+    /// What carries the caller's messages; `None` for Cella itself. For traces only.
+    pub transport: Option<Transport>,
     /// The revision the caller speaks.
     pub revision: Revision,
     /// The caller's `capabilities` object.
@@ -49,6 +64,18 @@ pub struct Caller {
     pub log_level: Option<Box<str>>,
 }
 
+impl Transport {
+    /// As the semantic conventions for `network.transport` write it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pipe => "pipe",
+            Self::Tcp => "tcp",
+            Self::Unix => "unix",
+        }
+    }
+}
+
 impl Caller {
     /// Cella itself, when it asks a server on its own account (for lists, for health): no client's capabilities,
     /// level or info may leak into such a request.
@@ -57,6 +84,7 @@ impl Caller {
         Self {
             principal: "cella".into(),
             session: None,
+            transport: None,
             revision: Revision::NEWEST_MODERN,
             capabilities: RawValue::from_string("{}".into()).unwrap_or_else(|_| RawValue::NULL.to_owned()),
             info: None,

@@ -11,9 +11,9 @@ mod service;
 pub mod net;
 pub mod stdio;
 
-pub use call::{Call, Caller, Scope};
+pub use call::{Call, Caller, Scope, Transport};
 pub use exchange::{
     Answer, Ask, AskKey, Exchange, Failure, Fault, FaultKind, Observer, Performer, Reply, STEPS_WAITING_MAX,
     Step,
 };
-pub use service::{Change, Interest, Peer, Refusal, Service, Watch};
+pub use service::{Change, Interest, Peer, Refusal, Service, TaskWatch, Watch};

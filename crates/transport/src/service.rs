@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use cella_mcp::{HeaderParams, Notification, Raw, ServerFacts};
 
-use crate::{Call, Caller, Exchange, Scope};
+use crate::{Call, Caller, Exchange, Scope, Transport};
 
 /// The law of everything that can stand behind a door.
 ///
@@ -39,6 +39,12 @@ pub trait Service: Send + Sync + 'static {
     /// Starts delivering changes.
     fn watch(&self, scope: &Scope, caller: &Arc<Caller>, interest: Interest) -> Watch;
 
+    /// Starts delivering the states of tasks; `None` where there are none to tell of. Granted are only tasks that were given
+    /// to this principal: the ids of others' tasks are no secret that could be relied on.
+    fn watch_tasks(&self, _scope: &Scope, _caller: &Arc<Caller>, _ids: &[String]) -> Option<TaskWatch> {
+        None
+    }
+
     /// Any HTTP path that is not an MCP endpoint: health, metrics, the admin API.
     fn other(
         &self,
@@ -64,6 +70,18 @@ pub enum Peer {
     },
     /// Our own standard input and output.
     Stdio,
+}
+
+impl Peer {
+    /// What carries its messages.
+    #[must_use]
+    pub const fn transport(&self) -> Transport {
+        match self {
+            Self::Tcp(_) => Transport::Tcp,
+            Self::Unix { .. } => Transport::Unix,
+            Self::Stdio => Transport::Pipe,
+        }
+    }
 }
 
 /// Why a request was not admitted.
@@ -121,4 +139,13 @@ pub struct Watch {
     /// Completes when the servers have been told which resources are watched, or cannot be told soon. A door waits for it
     /// before it says that the client is subscribed, so that the client misses no update from then on.
     pub settled: Option<oneshot::Receiver<()>>,
+}
+
+/// A running subscription to the states of tasks (tasks extension); dropping it ends it.
+#[derive(Debug)]
+pub struct TaskWatch {
+    /// The tasks that were granted, as the client names them.
+    pub granted: Vec<String>,
+    /// What the servers say of them, with the ids as the client names them.
+    pub states: mpsc::Receiver<Notification>,
 }

@@ -15,6 +15,7 @@ const BELOW: &[(&str, &[&str])] = &[
     ("agreement", &["contract"]),
     ("plan", &["agreement"]),
     ("kernel", &["plan"]),
+    ("secret", &["contract"]),
     ("mcp", &[]),
     ("ledger", &["event"]),
     ("receipt", &["event"]),
@@ -30,6 +31,7 @@ const BELOW: &[(&str, &[&str])] = &[
     ("model", &["event"]),
     ("builtin", &[]),
     ("otlp", &["transport"]),
+    ("vault", &[]),
     (
         "node",
         &[
@@ -41,20 +43,24 @@ const BELOW: &[(&str, &[&str])] = &[
             "egress",
             "cell-wasm",
             "cell-vm",
+            "secret",
             "catalog",
             "door",
             "model",
             "builtin",
             "otlp",
+            "vault",
         ],
     ),
     ("mesh", &["node"]),
-    ("cli", &["node", "mesh"]),
-    ("testkit", &["node"]),
+    ("clients", &["contract"]),
+    ("cli", &["node", "mesh", "clients"]),
+    // what tests of several crates share; any may use it, for its tests only
+    ("testkit", &[]),
 ];
 
 /// Crates that compute and nothing else.
-const PURE: &[&str] = &["event", "contract", "agreement", "plan", "kernel", "mcp"];
+const PURE: &[&str] = &["clients", "event", "contract", "agreement", "plan", "kernel", "mcp", "secret"];
 
 /// What a pure crate must not name, and what to do instead.
 const IMPURE: &[(&str, &str)] = &[

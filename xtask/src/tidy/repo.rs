@@ -103,7 +103,10 @@ pub fn read() -> Result<Repo, String> {
 }
 
 fn is_test_path(path: &str) -> bool {
-    path.ends_with("/tests.rs") || path.contains("/tests/") || path.starts_with("fuzz/")
+    path.ends_with("/tests.rs")
+        || path.contains("/tests/")
+        || path.contains("/benches/")
+        || path.starts_with("fuzz/")
 }
 
 /// Joins the lines of neighbouring tokens, so that blank lines and comments between them count too.

@@ -300,6 +300,7 @@ async fn fetch_pages(
     loop {
         let call = Call {
             scope: Scope::Server(server.into()),
+            id: None,
             method: kind.method().into(),
             params: cursor.as_deref().map(|c| with_cursor(None, Some(c))),
             caller: caller.clone(),

@@ -73,6 +73,7 @@ impl World {
 fn request(scope: Scope, method: &str, params: Option<&str>) -> Call {
     Call {
         scope,
+        id: None,
         method: method.into(),
         params: params.map(|p| raw_json(p).unwrap()),
         caller: Arc::new(Caller::cella()),

@@ -6,7 +6,7 @@
 use std::{
     io,
     os::fd::{AsFd, OwnedFd},
-    sync::{Arc, atomic::AtomicU64},
+    sync::Arc,
     time::Duration,
 };
 
@@ -20,7 +20,7 @@ use tokio::{
 use super::{
     Ground,
     alive::{Alive, Wants},
-    capped,
+    capped::Allowance,
     cgroup::{Controller, Groups},
     identity::Lease,
     layout::Layout,
@@ -85,24 +85,23 @@ async fn follow(ground: Arc<Ground>, spec: Spec, tell: oneshot::Sender<Result<Ru
     }
     let id: Arc<str> = format!("{}/{}", readable(&spec.name), prepared.name).into();
     let cell = Handle::new(id, Arc::new(report), orders, exit).with_pid(alive.pid()).with_sockets(sockets);
-    let Pipes { stdin, stdout, stderr } = match spec.limits.output_bytes {
-        None => pipes,
-        Some(bytes) => match pipes.capped(bytes, &hit) {
-            Ok(pipes) => pipes,
-            Err(error) => {
-                alive.kill().await;
-                prepared.clean_up().await;
-                return drop(tell.send(Err(error.into())));
-            }
-        },
+    let allowance = spec.limits.output_bytes.map(|bytes| Allowance::new(bytes, hit));
+    let Pipes { stdin, stdout, stderr } = match pipes.capped(allowance.as_ref()) {
+        Ok(pipes) => pipes,
+        Err(error) => {
+            alive.kill().await;
+            prepared.clean_up().await;
+            return drop(tell.send(Err(error.into())));
+        }
     };
     let network = alive.network.take();
     // If nobody waits any more, the handle drops here, and its closed channel is an order to kill.
     drop(tell.send(Ok(Running { stdin, stdout, stderr, network, cell })));
     let mut wants = Wants { end, sockets: asked, limits, watch: prepared.watch(&alive, &spec) };
     alive.until_gone(&mut wants).await;
-    // Held until here, so that the channel of limits stays open.
-    drop(hit);
+    if alive.hit.is_none() && allowance.is_some_and(|allowance| allowance.is_overrun()) {
+        alive.hit = Some(LimitHit::Output);
+    }
     let exit = prepared.exit_of(&alive, &spec);
     prepared.clean_up().await;
     publish.send_replace(Some(exit));
@@ -121,6 +120,8 @@ struct Prepared {
 struct Stillborn {
     error: CellError,
     made: bool,
+    /// The launcher that took the request.
+    launcher: Option<u32>,
 }
 
 /// The node's ends.
@@ -132,13 +133,10 @@ struct Pipes {
 
 impl Pipes {
     /// The same with an end to what may come out.
-    fn capped(self, bytes: u64, hit: &mpsc::UnboundedSender<LimitHit>) -> io::Result<Self> {
-        let left = Arc::new(AtomicU64::new(bytes));
-        Ok(Self {
-            stdin: self.stdin,
-            stdout: capped::capped(self.stdout, Arc::clone(&left), hit.clone())?,
-            stderr: capped::capped(self.stderr, left, hit.clone())?,
-        })
+    fn capped(self, allowance: Option<&Arc<Allowance>>) -> io::Result<Self> {
+        let Some(allowance) = allowance else { return Ok(self) };
+        let (stdout, stderr) = (allowance.capped(self.stdout)?, allowance.capped(self.stderr)?);
+        Ok(Self { stdin: self.stdin, stdout, stderr })
     }
 }
 
@@ -184,8 +182,11 @@ impl Prepared {
     /// replaced once.
     async fn bear(&self, ground: &Ground, spec: &Spec) -> Result<(Alive, Pipes), CellError> {
         match self.try_to_bear(ground, spec).await {
-            Err(Stillborn { error: CellError::Launcher { cause }, made: false }) => {
+            Err(Stillborn { error: CellError::Launcher { cause }, made: false, launcher }) => {
                 tracing::warn!(cause, "the cell launcher died before it had made a cell; trying once more");
+                if let Some(launcher) = launcher {
+                    ground.link.give_up(launcher).await;
+                }
                 self.try_to_bear(ground, spec).await.map_err(|again| again.error)
             }
             other => other.map_err(|stillborn| stillborn.error),
@@ -193,8 +194,9 @@ impl Prepared {
     }
 
     async fn try_to_bear(&self, ground: &Ground, spec: &Spec) -> Result<(Alive, Pipes), Stillborn> {
-        let unmade = |error: CellError| Stillborn { error, made: false };
-        let (ours, pipes) = self.request(ground).await.map_err(unmade)?;
+        let unasked = |error: CellError| Stillborn { error, made: false, launcher: None };
+        let (ours, pipes, launcher) = self.request(ground).await.map_err(unasked)?;
+        let unmade = |error: CellError| Stillborn { error, made: false, launcher: Some(launcher) };
         let socket = sys::awaitable(ours, Interest::READABLE | Interest::WRITABLE);
         let mut alive = Alive::new(socket.map_err(|error| unmade(error.into()))?);
         let order = wire::encode(&self.order).map_err(|error| unmade(error.into()))?;
@@ -202,12 +204,12 @@ impl Prepared {
         alive.send(&order).await.map_err(|error| unmade(lost(error)))?;
         match alive.until_started(spec).await {
             Ok(()) => Ok((alive, pipes)),
-            Err(error) => Err(Stillborn { error, made: alive.pidfd.is_some() }),
+            Err(error) => Err(Stillborn { error, made: alive.pidfd.is_some(), launcher: Some(launcher) }),
         }
     }
 
-    /// Makes the socket and the pipes, and gives the cell's ends to the launcher.
-    async fn request(&self, ground: &Ground) -> Result<(OwnedFd, Pipes), CellError> {
+    /// Makes the socket and the pipes, and gives the cell's ends to the launcher, whose process id comes back.
+    async fn request(&self, ground: &Ground) -> Result<(OwnedFd, Pipes, u32), CellError> {
         let (ours, theirs) =
             rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
                 .map_err(io::Error::from)?;
@@ -218,13 +220,13 @@ impl Prepared {
         let procs = self.groups.open_procs()?;
         let fixed = [theirs.as_fd(), child_in.as_fd(), child_out.as_fd(), child_err.as_fd()];
         let fds: Vec<_> = fixed.into_iter().chain(procs.iter().map(AsFd::as_fd)).collect();
-        ground.link.request(&fds).await?;
+        let launcher = ground.link.request(&fds).await?;
         let pipes = Pipes {
             stdin: pipe::Sender::from_owned_fd(stdin.into())?,
             stdout: pipe::Receiver::from_owned_fd(stdout.into())?,
             stderr: pipe::Receiver::from_owned_fd(stderr.into())?,
         };
-        Ok((ours, pipes))
+        Ok((ours, pipes, launcher))
     }
 
     fn exit_of(&self, alive: &Alive, spec: &Spec) -> Exit {

@@ -28,19 +28,30 @@ struct Launcher {
 }
 
 impl LauncherLink {
-    /// Asks for a cell whose socket and pipes are these.
-    pub(crate) async fn request(&self, fds: &[BorrowedFd<'_>]) -> Result<(), CellError> {
+    /// Asks for a cell whose socket and pipes are these. Gives the process id of the launcher that was asked.
+    pub(crate) async fn request(&self, fds: &[BorrowedFd<'_>]) -> Result<u32, CellError> {
         let mut launcher = self.launcher.lock().await;
         let failed = |error: io::Error| CellError::Launcher { cause: error.to_string() };
         if let Some(living) = launcher.as_ref() {
             match living.send(fds).await {
-                Ok(()) => return Ok(()),
+                Ok(()) => return Ok(living.child.id()),
                 Err(error) => tracing::warn!(%error, "the cell launcher is gone, starting another"),
             }
         }
         // The old one is dropped, and with it reaped, before the new one exists.
         *launcher = None;
-        launcher.insert(Launcher::start().map_err(failed)?).send(fds).await.map_err(failed)
+        let launcher = launcher.insert(Launcher::start().map_err(failed)?);
+        launcher.send(fds).await.map_err(failed)?;
+        Ok(launcher.child.id())
+    }
+
+    /// Gives up the launcher that was asked in vain, unless there is another by now. One that is dying still takes
+    /// requests: the kernel may close its cells' sockets before its own.
+    pub(crate) async fn give_up(&self, asked: u32) {
+        let mut launcher = self.launcher.lock().await;
+        if launcher.as_ref().is_some_and(|launcher| launcher.child.id() == asked) {
+            *launcher = None;
+        }
     }
 }
 

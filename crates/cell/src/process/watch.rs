@@ -1,8 +1,9 @@
 //! Looks at a cell's tree from outside, where no control group counts it: memory and processor time.
 //!
-//! The node owns the cell's user namespace (or is root), so the kernel tells it of every process in it, also of one that
-//! hides from its equals. What is counted: private memory with what is swapped out, shared memory by share (`Pss`), the private files,
-//! and memory files that are open. A memory file that is also mapped counts twice, which errs on the machine's side.
+//! The node owns the cell's user namespace (or is root), so the kernel tells it of every process in it, also of one
+//! that hides from its equals. What is counted: private memory with what is swapped out, shared memory by share
+//! (`Pss`), the private files, and memory files that are open. A memory file that is also mapped counts twice, which
+//! errs on the machine's side.
 
 use std::{
     collections::BTreeMap,

@@ -78,6 +78,8 @@ const ATTEMPTS: &[(&str, Attempt)] = &[
     // Holding it until killed.
     ("hold", |args| eat(parse(&args[0]), false).map(|_| wait_for_ever())),
     ("hold-shared", |args| eat(parse(&args[0]), true).map(|_| wait_for_ever())),
+    ("hold-memory-file", |args| memory_file(parse(&args[0])).map(|_held| wait_for_ever())),
+    ("segment", |_| zero(unsafe { libc::shmget(libc::IPC_PRIVATE, 4096, libc::IPC_CREAT | 0o600) })),
     ("option", |args| zero(unsafe { libc::prctl(number(&args[0]), 0, 0, 0, 0) })),
     ("request", |args| zero(unsafe { libc::ioctl(2, parse(&args[0]) as libc::c_ulong, 0) })),
     ("bind", |args| std::net::TcpListener::bind(&args[0]).map(|_| "bound".into())),
@@ -379,6 +381,18 @@ fn eat(mib: usize, shared: bool) -> io::Result<String> {
         }
     }
     Ok(format!("{mib} MiB"))
+}
+
+/// A file without a name and without a mapping, so many MiB.
+fn memory_file(mib: usize) -> io::Result<fs::File> {
+    let fd = unsafe { libc::memfd_create(c"held".as_ptr(), 0) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let mut file: fs::File = unsafe { std::os::fd::FromRawFd::from_raw_fd(fd) };
+    let chunk = vec![1; 1 << 20];
+    (0..mib).try_for_each(|_| file.write_all(&chunk))?;
+    Ok(file)
 }
 
 fn wait_for_ever() -> String {

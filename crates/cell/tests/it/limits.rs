@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use cella_cell::{Ask, LimitHit, doctor};
+use cella_cell::{Access, Ask, LimitHit, doctor};
 
 use super::{
     Outcome, Test,
-    bench::{Bench, check, skip},
+    bench::{Bench, check, mount, skip},
 };
 
 pub(crate) const TESTS: &[Test] = &[
@@ -21,6 +21,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("a_required_limit_without_a_mechanism_is_refused", required_limit),
     ("usage_is_reported", usage),
     ("a_tree_without_groups_is_watched_and_killed_for_its_memory", watched_memory),
+    ("memory_that_nobody_could_count_is_not_given", segments),
     ("a_tree_is_ended_by_its_cpu_time_and_not_only_one_process", tree_cpu_time),
     ("output_ends_where_it_is_capped", output_cap),
     ("a_share_of_the_disks_is_kept_or_said_not_to_be", disks),
@@ -152,7 +153,12 @@ fn watched_memory(bench: &Bench) -> Outcome {
     let exe = bench.exe();
     let eat = |what: &str| format!("{exe} __attempt {what}; sleep 30");
     let many = format!("for i in 1 2 3 4; do ({}) & done; wait", eat("hold 40"));
-    for script in [eat("hold-shared 150"), many, "head -c 60M /dev/zero >/tmp/f; sleep 30 & wait".into()] {
+    for script in [
+        eat("hold-shared 150"),
+        eat("hold-memory-file 150"),
+        many,
+        "head -c 60M /dev/zero >/tmp/f; sleep 30 & wait".into(),
+    ] {
         let mut spec = bench.attempt(&["status"]);
         spec.program.command = "/bin/sh".into();
         spec.program.args = vec!["-c".into(), script.clone()];
@@ -169,6 +175,18 @@ fn watched_memory(bench: &Bench) -> Outcome {
     let mut spec = bench.script("sleep 0.7; echo lives");
     spec.limits.memory_bytes = Ask::Prefer(100 * MIB);
     check(bench.run(&spec).stdout == "lives\n", || "it was killed".into())
+}
+
+fn segments(bench: &Bench) -> Outcome {
+    let ran = bench.run(&bench.attempt(&["segment"]));
+    let given = ran.stdout.contains("OUT");
+    let absent = ran.stdout.contains("Function not implemented");
+    check(given == has_groups(bench) && given != absent, || format!("{ran:?}"))?;
+    // Nobody asked for a limit: nothing to count.
+    let mut spec = bench.attempt(&["segment"]);
+    spec.limits.memory_bytes = Ask::No;
+    let ran = bench.run(&spec);
+    check(ran.stdout.contains("OUT"), || format!("{ran:?}"))
 }
 
 fn tree_cpu_time(bench: &Bench) -> Outcome {
@@ -192,6 +210,13 @@ fn output_cap(bench: &Bench) -> Outcome {
     check(ran.stdout.len() == 100_000 && ran.exit.limit == Some(LimitHit::Output), || {
         format!("{} {:?}", ran.stdout.len(), ran.exit)
     })?;
+    // Gone before anybody has read: what is cut off is said all the same.
+    let mut spec = bench.script("head -c 30000 /dev/zero");
+    spec.limits.output_bytes = Some(20_000);
+    let ran = bench.run(&spec);
+    check(ran.stdout.len() == 20_000 && ran.exit.limit == Some(LimitHit::Output), || {
+        format!("{} {:?}", ran.stdout.len(), ran.exit)
+    })?;
     let mut spec = bench.script("cat; echo err >&2");
     spec.limits.output_bytes = Some(100);
     let ran = bench.try_run(&spec, "all of it").map_err(|error| error.to_string())?;
@@ -206,5 +231,21 @@ fn disks(bench: &Bench) -> Outcome {
     let kept = report.enforced.iter().any(|wall| wall.what == "io");
     let said = report.degraded.iter().any(|short| short.what == "io" && !short.fix.is_empty());
     check(kept != said, || format!("{report:?}"))?;
-    check(report.enforced.iter().any(|wall| wall.what == "processes"), || format!("{report:?}"))
+    check(report.enforced.iter().any(|wall| wall.what == "processes"), || format!("{report:?}"))?;
+    if !kept {
+        return skip("this user has no control group for disks");
+    }
+    // Past the cache, so that the disk itself is written.
+    let dir = bench.path("disk");
+    std::fs::create_dir(&dir).map_err(|error| error.to_string())?;
+    let script = format!("dd if=/dev/zero of={}/f bs=1M count=15 oflag=direct 2>&1", dir.display());
+    let mut spec = bench.script(&script);
+    spec.mounts = vec![mount(&dir, Access::Write)];
+    let free = bench.run(&spec);
+    if !free.exit.success() {
+        return skip("the temporary directory is on no disk that can be written directly");
+    }
+    spec.limits.io_bytes_per_second = Ask::Require(10 * MIB);
+    let ran = bench.run(&spec);
+    check(ran.exit.success() && ran.exit.wall > Duration::from_secs(1), || format!("{free:?} {ran:?}"))
 }

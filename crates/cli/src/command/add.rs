@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use cella_contract::{EditError, NewServer, Preset, add_server};
+use cella_contract::{EditError, NewServer, Preset, add_server, looks_like_secret};
 use cella_node::install::{Recipe, Store};
 use serde_json::json;
 
@@ -18,8 +18,12 @@ pub(crate) async fn run(args: Add, global: &Global, printer: Printer) -> Outcome
     let server = wanted(&args)?;
     let path = target::config_path(global);
     let before = read_or_empty(&path)?;
-    let after = add_server(&before, &server)
+    let mut after = add_server(&before, &server)
         .map_err(|e| not_edited(&path, &e, "choose another name, or first: cella rm NAME"))?;
+    if args.build_from_source {
+        after = built_from_source(&after, &server.name)
+            .map_err(|e| not_edited(&path, &e, "choose another name"))?;
+    }
     let name = path.display().to_string();
     if let Err(found) = cella_contract::Config::parse(&name, &after) {
         return Err(Stop::diagnostics(&found));
@@ -28,7 +32,7 @@ pub(crate) async fn run(args: Add, global: &Global, printer: Printer) -> Outcome
         printer.warn(format!("`{program}` is not on this shell's PATH; write its whole path, or install it"));
     }
     if !args.no_install {
-        install(&server, global, printer).await?;
+        installed(&server, args.build_from_source, global, printer).await?;
     }
     edit::exchange(&path, after.as_bytes()).map_err(Stop::system(path.display()))?;
     let told = tell_node(global, printer);
@@ -39,6 +43,11 @@ pub(crate) async fn run(args: Add, global: &Global, printer: Printer) -> Outcome
         );
     } else {
         printer.done(format!("{} is in {}", server.name, path.display()));
+        for (key, _) in server.env.iter().chain(&server.headers).filter(|(k, v)| looks_like_secret(k, v)) {
+            printer.warn(format!(
+                "{key} looks like a secret in plain text; into the vault: cella secret import"
+            ));
+        }
         printer.note(format!("  its contract: {}", contract_of(&server)));
         printer.note(match told {
             Told::NoNode => "  next: cella up".to_owned(),
@@ -65,6 +74,15 @@ pub(crate) enum Told {
 }
 
 impl Told {
+    /// The word in JSON.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::NoNode => "none",
+            Self::Reads => "reads",
+            Self::Refuses => "refuses",
+        }
+    }
+
     /// What the shell gets after an edit.
     pub(crate) const fn exit(self) -> Code {
         match self {
@@ -87,11 +105,25 @@ pub(crate) fn can_be_found(command: &str) -> bool {
     there || matches!(command, "npx" | "uvx")
 }
 
-/// Installs what the server's command names, if it is a package.
+/// Installs what the server's command names, if it is a package. Nothing of it runs.
 pub(crate) async fn install(server: &NewServer, global: &Global, printer: Printer) -> Result<(), Stop> {
+    installed(server, false, global, printer).await
+}
+
+async fn installed(
+    server: &NewServer,
+    build_from_source: bool,
+    global: &Global,
+    printer: Printer,
+) -> Result<(), Stop> {
     let Some(command) = &server.command else { return Ok(()) };
     let failed = |e: cella_node::install::InstallError| Stop::new(Code::Failed, e.code(), &e).fix(e.fix());
-    let Some(recipe) = Recipe::read(command, &server.args).map_err(failed)? else { return Ok(()) };
+    let Some(mut recipe) = Recipe::read(command, &server.args).map_err(failed)? else { return Ok(()) };
+    recipe.build_from_source = build_from_source;
+    // As the node will: it is the same installation then.
+    recipe.take_registries(&server.env, &|text| {
+        cella_contract::expand(text, &|name| std::env::var(name).ok()).ok()
+    });
     let store = Store::new(target::places(global).store);
     let installed =
         store.install(&recipe, &|text| printer.note(format!("  … {text}"))).await.map_err(failed)?;
@@ -121,6 +153,14 @@ pub(crate) fn tell_node(global: &Global, printer: Printer) -> Told {
     }
     printer.warn("the running node could not be told; send it SIGHUP, or start it again");
     Told::Refuses
+}
+
+/// The configuration with the server's permission to run code of its package while it is built.
+fn built_from_source(text: &str, name: &str) -> Result<String, EditError> {
+    let mut document: toml_edit::DocumentMut =
+        text.parse().map_err(|e: toml_edit::TomlError| EditError::Syntax(e.to_string()))?;
+    document["servers"][name]["build_from_source"] = toml_edit::value(true);
+    Ok(document.to_string())
 }
 
 fn wanted(args: &Add) -> Result<NewServer, Stop> {
@@ -156,7 +196,7 @@ fn wanted(args: &Add) -> Result<NewServer, Stop> {
 fn pair(text: &str) -> Result<(String, String), Stop> {
     let (key, value) = text.split_once('=').filter(|(key, _)| !key.is_empty()).ok_or_else(|| {
         Stop::new(Code::Usage, codes::USAGE, format!("`{text}` is not NAME=VALUE"))
-            .fix("a secret is best named, not written: --env TOKEN=env:TOKEN")
+            .fix("a secret is best named, not written: --env TOKEN=vault:token, after cella secret set token")
     })?;
     Ok((key.to_owned(), value.to_owned()))
 }

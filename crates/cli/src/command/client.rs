@@ -10,13 +10,13 @@ use serde_json::json;
 
 use crate::{
     args::{ClientVerb, Global, Target},
-    clients::{self, Client, EditError, Entry, Format, KNOWN},
     codes,
     edit::Backups,
     exit::{Code, Outcome, Stop},
     print::Printer,
     target,
 };
+use cella_clients::{self as clients, Client, EditError, Entry, Format, KNOWN};
 
 pub(crate) async fn run(what: ClientVerb, global: &Global, printer: Printer) -> Outcome {
     match what {

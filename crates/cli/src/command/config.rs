@@ -68,7 +68,7 @@ fn validate(global: &Global, printer: Printer) -> Outcome {
     let path = target::config_path(global);
     let loaded = cella_node::check(&path)?;
     look::built_ins(&loaded)?;
-    let missing = look::missing(&loaded);
+    let missing = look::missing(&loaded, &cella_vault::names(&target::places(global).vault()));
     for warning in loaded.warnings.iter().chain(&missing) {
         printer.warn(warning);
     }

@@ -30,6 +30,7 @@ pub(crate) async fn run(args: Doctor, global: &Global, printer: Printer) -> Outc
     let mut findings = machine();
     findings.extend(tools());
     findings.extend(configuration(global));
+    findings.extend(vault(global));
     findings.extend(disk(global));
     if !args.quick {
         findings.extend(node(global).await);
@@ -207,6 +208,25 @@ fn configuration(global: &Global) -> Vec<Finding> {
             }]
         }
     }
+}
+
+/// Whether the secrets can be had, and what keeps their key. Nothing where no vault is in use.
+fn vault(global: &Global) -> Option<Finding> {
+    let what = "vault".to_owned();
+    let vault = match super::secret::open(global) {
+        Ok(vault) => vault,
+        Err(stop) => return Some(Finding { what, state: State::Bad, detail: stop.message, fix: stop.fix }),
+    };
+    if !vault.exists() {
+        return None;
+    }
+    let beside = matches!(vault.source(), cella_vault::KeySource::File { named: false, .. });
+    let detail = format!("{} secrets; {}", vault.list().len(), vault.source().protects());
+    let (state, fix) = match beside {
+        true => (State::Weak, Some("give the key a place of its own: docs/guide/secrets.md".to_owned())),
+        false => (State::Good, None),
+    };
+    Some(Finding { what, state, detail, fix })
 }
 
 fn disk(global: &Global) -> Vec<Finding> {

@@ -3,13 +3,16 @@
 //! Standard output belongs to the program, so everything that is said here goes to standard error, JSON included.
 
 mod told;
+mod traffic;
 
 use std::sync::Arc;
 
 use cella_cell::CellError;
-use cella_node::confine::{ConfineError, Confinement, NoSink, Wish, Wished};
+use cella_node::confine::{ConfineError, Confinement, Wish, Wished};
 
 pub(crate) use self::told::{Telling, lines};
+
+use self::traffic::Traffic;
 
 use crate::{
     args::{Exec, Global},
@@ -59,18 +62,24 @@ pub(crate) async fn carried_out(
     // What was killed before it could clean up leaves empty control groups.
     cella_cell::sweep();
     let confinement = Confinement::new();
+    let traffic = Arc::new(Traffic::default());
     let command = wished.spec.program.command.display().to_string();
     let running = tokio::select! {
-        running = confinement.start(&wished.spec, contract, Arc::new(NoSink)) => {
-            running.map_err(|error| not_started(error, &command, wished))?
+        running = confinement.start(&wished.spec, contract, traffic.clone()) => {
+            running.map_err(|error| not_started(&error, &command, wished))?
         }
         () = signals.next() => return Ok(Code::Program(128 + 15)),
     };
     let report = running.cell.report().clone();
     telling.started(running.cell.id(), &report, &wished.hidden);
     let id = running.cell.id().clone();
+    let mut running = running;
+    let egress = running.egress.take();
     let exit = attach::attached(running, &mut signals).await.map_err(Stop::system("standard streams"))?;
-    telling.ended(&id, &exit, &report)
+    if let Some(egress) = egress {
+        egress.close().await;
+    }
+    telling.ended(&id, &exit, &report, &traffic)
 }
 
 /// `KEY=VALUE`, the value as it is.
@@ -113,9 +122,10 @@ fn of_cell(error: &CellError, command: &str) -> Code {
 }
 
 /// Where something is missing, what the arguments name and the cell does not show is the likelier remedy.
-fn not_started(error: ConfineError, command: &str, wished: &Wished) -> Stop {
-    let missing = matches!(error, ConfineError::Cell(CellError::MissingInside { .. } | CellError::Exec { .. }));
-    let stop = refusal(&error, command);
+fn not_started(error: &ConfineError, command: &str, wished: &Wished) -> Stop {
+    let missing =
+        matches!(error, ConfineError::Cell(CellError::MissingInside { .. } | CellError::Exec { .. }));
+    let stop = refusal(error, command);
     let Some(path) = wished.hidden.first().filter(|_| missing) else { return stop };
     let path = path.display();
     stop.fix(format!(

@@ -1,22 +1,31 @@
 //! `cella import`: taking over the servers of other clients.
 
+mod same;
+
 use std::{
     collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
 };
 
-use cella_contract::{Config, NewServer, Run, add_server, looks_like_secret};
+use cella_contract::{Config, NewServer, Run, add_server, expand, looks_like_secret};
+use cella_vault::{Name, Secret, Vault};
 use serde_json::{Value, json};
 
+use self::same::Known;
 use crate::{
     args::{Global, Import},
-    clients::{self, Client, Found, KNOWN},
-    codes, edit,
+    codes,
+    command::{
+        add::{self, Told},
+        secret,
+    },
+    edit,
     exit::{Code, Outcome, Stop},
     print::Printer,
     prompt, target,
 };
+use cella_clients::{self as clients, Client, Found, KNOWN};
 
 /// A server found at a client.
 struct Candidate {
@@ -29,49 +38,69 @@ struct Candidate {
 #[derive(Default)]
 struct Plan {
     add: Vec<NewServer>,
-    /// Files with secrets, to be written beside the configuration.
-    secrets: Vec<(PathBuf, String)>,
+    /// Values for the vault.
+    secrets: Vec<(Name, Secret)>,
     /// What the user must see to, by server.
     notes: Vec<(String, String)>,
     skipped: Vec<(String, String)>,
+    /// Servers the configuration would not be valid with, and why.
+    refused: Vec<(String, String)>,
 }
 
 pub(crate) async fn run(args: Import, global: &Global, printer: Printer) -> Outcome {
     let (candidates, unreadable) = candidates(&args)?;
     let path = std::path::absolute(target::config_path(global)).map_err(Stop::system("the configuration"))?;
-    let before = super::add::read_or_empty(&path)?;
+    let before = add::read_or_empty(&path)?;
     let (config, _) =
         Config::parse(&path.display().to_string(), &before).map_err(|found| Stop::diagnostics(&found))?;
-    let plan = plan(candidates, &config, path.parent().unwrap_or(Path::new(".")));
-    let mut after = before.clone();
-    for server in &plan.add {
-        after = add_server(&after, server)
-            .map_err(|e| super::add::not_edited(&path, &e, "rename one of the two servers first"))?;
-    }
+    let mut vault = secret::open(global)?;
+    let base = path.parent().unwrap_or(Path::new("."));
+    let known = Known { config: &config, vault: &vault, base };
+    let (plan, after) = plan(candidates, &known, &before, &path, args.keep_secrets);
     report(&plan, &unreadable, printer);
+    let all = unreadable.is_empty() && plan.refused.is_empty();
     if plan.add.is_empty() {
-        finish(&plan, &unreadable, &path, false, printer);
-        return Ok(if unreadable.is_empty() { Code::Ok } else { Code::Degraded });
+        finish(&plan, &unreadable, &path, None, printer);
+        return Ok(if all { Code::Ok } else { Code::Degraded });
     }
-    printer.note(edit::difference(&path, &before, &after).trim_end());
+    printer.note(edit::masked_difference(&path, &before, &after).trim_end());
     let go =
         !args.dry_run && (args.yes || prompt::confirm(&format!("Add these {} servers?", plan.add.len()))?);
+    if !go {
+        finish(&plan, &unreadable, &path, None, printer);
+        return Ok(if all { Code::Ok } else { Code::Degraded });
+    }
+    let told = write(&plan, &mut vault, (&path, &before, &after), global, printer)?;
     let mut failed = 0;
-    if go {
-        for (file, secret) in &plan.secrets {
-            write_secret(file, secret).map_err(Stop::system(file.display()))?;
-        }
-        edit::exchange(&path, after.as_bytes()).map_err(Stop::system(path.display()))?;
-        let _said = super::add::tell_node(global, printer);
-        for server in plan.add.iter().filter(|_| !args.no_install) {
-            if let Err(stop) = super::add::install(server, global, printer).await {
-                printer.warn(format!("{}: {}", server.name, stop.message));
-                failed += 1;
-            }
+    for server in plan.add.iter().filter(|_| !args.no_install) {
+        if let Err(stop) = add::install(server, global, printer).await {
+            printer.warn(format!("{}: {}", server.name, stop.message));
+            failed += 1;
         }
     }
-    finish(&plan, &unreadable, &path, go, printer);
-    Ok(if failed + unreadable.len() > 0 { Code::Degraded } else { Code::Ok })
+    finish(&plan, &unreadable, &path, Some(told), printer);
+    // What a running node refuses is not taken over, whatever the file says.
+    Ok(if all && failed == 0 { told.exit() } else { Code::Degraded })
+}
+
+/// The vault first, then the configuration that names what is in it, then the node.
+fn write(
+    plan: &Plan,
+    vault: &mut Vault,
+    (path, before, after): (&Path, &str, &str),
+    global: &Global,
+    printer: Printer,
+) -> Result<Told, Stop> {
+    if !plan.secrets.is_empty() {
+        secret::store(vault, &plan.secrets, printer)?;
+    }
+    if !before.is_empty() {
+        let copy =
+            edit::keep_copy(&target::places(global).state, path).map_err(Stop::system(path.display()))?;
+        printer.note(format!("  the configuration as it was is kept in {}", copy.display()));
+    }
+    edit::exchange(path, after.as_bytes()).map_err(Stop::system(path.display()))?;
+    Ok(add::tell_node(global, printer))
 }
 
 type Unreadable = Vec<(PathBuf, String)>;
@@ -154,29 +183,64 @@ pub(super) fn projects(client: &Client, text: &str) -> Vec<(String, Found)> {
         .collect()
 }
 
-fn plan(candidates: Vec<Candidate>, config: &Config, base: &Path) -> Plan {
-    let mut plan = Plan::default();
-    let mut taken: BTreeSet<String> = config.servers.keys().cloned().collect();
-    let mut known: BTreeSet<String> = config.servers.values().map(|s| fingerprint(&s.run)).collect();
+/// What is to be added, and the configuration with it.
+fn plan(
+    candidates: Vec<Candidate>,
+    known: &Known<'_>,
+    before: &str,
+    path: &Path,
+    keep_secrets: bool,
+) -> (Plan, String) {
+    let (mut plan, mut after) = (Plan::default(), before.to_owned());
+    let mut taken: BTreeSet<String> = known.config.servers.keys().cloned().collect();
+    let mut seen: Vec<Found> = Vec::new();
     for candidate in candidates {
         let (found, file) = (candidate.found, candidate.file.display().to_string());
-        let mut skip =
-            |why: &str| plan.skipped.push((format!("{} ({})", found.name, candidate.client), why.to_owned()));
+        let who = format!("{} ({})", found.name, candidate.client);
         if found.is_cella() {
-            skip("it is Cella itself");
+            plan.skipped.push((who, "it is Cella itself".into()));
             continue;
         }
-        if !known.insert(print_of(&found)) {
-            skip("the same server is there already");
+        if known.has(&found) || seen.iter().any(|other| same::is_same(other, &found)) {
+            plan.skipped.push((who, "the same server is there already".into()));
             continue;
         }
+        seen.push(found.clone());
         let name = free_name(&found.name, &taken);
-        taken.insert(name.clone());
-        plan.notes.extend(found.notes.iter().map(|note| (name.clone(), note.clone())));
-        let server = converted(found, name, &format!("imported from {file}"), base, &mut plan.secrets);
-        plan.add.push(server);
+        let mut notes = found.notes.clone();
+        if name != plain_name(&found.name) {
+            notes.push(format!(
+                "there is another server called {}; this one differs in what it starts, calls or is given",
+                plain_name(&found.name)
+            ));
+        }
+        let planned = plan.secrets.len();
+        let secrets = (!keep_secrets).then_some(&mut plan.secrets);
+        let server = converted(found, name.clone(), &format!("imported from {file}"), known.vault, secrets);
+        match with(&after, &server, path) {
+            Ok(text) => {
+                after = text;
+                taken.insert(name.clone());
+                plan.notes.extend(notes.into_iter().map(|note| (name.clone(), note)));
+                plan.add.push(server);
+            }
+            Err(why) => {
+                plan.secrets.truncate(planned);
+                plan.refused.push((who, why));
+            }
+        }
     }
-    plan
+    (plan, after)
+}
+
+/// The configuration with one more server, when it is still one: a single entry that no node would take must not cost the
+/// user all the others.
+fn with(text: &str, server: &NewServer, path: &Path) -> Result<String, String> {
+    let after = add_server(text, server).map_err(|e| e.to_string())?;
+    match Config::parse(&path.display().to_string(), &after) {
+        Ok(_) => Ok(after),
+        Err(found) => Err(found.0.first().map_or_else(String::new, |first| first.message.clone())),
+    }
 }
 
 /// What a client's entry starts or calls, to be compared with [`fingerprint`].
@@ -218,27 +282,27 @@ fn plain_name(name: &str) -> String {
     if plain.is_empty() { "server".to_owned() } else { plain }
 }
 
+/// A client's entry in our spelling. Values that look like secrets go to `secrets`, where that is wanted.
 fn converted(
     found: Found,
     name: String,
     remark: &str,
-    base: &Path,
-    secrets: &mut Vec<(PathBuf, String)>,
+    vault: &Vault,
+    mut secrets: Option<&mut Vec<(Name, Secret)>>,
 ) -> NewServer {
     let mut hide = |pairs: Vec<(String, String)>| -> Vec<(String, String)> {
         pairs
             .into_iter()
             .map(|(key, value)| {
-                if !looks_like_secret(&key, &value) {
+                let Some(secrets) = secrets.as_mut().filter(|_| looks_like_secret(&key, &value)) else {
                     return (key, value);
-                }
-                let file: String = key
-                    .chars()
-                    .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' })
-                    .collect();
-                let path = PathBuf::from("secrets").join(format!("{name}-{file}"));
-                secrets.push((base.join(&path), value));
-                (key, format!("file:{}", path.display()))
+                };
+                // In a vault a value stands as it is, without the doubled `$` of a configuration.
+                let secret = Secret::from(expand(&value, &|_| None).unwrap_or(value));
+                let stored = secret::free_name(&format!("{name}_{key}"), &secret, vault, secrets);
+                let reference = format!("vault:{stored}");
+                secrets.push((stored, secret));
+                (key, reference)
             })
             .collect()
     };
@@ -259,16 +323,6 @@ fn converted(
     }
 }
 
-fn write_secret(file: &Path, secret: &str) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    if let Some(dir) = file.parent() {
-        fs::create_dir_all(dir)?;
-        fs::set_permissions(dir, fs::Permissions::from_mode(0o700))?;
-    }
-    edit::exchange(file, secret.as_bytes())?;
-    fs::set_permissions(file, fs::Permissions::from_mode(0o600))
-}
-
 fn report(plan: &Plan, unreadable: &Unreadable, printer: Printer) {
     for (file, why) in unreadable {
         printer.warn(format!("{}: {why}", file.display()));
@@ -279,15 +333,19 @@ fn report(plan: &Plan, unreadable: &Unreadable, printer: Printer) {
     for (name, note) in &plan.notes {
         printer.warn(format!("{name}: {note}"));
     }
-    for (file, _) in &plan.secrets {
-        printer.note(format!("  a secret moves to {} (readable by you alone)", file.display()));
+    for (name, why) in &plan.refused {
+        printer.warn(format!("{name}: left out, the configuration would not be valid with it: {why}"));
     }
-    if plan.add.is_empty() && plan.skipped.is_empty() && unreadable.is_empty() {
+    for (name, _) in &plan.secrets {
+        printer.note(format!("  a secret moves into the vault as {name}"));
+    }
+    if plan.add.is_empty() && plan.skipped.is_empty() && plan.refused.is_empty() && unreadable.is_empty() {
         printer.note("no client with MCP servers was found here");
     }
 }
 
-fn finish(plan: &Plan, unreadable: &Unreadable, path: &Path, written: bool, printer: Printer) {
+/// `told` is what the node does with a file that was written.
+fn finish(plan: &Plan, unreadable: &Unreadable, path: &Path, told: Option<Told>, printer: Printer) {
     let names: Vec<&str> = plan.add.iter().map(|s| s.name.as_str()).collect();
     if printer.is_json() {
         let pairs = |list: &[(String, String)], key: &str| -> Vec<Value> {
@@ -295,16 +353,21 @@ fn finish(plan: &Plan, unreadable: &Unreadable, path: &Path, written: bool, prin
         };
         let unreadable: Vec<Value> =
             unreadable.iter().map(|(file, why)| json!({ "file": file, "why": why })).collect();
-        let secrets: Vec<&PathBuf> = plan.secrets.iter().map(|(file, _)| file).collect();
+        let secrets: Vec<&str> = plan.secrets.iter().map(|(name, _)| name.as_str()).collect();
         printer.json(&json!({
             "schema": "cella/v1", "config": path, "added": names, "skipped": pairs(&plan.skipped, "why"),
-            "notes": pairs(&plan.notes, "note"), "secrets": secrets, "unreadable": unreadable, "written": written,
+            "notes": pairs(&plan.notes, "note"), "refused": pairs(&plan.refused, "why"), "secrets": secrets, "unreadable": unreadable,
+            "written": told.is_some(), "node": told.map(Told::as_str),
         }));
-    } else if written {
+    } else if let Some(told) = told {
         printer.done(format!("{} servers are in {}", names.len(), path.display()));
         for server in &plan.add {
-            printer.note(format!("  the contract of {}: {}", server.name, super::add::contract_of(server)));
+            printer.note(format!("  the contract of {}: {}", server.name, add::contract_of(server)));
         }
-        printer.note("  next: cella up, then cella client setup");
+        printer.note(match told {
+            Told::NoNode => "  next: cella up, then cella client setup",
+            Told::Reads => "  next: cella client setup",
+            Told::Refuses => "  next: correct it, cella config validate says where",
+        });
     }
 }

@@ -1,7 +1,9 @@
 //! `cella stdio`: one client on standard input and output, by way of the running node.
 //!
-//! The node answers on its unix socket, so the client's file needs no token. When no node runs, one is started for this
-//! client alone.
+//! The node answers on its unix socket, so the client's file needs no token. When no node runs, one is started that stays
+//! for the next client ([`super::linger`]).
+
+mod starting;
 
 use std::time::Duration;
 
@@ -19,10 +21,9 @@ use crate::{
 /// Time for calls in progress after the client closed its end.
 const DRAIN: Duration = Duration::from_secs(2);
 
-/// How often a node that another process starts is looked for: five seconds in all.
-const START_LOOKS: u32 = 50;
-/// Time between two looks.
-const START_LOOK: Duration = Duration::from_millis(100);
+/// How often a node is reached for. One that ends for want of clients may take a last one's connection along; past it
+/// the client is told.
+const REACHED_FOR: u32 = 3;
 
 pub(crate) async fn run(args: Stdio, global: &Global) -> Outcome {
     let path = match (&args.server, &args.view) {
@@ -30,35 +31,28 @@ pub(crate) async fn run(args: Stdio, global: &Global) -> Outcome {
         (None, Some(view)) => format!("/mcp/views/{view}"),
         (None, None) => "/mcp".to_owned(),
     };
-    if let Some(reach) = target::running(global, &args.target)? {
-        return serve(&reach, &path).await;
-    }
-    let mut options = cella_node::Options::new(target::places(global));
-    options.http = false;
-    let running = match cella_node::start(options).await {
-        Ok(running) => running,
-        // Several clients that start at once: one of them made the node, and the others use it.
-        Err(error) if error.is_held() => return join(&args, global, &path, error).await,
-        Err(error) => return Err(error.into()),
-    };
-    let outcome = serve(&Reach::Socket(running.socket().to_path_buf()), &path).await;
-    running.drain().await;
-    outcome
-}
-
-/// Waits for the node that another process is starting at this moment.
-async fn join(args: &Stdio, global: &Global, path: &str, held: cella_node::StartError) -> Outcome {
-    for _ in 0..START_LOOKS {
-        tokio::time::sleep(START_LOOK).await;
-        if let Some(reach) = target::running(global, &args.target)? {
-            return serve(&reach, path).await;
+    let mut left = REACHED_FOR;
+    let client = loop {
+        let reach = match target::running(global, &args.target)? {
+            Some(reach) => reach,
+            None => starting::node(global, &args).await?,
+        };
+        left -= 1;
+        match McpClient::open(&reach, &path).await {
+            Ok(client) => break client,
+            Err(_) if left > 0 && has_ended(&reach) => {}
+            Err(stop) => return Err(stop),
         }
-    }
-    Err(held.into())
+    };
+    serve(client).await
 }
 
-async fn serve(reach: &Reach, path: &str) -> Outcome {
-    let (link, events) = McpClient::open(reach, path).await?.into_parts();
+fn has_ended(reach: &Reach) -> bool {
+    matches!(reach, Reach::Socket(socket) if std::os::unix::net::UnixStream::connect(socket).is_err())
+}
+
+async fn serve(client: McpClient) -> Outcome {
+    let (link, events) = client.into_parts();
     // The door seals nothing that outlives this process, so any key will do.
     let options =
         DoorOptions { hosts: Vec::new(), origins: Vec::new(), key: fresh_key()?, limits: Limits::default() };

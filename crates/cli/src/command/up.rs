@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// The signals a node listens to.
-struct Signals {
+pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hang_up: Signal,
@@ -52,7 +52,7 @@ async fn serve(args: Up, inherited: Inherited, global: &Global, printer: Printer
 }
 
 impl Signals {
-    fn new() -> std::io::Result<Self> {
+    pub(super) fn new() -> std::io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
@@ -74,7 +74,10 @@ fn announce(running: &cella_node::Running, printer: Printer) {
 }
 
 /// Runs until SIGTERM or SIGINT, or until the node cannot go on; SIGHUP reads the configuration again.
-async fn until_told(running: &cella_node::Running, told: &mut Signals) -> Option<cella_node::StartError> {
+pub(super) async fn until_told(
+    running: &cella_node::Running,
+    told: &mut Signals,
+) -> Option<cella_node::StartError> {
     let mut watchdog = tokio::time::interval(running.watchdog().unwrap_or(Duration::from_secs(3600)));
     loop {
         tokio::select! {

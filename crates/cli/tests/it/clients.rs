@@ -92,8 +92,17 @@ fn import_takes_over_every_clients_servers_and_no_secret_stays_readable() {
         assert!(config.contains(wanted), "no {wanted} in {config}");
     }
     assert!(!config.contains("ghp_"), "{config}");
-    assert_eq!(mode(&home, ".config/cella/secrets/github-github-token"), 0o600);
-    assert_eq!(mode(&home, ".config/cella/secrets"), 0o700);
+    assert!(config.contains("GITHUB_TOKEN = \"vault:github_GITHUB_TOKEN\""), "{config}");
+    assert_eq!(run.json()["secrets"][0], "github_GITHUB_TOKEN");
+    assert_eq!(mode(&home, ".local/state/cella/default/vault"), 0o600);
+    assert_eq!(mode(&home, ".local/state/cella/default"), 0o700);
+    let token = "ghp_16C7e42F292c6912E7710c838347Ae178B4a";
+    assert!(!run.err.contains(token) && !run.out.contains(token), "{run:?}");
+    for (path, bytes) in home.files() {
+        let theirs = before.iter().any(|(client, _)| *client == path);
+        let shown = bytes.windows(token.len()).any(|w| w == token.as_bytes());
+        assert!(theirs || !shown, "{}", path.display());
+    }
     assert!(
         before.iter().all(|(path, bytes)| fs::read(path).unwrap() == *bytes),
         "a client's file was touched"
@@ -363,4 +372,83 @@ fn a_list_of_changes_that_cannot_be_read_stops_the_setup() {
     let run: Ended = home.cella(&["client", "setup", "gemini", "--yes"]);
     assert_eq!(run.status, 3, "{run:?}");
     assert_eq!(home.read(".gemini/settings.json"), FILES[5].1, "what cannot be undone is not done");
+}
+
+/// A client's file with two accounts of one service.
+fn two_accounts(home: &Home) {
+    home.write(
+        ".cursor/mcp.json",
+        r#"{"mcpServers":{
+            "work": {"command":"npx","args":["-y","gh"],"env":{"GH_TOKEN":"ghp_workworkworkwork11"}},
+            "home": {"command":"npx","args":["-y","gh"],"env":{"GH_TOKEN":"ghp_homehomehomehome22"}}}}"#,
+    );
+    home.write(
+        ".codeium/windsurf/mcp_config.json",
+        r#"{"mcpServers":{"work":{"command":"npx","args":["-y","gh"],"env":{"GH_TOKEN":"ghp_thirdthirdthird333"}}}}"#,
+    );
+}
+
+#[test]
+fn servers_that_differ_in_a_value_alone_are_all_kept_under_names_of_their_own() {
+    let home = Home::new();
+    two_accounts(&home);
+    let run = home.cella(&["import", "--yes", "--no-install", "--json"]).json();
+    assert_eq!(run["added"], serde_json::json!(["home", "work", "work-2"]), "{run}");
+    assert!(run["notes"].to_string().contains("another server called work"), "{run}");
+    let config = home.read(".config/cella/cella.toml");
+    for secret in ["vault:work_GH_TOKEN", "vault:home_GH_TOKEN", "vault:work-2_GH_TOKEN"] {
+        assert!(config.contains(secret), "no {secret} in {config}");
+    }
+    let again = home.cella(&["import", "--yes", "--no-install", "--json"]).json();
+    assert_eq!(
+        (again["added"].as_array().unwrap().len(), again["skipped"].as_array().unwrap().len()),
+        (0, 3)
+    );
+}
+
+#[test]
+fn secrets_stay_where_they_are_when_that_is_wanted_and_are_not_shown() {
+    let home = Home::new();
+    two_accounts(&home);
+    let run = home.cella(&["import", "--yes", "--no-install", "--keep-secrets"]);
+    assert_eq!(run.status, 0, "{run:?}");
+    assert!(home.read(".config/cella/cella.toml").contains("ghp_workworkworkwork11"));
+    assert!(!run.err.contains("ghp_"), "a secret is on the screen: {run:?}");
+    assert!(!home.path(".local/state/cella/default/vault").exists());
+}
+
+#[test]
+fn an_import_that_the_running_node_refuses_does_not_pass_for_done() {
+    let home = Home::with_config();
+    let node = home.up();
+    home.write(".cursor/mcp.json", r#"{"mcpServers":{"docs":{"url":"https://docs.example/mcp"}}}"#);
+    let config = home.read(".config/cella/cella.toml");
+    // Valid to the eye of the reader, and nothing a node can use: the contract it names is not there.
+    home.write(
+        ".config/cella/cella.toml",
+        &format!("{config}\n[servers.other]\ncommand = \"x\"\ncontract = \"nowhere.toml\"\n"),
+    );
+    let run = home.cella(&["import", "cursor", "--yes", "--no-install"]);
+    assert_eq!(run.status, 3, "{run:?}");
+    assert!(
+        run.err.contains("keeps the configuration it has") && run.err.contains("nowhere.toml"),
+        "{run:?}"
+    );
+    let again = home.cella(&["import", "--file", ".cursor/mcp.json", "--yes", "--no-install", "--json"]);
+    assert_eq!(again.status, 0, "nothing was left to add: {again:?}");
+    assert_eq!(node.stop(), 0);
+}
+
+#[test]
+fn one_entry_that_makes_no_configuration_is_left_out_and_named() {
+    let home = Home::new();
+    home.write(
+        ".cursor/mcp.json",
+        r#"{"mcpServers":{"bad":{"url":"ftp://h.example"},"good":{"url":"https://h.example/mcp"}}}"#,
+    );
+    let run = home.cella(&["import", "--yes", "--no-install", "--json"]);
+    assert_eq!(run.status, 3, "{run:?}");
+    let said = run.json();
+    assert_eq!((&said["added"][0], &said["refused"][0]["server"]), (&"good".into(), &"bad (cursor)".into()));
+    assert_eq!(home.cella(&["config", "validate"]).status, 0);
 }

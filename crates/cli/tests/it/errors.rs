@@ -14,6 +14,7 @@ const WRONG: &[(i32, &[&str])] = &[
     (1, &["log", "tail"]),
     (4, &["status", "--url", "http://127.0.0.1:1", "--token-file", "/nowhere"]),
     (2, &["add", "new"]),
+    (2, &["add", "new", "--build-from-source", "--builtin", "time"]),
     (2, &["add", "new", "--url", "http://127.0.0.1:1/mcp", "--header", "oops"]),
     (78, &["add", "time", "--builtin", "time", "--no-install"]),
     (78, &["add", "a.b", "--builtin", "time", "--no-install"]),
@@ -141,4 +142,15 @@ fn a_kind_that_is_none_and_a_token_that_is_none_are_refused() {
     home.write("short", "short\n");
     let run = home.cella(&["up", "--token-file", "short"]);
     assert_eq!((run.status, run.code()), (78, "CE4116"));
+}
+
+#[test]
+fn a_package_that_must_be_built_is_added_with_its_permission() {
+    let home = Home::with_config();
+    let run = home.cella(&["add", "two", "--build-from-source", "--no-install", "--", "uvx", "tool"]);
+    assert_eq!(run.status, 0, "{run:?}");
+    let written = home.read(".config/cella/cella.toml");
+    let own = written.split_once("[servers.two]").unwrap().1;
+    assert!(own.contains("build_from_source = true"), "{written}");
+    assert_eq!(home.cella(&["config", "validate"]).status, 0);
 }

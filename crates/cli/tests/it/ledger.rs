@@ -1,5 +1,11 @@
 //! `cella log`, with a running node and without one.
 
+use std::{
+    io::{BufRead, BufReader},
+    process::Stdio,
+    time::{Duration, Instant},
+};
+
 use serde_json::Value;
 
 use super::home::Home;
@@ -65,6 +71,20 @@ fn every_question_is_answered_by_a_node_and_without_one() {
         let first = json.out.lines().next().unwrap_or_default();
         assert!(json.out.starts_with("{\n  \"") || first.ends_with('}'), "{question:?}: {json:?}");
     }
+}
+
+#[test]
+fn who_follows_the_ledger_does_not_hold_up_the_end_of_the_node() {
+    let home = Home::with_config();
+    let node = home.up();
+    let mut follower = home.command(&["log", "tail", "-f"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(follower.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert!(line.contains("ledger.created"), "{line}");
+    let began = Instant::now();
+    assert_eq!(node.stop(), 0);
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    assert_eq!(follower.wait().unwrap().code(), Some(69));
 }
 
 #[test]

@@ -11,6 +11,8 @@ mod exec;
 mod help;
 mod home;
 mod ledger;
+mod lingering;
+mod secrets;
 mod supervised;
 #[cfg(feature = "otlp")]
 mod traces;

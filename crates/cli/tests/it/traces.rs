@@ -1,45 +1,17 @@
 //! Spans of calls at a collector, and calls that go on when there is none.
 
 use std::{
-    io::{BufRead, BufReader, Read, Write},
-    net::TcpListener,
+    io::{BufRead, BufReader, Write},
     process::Stdio,
-    sync::mpsc,
     time::Duration,
 };
+
+use cella_testkit::Collector;
 
 use super::home::{Home, Node};
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const PARENT: &str = "b7ad6b7169203331";
-
-/// A collector that keeps the body of every request.
-fn collector() -> (String, mpsc::Receiver<Vec<u8>>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let (tell, posted) = mpsc::channel();
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let mut stream = BufReader::new(stream.unwrap());
-            let mut length = 0;
-            loop {
-                let mut line = String::new();
-                stream.read_line(&mut line).unwrap();
-                if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-                    length = value.trim().parse().unwrap();
-                }
-                if line.trim().is_empty() {
-                    break;
-                }
-            }
-            let mut body = vec![0; length];
-            stream.read_exact(&mut body).unwrap();
-            stream.get_mut().write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").unwrap();
-            let _test_is_over = tell.send(body);
-        }
-    });
-    (url, posted)
-}
 
 fn up(home: &Home, endpoint: &str) -> Node {
     let mut command = home.command(&["up", "--json"]);
@@ -84,16 +56,19 @@ fn holds(body: &[u8], part: &[u8]) -> bool {
 #[test]
 fn a_call_is_a_span_in_the_trace_of_its_caller() {
     let home = Home::with_config();
-    let (url, posted) = collector();
-    let _node = up(&home, &url);
+    let collector = Collector::answering("200 OK").unwrap();
+    let _node = up(&home, &collector.url);
     traced_call(&home);
-    let body = posted.recv_timeout(Duration::from_secs(20)).expect("a batch");
+    let body = collector.next(Duration::from_secs(20)).expect("a batch").body;
     for part in [
         &b"tools/call get_current_time"[..],
         b"mcp.method.name",
         b"gen_ai.tool.name",
         b"execute_tool",
         b"mcp.protocol.version",
+        b"jsonrpc.request.id",
+        b"network.transport",
+        b"unix",
         b"service.name",
         &bytes(TRACE),
         &bytes(PARENT),
@@ -108,14 +83,14 @@ fn a_call_is_a_span_in_the_trace_of_its_caller() {
 #[test]
 fn the_last_spans_are_exported_when_the_node_ends() {
     let home = Home::with_config();
-    let (url, posted) = collector();
+    let collector = Collector::answering("200 OK").unwrap();
     let mut command = home.command(&["up", "--json"]);
-    command.env("OTEL_EXPORTER_OTLP_ENDPOINT", &url).env("OTEL_BSP_SCHEDULE_DELAY", "600000");
+    command.env("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.url).env("OTEL_BSP_SCHEDULE_DELAY", "600000");
     let node = Node::start(command);
     let refused = home.cella(&["call", "time", "get_current_time", "{\"timezone\":\"Nowhere\"}"]);
     assert_eq!(refused.status, 1);
     assert_eq!(node.stop(), 0);
-    let body = posted.recv_timeout(Duration::from_secs(20)).expect("the last batch");
+    let body = collector.next(Duration::from_secs(20)).expect("the last batch").body;
     assert!(holds(&body, b"error.type") && holds(&body, b"tool_error"));
 }
 

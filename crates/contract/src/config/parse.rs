@@ -178,13 +178,17 @@ impl Reading<'_> {
     fn values(&mut self, name: &str, table: Table<'_>, key: &str) -> Vec<(String, String)> {
         let mut values = Vec::new();
         for (variable, value, place) in table.text_map(key) {
-            if value.starts_with("vault:") {
-                let fix = "use env:NAME, file:PATH or cmd:PROGRAM".to_owned();
-                self.error(place.clone(), "CE1010", "there is no vault in this version".into(), fix);
+            // Where a secret's name is not one, what stands there would be taken for the value.
+            if value.strip_prefix("vault:").is_some_and(|name| !text::is_vault_name(name)) {
+                let fix = "write vault:NAME with 1 to 64 letters, digits, `.`, `_` and `-`".to_owned();
+                let message = format!("`{variable}` of `{name}` names no secret of the vault");
+                self.error(place.clone(), "CE1010", message, fix);
             }
             if text::looks_like_secret(variable, value) {
                 let message = format!("`{variable}` of `{name}` looks like a secret in plain text");
-                let fix = Some(format!("{variable} = \"env:{variable}\", or file:PATH, or cmd:PROGRAM"));
+                let fix = Some(format!(
+                    "move it into the vault: cella secret import; or {variable} = \"env:{variable}\", file:PATH, cmd:PROGRAM"
+                ));
                 self.found.push(self.origin.at(place, Severity::Warning, "CE1011", message, fix));
             }
             values.push((variable.to_owned(), value.to_owned()));

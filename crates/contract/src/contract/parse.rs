@@ -4,7 +4,8 @@ use std::{ops::Range, path::PathBuf};
 
 use super::{CONTRACT_VERSION, Contract, FileGrant, Limits, Mode, Preset, SecretTerms, ToolTerms};
 use crate::{
-    Diagnostics, Effect, EgressGrant, Isolation, Severity, Text,
+    Diagnostics, Effect, EgressFault, EgressGrant, Format, Isolation, Location, PathPattern, Severity, Text,
+    binding::{is_host, is_method},
     diagnostic::{Diagnostic, Origin},
     shape::{CONTRACT, Checked, Table, check},
 };
@@ -44,7 +45,7 @@ impl Reading<'_> {
         for (host, place) in &egress {
             if let Err(fault) = host.parse::<EgressGrant>() {
                 let text = format!("`{host}` is no egress grant: {fault}");
-                self.error(place.clone(), "CE1021", text, fault.fix());
+                self.error(place.clone(), EgressFault::CODE, text, fault.fix());
             }
         }
         let files =
@@ -64,6 +65,7 @@ impl Reading<'_> {
             let terms = self.secret(name, table);
             contract.secrets.insert(name.to_owned(), terms);
         }
+        self.pairs(root, &contract);
         contract.isolation = root.text("isolation").and_then(Isolation::parse).unwrap_or_default();
         contract
     }
@@ -104,7 +106,7 @@ impl Reading<'_> {
     fn secret(&mut self, name: &str, table: Table<'_>) -> SecretTerms {
         let from = table.text("from");
         if from.is_some_and(|from| matches!(Text::read(from), Text::Plain(_))) {
-            let fix = format!("from = \"env:{name}\", or file:PATH, or cmd:PROGRAM");
+            let fix = format!("from = \"vault:NAME\", \"env:{name}\", file:PATH or cmd:PROGRAM");
             self.error(
                 table.place("from"),
                 "CE1025",
@@ -114,14 +116,86 @@ impl Reading<'_> {
         }
         SecretTerms {
             from: from.map(str::to_owned),
-            hosts: table.texts("hosts").unwrap_or_default(),
+            hosts: self.each(table, "hosts", host).unwrap_or_default(),
             env: table.text("env").map(str::to_owned),
+            methods: self.each(table, "methods", method),
+            paths: self.each(table, "paths", |text| {
+                PathPattern::parse(text).map_err(|fix| ("CE2352", "is no pattern of paths", fix))
+            }),
+            places: self.each(table, "in", |text| {
+                Location::parse(text).map_err(|fix| ("CE2353", "is no place in a request", fix))
+            }),
+            format: table.text("format").and_then(|text| {
+                let read =
+                    Format::parse(text).map_err(|fix| ("CE2354", "is no format of a placeholder", fix));
+                self.read(text, table.place("format"), read)
+            }),
+            pair: table.text("pair").map(str::to_owned),
+        }
+    }
+
+    /// A secret that signs is an access key id or the secret key of one, and both must be there.
+    fn pairs(&mut self, root: Table<'_>, contract: &Contract) {
+        for (name, table, place) in root.named("secrets") {
+            let Some(terms) = contract.secrets.get(name) else { continue };
+            let is_key = contract.secrets.values().any(|other| other.pair.as_deref() == Some(name));
+            let signs = terms.places.as_ref().is_some_and(|places| places.contains(&Location::SigV4));
+            let (place, message) = match &terms.pair {
+                Some(pair) if pair == name || !contract.secrets.contains_key(pair) => {
+                    (table.place("pair"), format!("`{pair}` is no other secret of this contract"))
+                }
+                None if signs && !is_key => {
+                    (place, format!("`{name}` signs requests, but has no secret key"))
+                }
+                _ => continue,
+            };
+            let fix = "pair = \"NAME\", the entry under [secrets] that holds the secret key".to_owned();
+            self.error(place, "CE2355", message, fix);
+        }
+    }
+
+    /// The texts of a list, each read on its own. What cannot be read is reported and left out.
+    fn each<T>(
+        &mut self,
+        table: Table<'_>,
+        key: &str,
+        read: impl Fn(&str) -> Result<T, Wrong>,
+    ) -> Option<Vec<T>> {
+        table.texts(key)?;
+        let texts = table.placed_texts(key).into_iter();
+        Some(texts.filter_map(|(text, place)| self.read(text, place, read(text))).collect())
+    }
+
+    fn read<T>(&mut self, text: &str, place: Range<usize>, read: Result<T, Wrong>) -> Option<T> {
+        match read {
+            Ok(value) => Some(value),
+            Err((code, what, fix)) => {
+                self.error(place, code, format!("`{text}` {what}"), fix);
+                None
+            }
         }
     }
 
     fn error(&mut self, place: Range<usize>, code: &'static str, message: String, fix: String) {
         self.found.push(self.origin.at(place, Severity::Error, code, message, Some(fix)));
     }
+}
+
+/// A host or method of a binding that cannot be one.
+const HOST_OR_METHOD: &str = "CE2351";
+
+/// A code, what is wrong with the text, and the remedy.
+type Wrong = (&'static str, &'static str, String);
+
+fn host(text: &str) -> Result<String, Wrong> {
+    let fix =
+        || "write \"api.example.com\" or \"*.example.com\": lower case, no port, no https://".to_owned();
+    is_host(text).then(|| text.to_owned()).ok_or_else(|| (HOST_OR_METHOD, "is no host", fix()))
+}
+
+fn method(text: &str) -> Result<String, Wrong> {
+    let fix = || "write methods in capitals, for example \"GET\"".to_owned();
+    is_method(text).then(|| text.to_owned()).ok_or_else(|| (HOST_OR_METHOD, "is no method", fix()))
 }
 
 fn limits(table: Table<'_>, preset: Limits) -> Limits {

@@ -7,7 +7,8 @@ use crate::text::looks_like_secret;
 
 /// The line with an asterisk in the place of every character of a value that looks like a secret, so that columns stay
 /// true.
-pub(super) fn masked(line: &str) -> String {
+#[must_use]
+pub fn masked_line(line: &str) -> String {
     let (mut key, mut secrets) = ("", Vec::new());
     for word in words(line) {
         let text = &line[word.clone()];
@@ -85,14 +86,14 @@ mod tests {
             (r#"command = "npx""#, r#"command = "npx""#),
             ("[servers.token-service]", "[servers.token-service]"),
         ] {
-            assert_eq!(masked(line), shown);
+            assert_eq!(masked_line(line), shown);
         }
     }
 
     #[test]
     fn characters_of_many_bytes_count_once() {
         assert_eq!(
-            masked("A_TOKEN = \"ääääß\", B_TOKEN = \"ööööö\" # é"),
+            masked_line("A_TOKEN = \"ääääß\", B_TOKEN = \"ööööö\" # é"),
             "A_TOKEN = \"*****\", B_TOKEN = \"*****\" # é"
         );
     }

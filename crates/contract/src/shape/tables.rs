@@ -32,14 +32,14 @@ static SERVER: Shape = Shape {
         field(
             "env",
             Kind::TextMap,
-            "Environment of the program; nothing else is inherited. env:, file: and cmd: refer to secrets.",
+            "Environment of the program; nothing else is inherited. vault:, env:, file: and cmd: refer to secrets.",
         ),
         field("cwd", Kind::Text, "Working directory of the program."),
         field("url", Kind::Text, "Address of a remote server, instead of command."),
         field(
             "headers",
             Kind::TextMap,
-            "HTTP headers for the remote server. env:, file: and cmd: refer to secrets.",
+            "HTTP headers for the remote server. vault:, env:, file: and cmd: refer to secrets.",
         ),
         field(
             "transport",
@@ -130,7 +130,7 @@ pub(crate) static CONTRACT: Shape = Shape {
         field(
             "egress",
             Kind::Texts,
-            "Hosts the cell may reach, \"host:port\" or \"*.host:port\". None when absent.",
+            "Hosts the cell may reach, each \"host:port\", \"*.domain:port\", \"address:port\" or \"network/prefix:port\". None when absent.",
         ),
         field("files", Kind::List(&FILE), "Parts of the host the cell may see."),
         field("limits", Kind::Table(&LIMITS), "What the cell may use."),
@@ -179,8 +179,29 @@ static TOOL: Shape = Shape {
 static SECRET: Shape = Shape {
     what: "a secret",
     fields: &[
-        field("from", Kind::Text, "Where it comes from: env:, file: or cmd:."),
-        field("hosts", Kind::Texts, "Hosts towards which it may be used."),
+        field("from", Kind::Text, "Where it comes from: vault:, env:, file: or cmd:."),
+        field(
+            "hosts",
+            Kind::Texts,
+            "Hosts towards which it may be used, \"*.domain\" for all below one. None when absent.",
+        ),
         field("env", Kind::Text, "Variable under which the server expects it."),
+        field("methods", Kind::Texts, "Methods with which it may be used; any when absent."),
+        field(
+            "paths",
+            Kind::Texts,
+            "Paths at which it may be used, * for part of a segment, /** at the end for all below; any when absent.",
+        ),
+        field(
+            "in",
+            Kind::Texts,
+            "Where in a request it may stand: header, header:NAME, basic, query, query:NAME, form, form:NAME, json:FIELD.PATH, sigv4; header and basic when absent.",
+        ),
+        field(
+            "format",
+            Kind::Text,
+            "What stands for it in the cell: cella, ghp, github_pat, sk, sk-ant, xoxb, akia, aws-secret, uuid, hex:N or a template like key-{alnum:32}.",
+        ),
+        field("pair", Kind::Text, "For an access key id that signs: the secret that holds its secret key."),
     ],
 };

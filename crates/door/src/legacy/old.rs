@@ -17,7 +17,9 @@ use super::{
         route::OLD_POST,
         stdio::over,
     },
-    no_such, take, too_many,
+    no_such,
+    session::CannotBegin,
+    take,
 };
 use cella_transport::Service;
 
@@ -28,12 +30,11 @@ pub(in super::super) fn old_stream<S: Service>(shared: &Arc<Shared<S>>, asked: &
     }
     // before there is a session, which only the end of its stream would end
     let Some(counted) = shared.streams.enter(shared.limits.streams) else {
-        return too_many().response(None);
+        return CannotBegin::TooMany.refused().response(None);
     };
     let feed = Feed::new(Framing::Events);
-    let session =
-        shared.sessions.create_pipe(&shared.limits, &asked.principal, asked.scope.clone(), feed.clone());
-    let Some(session) = session else { return too_many().response(None) };
+    let session = shared.sessions.create_pipe(&shared.limits, asked, feed.clone());
+    let Some(session) = session else { return CannotBegin::TooMany.refused().response(None) };
     feed.announce(&format!("{OLD_POST}?sessionId={}", session.id));
     let reader = feed.attach(None, Some(shared.limits.keep_alive));
     let shared_ = shared.clone();

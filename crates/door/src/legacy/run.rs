@@ -118,6 +118,7 @@ impl<S: Service> Run<S> {
         let call = Call {
             scope: self.session.scope.clone(),
             method: self.method.clone(),
+            id: Some(self.id.clone()),
             params,
             caller: self.caller.clone(),
             param_headers: Vec::new(),

@@ -9,7 +9,8 @@ use std::{
     },
 };
 
-use cella_mcp::{Id, Notification, Raw, Response, RpcError, member};
+use cella_mcp::{Id, Notification, Raw, Response, RpcError, codes, member};
+use http::StatusCode;
 use tokio::{
     sync::{Notify, mpsc, oneshot},
     time::Instant,
@@ -17,12 +18,14 @@ use tokio::{
 
 use super::{
     super::{
+        codes as ce,
         feed::{Feed, Framing},
         limits::{CALLS_PER_SESSION_MAX, STREAMS_KEPT_MAX},
+        reply::Refused,
     },
     ear::Ear,
 };
-use cella_transport::{Caller, Scope};
+use cella_transport::{Caller, Scope, Transport};
 
 /// A client's answer on its way to the call that waits for it.
 pub(in super::super) type Reply = (u64, Result<Raw, RpcError>);
@@ -32,6 +35,7 @@ pub(in super::super) struct Session {
     pub(in super::super) id: Arc<str>,
     pub(in super::super) principal: Arc<str>,
     pub(in super::super) scope: Scope,
+    pub(in super::super) transport: Transport,
     /// Where everything goes when the client has one stream only (stdio, HTTP+SSE).
     pub(in super::super) pipe: Option<Arc<Feed>>,
     /// Whether the identifier alone can bring the session back.
@@ -83,12 +87,14 @@ impl Session {
         id: Arc<str>,
         principal: Arc<str>,
         scope: Scope,
+        transport: Transport,
         pipe: Option<Arc<Feed>>,
     ) -> Self {
         Self {
             id,
             principal,
             scope,
+            transport,
             pipe,
             sealed: false,
             caller: Mutex::default(),
@@ -241,6 +247,22 @@ impl Session {
     }
 }
 
+impl CannotBegin {
+    /// What the client is told, the same in both eras and on every wire.
+    pub(in super::super) fn refused(self) -> Refused {
+        match self {
+            Self::IdInUse => {
+                let text = "a request with this id is in progress";
+                Refused::new(StatusCode::BAD_REQUEST, codes::INVALID_REQUEST, ce::ID_IN_USE, text)
+            }
+            Self::TooMany => {
+                let text = "too many requests or streams are in progress";
+                Refused::new(StatusCode::TOO_MANY_REQUESTS, codes::INTERNAL_ERROR, ce::TOO_MANY_CALLS, text)
+            }
+        }
+    }
+}
+
 impl Drop for InProgress {
     fn drop(&mut self) {
         let mut calls = locked(&self.session.calls);
@@ -260,7 +282,7 @@ mod tests {
 
     #[test]
     fn an_id_used_again_after_a_cancellation_belongs_to_the_new_call() {
-        let session = Arc::new(Session::new("s".into(), "p".into(), Scope::All, None));
+        let session = Arc::new(Session::new("s".into(), "p".into(), Scope::All, Transport::Pipe, None));
         let id = Id::number(1);
         let cancelled =
             Notification { method: "n".into(), params: cella_mcp::raw_json("{\"requestId\":1}").ok() };

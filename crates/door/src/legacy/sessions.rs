@@ -18,6 +18,7 @@ use super::{
         Shared,
         feed::Feed,
         limits::{ENDED_MAX, Limits, SESSION_AGE_MAX, SESSION_ID_MAX},
+        request::Asked,
         ticket::{self, Purpose},
     },
     ear::Ear,
@@ -56,16 +57,16 @@ impl Sessions {
     pub(super) fn create<S>(
         &self,
         shared: &Shared<S>,
-        principal: &Arc<str>,
-        scope: Scope,
+        asked: &Asked,
         introduction: Introduction,
     ) -> Option<Arc<Session>> {
-        let sealed = introduction.seal(shared, principal, &scope);
+        let Asked { principal, scope, transport, .. } = asked;
+        let sealed = introduction.seal(shared, principal, scope);
         let is_sealed = sealed.is_some();
         let id: Arc<str> = sealed.unwrap_or_else(|| format!("{:032x}", ticket::random())).into();
-        let mut session = Session::new(id.clone(), principal.clone(), scope, None);
+        let mut session = Session::new(id, principal.clone(), scope.clone(), *transport, None);
         session.sealed = is_sealed;
-        session.introduce(introduction.caller(principal, &id));
+        introduction.introduce(&session);
         self.insert(&shared.limits, session)
     }
 
@@ -73,12 +74,12 @@ impl Sessions {
     pub(in super::super) fn create_pipe(
         &self,
         limits: &Limits,
-        principal: &Arc<str>,
-        scope: Scope,
+        asked: &Asked,
         pipe: Arc<Feed>,
     ) -> Option<Arc<Session>> {
+        let Asked { principal, scope, transport, .. } = asked;
         let id: Arc<str> = format!("{:032x}", ticket::random()).into();
-        self.insert(limits, Session::new(id, principal.clone(), scope, Some(pipe)))
+        self.insert(limits, Session::new(id, principal.clone(), scope.clone(), *transport, Some(pipe)))
     }
 
     fn insert(&self, limits: &Limits, session: Session) -> Option<Arc<Session>> {
@@ -100,13 +101,8 @@ impl Sessions {
     }
 
     /// The session of that identifier, if it is this principal's and belongs to this endpoint.
-    pub(super) fn find<S>(
-        &self,
-        shared: &Shared<S>,
-        id: &str,
-        principal: &Arc<str>,
-        scope: &Scope,
-    ) -> Option<Arc<Session>> {
+    pub(super) fn find<S>(&self, shared: &Shared<S>, id: &str, asked: &Asked) -> Option<Arc<Session>> {
+        let Asked { principal, scope, transport, .. } = asked;
         if let Some(session) = self.touched(id) {
             return (session.principal == *principal && session.scope == *scope).then_some(session);
         }
@@ -114,9 +110,9 @@ impl Sessions {
             return None;
         }
         let introduction = Introduction::open(shared, principal, scope, id)?;
-        let mut session = Session::new(id.into(), principal.clone(), scope.clone(), None);
+        let mut session = Session::new(id.into(), principal.clone(), scope.clone(), *transport, None);
         (session.sealed, session.ear) = (true, Ear::of_revived());
-        session.introduce(introduction.caller(principal, &session.id));
+        introduction.introduce(&session);
         self.insert(&shared.limits, session)
     }
 
@@ -182,20 +178,17 @@ impl fmt::Debug for Sessions {
 // === impl Introduction ===
 
 impl Introduction {
-    fn caller(self, principal: &Arc<str>, id: &Arc<str>) -> Caller {
-        Caller {
-            principal: principal.clone(),
-            session: Some(id.clone()),
+    /// As the caller of this session.
+    pub(super) fn introduce(self, session: &Session) {
+        session.introduce(Caller {
+            principal: session.principal.clone(),
+            session: Some(session.id.clone()),
+            transport: Some(session.transport),
             revision: self.revision,
             capabilities: self.capabilities,
             info: self.info,
             log_level: Some(DEFAULT_LEVEL.into()),
-        }
-    }
-
-    /// As a pipe's caller.
-    pub(super) fn introduce(self, session: &Session) {
-        session.introduce(self.caller(&session.principal, &session.id));
+        });
     }
 
     /// `None` when it is too long for a header.

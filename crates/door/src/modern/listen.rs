@@ -8,6 +8,7 @@ use cella_mcp::{
     raw_json, raw_string,
 };
 use http::Response;
+use serde_json::value::RawValue;
 
 use super::{
     super::{
@@ -21,12 +22,13 @@ use super::{
     },
     Reply, done, rejected,
 };
-use cella_transport::{Caller, Change, Interest, Scope, Service, Watch};
+use cella_transport::{Caller, Change, Interest, Scope, Service, TaskWatch, Watch};
 
 /// A listen request: what its stream needs to know.
 struct Listen {
     id: Id,
     watch: Watch,
+    tasks: Option<TaskWatch>,
     facts: Arc<ServerFacts>,
     /// How a pipe says that it ends; over HTTP the end of the stream says so.
     cancels: bool,
@@ -83,17 +85,19 @@ async fn open<S: Service>(
     facts: Arc<ServerFacts>,
 ) -> Result<Listen, Reply> {
     let refuse = |error| rejected(Some(request.id.clone()), Rejection { status: 400, error });
-    let ListenFilter { tools, prompts, resources, uris, .. } =
+    let ListenFilter { tools, prompts, resources, uris, task_ids } =
         modern::read_filter(request.params.as_deref()).map_err(refuse)?;
-    if uris.len() > WATCHED_MAX {
+    if uris.len() > WATCHED_MAX || task_ids.len() > WATCHED_MAX {
         let mut rejection =
-            Rejection::new(400, codes::INVALID_PARAMS, format!("more than {WATCHED_MAX} resources"));
+            Rejection::new(400, codes::INVALID_PARAMS, format!("more than {WATCHED_MAX} resources or tasks"));
         rejection.error.data = code_data(ce::CANNOT_WATCH);
         return Err(rejected(Some(request.id.clone()), rejection));
     }
     shared.service.make_watchable(scope, &uris).await;
     let watch = shared.service.watch(scope, caller, Interest { tools, prompts, resources, uris });
-    Ok(Listen { id: request.id.clone(), watch, facts, cancels: false })
+    let tasks =
+        (!task_ids.is_empty()).then(|| shared.service.watch_tasks(scope, caller, &task_ids)).flatten();
+    Ok(Listen { id: request.id.clone(), watch, tasks, facts, cancels: false })
 }
 
 fn too_many(request: &Request) -> Reply {
@@ -108,20 +112,22 @@ impl Listen {
     /// Acknowledges, then tells every change, then ends the way clients can tell from a broken connection.
     async fn run<S: Service>(mut self, shared: &Shared<S>, feed: &Feed) -> Result<(), Gone> {
         let Interest { tools, prompts, resources, uris } = self.watch.granted.clone();
-        let granted = ListenFilter { tools, prompts, resources, uris, task_ids: Vec::new() };
+        let task_ids = self.tasks.as_ref().map(|tasks| tasks.granted.clone()).unwrap_or_default();
+        let granted = ListenFilter { tools, prompts, resources, uris, task_ids };
         if let Some(settled) = self.watch.settled.take() {
             let _told_or_given_up = settled.await;
         }
         feed.send(&Message::Notification(modern::acknowledged(&self.id, &granted))).await?;
         let mut draining = std::pin::pin!(shared.reached(Phase::Draining));
         loop {
-            let change = tokio::select! {
+            let note = tokio::select! {
                 biased;
-                change = self.watch.changes.recv() => change,
+                change = self.watch.changes.recv() => change.map(|change| self.notification(change)),
+                state = next_state(&mut self.tasks) => Some(self.marked(&state.method, state.params.as_deref())),
                 () = &mut draining => None,
             };
-            let Some(change) = change else { break };
-            feed.send(&Message::Notification(self.notification(change))).await?;
+            let Some(note) = note else { break };
+            feed.send(&Message::Notification(note)).await?;
         }
         let result = modern::listen_result(&self.id, self.facts.info.as_deref());
         feed.send(&done(self.id.clone(), Ok(result))).await?;
@@ -145,7 +151,21 @@ impl Listen {
             // not asked for by any filter, and not given to modern callers
             Change::Told(note) => return note,
         };
-        let params = Some(modern::with_subscription_id(params.as_deref(), &self.id));
-        Notification { method: method.into(), params }
+        self.marked(method, params.as_deref())
     }
+
+    /// As what belongs to this stream.
+    fn marked(&self, method: &str, params: Option<&RawValue>) -> Notification {
+        Notification { method: method.into(), params: Some(modern::with_subscription_id(params, &self.id)) }
+    }
+}
+
+/// The next state of a task; never when no task is watched, or no more is said of any.
+async fn next_state(tasks: &mut Option<TaskWatch>) -> Notification {
+    if let Some(watch) = tasks
+        && let Some(state) = watch.states.recv().await
+    {
+        return state;
+    }
+    std::future::pending().await
 }

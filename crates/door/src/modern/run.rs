@@ -70,6 +70,7 @@ impl<S: Service> Run<S> {
         let call = Call {
             scope: scope.clone(),
             method: method.clone(),
+            id: Some(id.clone()),
             params,
             caller: caller.clone(),
             param_headers,

@@ -94,6 +94,19 @@ async fn requests_run_beside_each_other_and_can_be_cancelled() {
 }
 
 #[tokio::test]
+async fn an_id_in_use_is_refused_alike_in_both_eras() {
+    let mut pipe = Pipe::open();
+    pipe.initialize().await;
+    pipe.say(Client::call(1, "gate")).await;
+    let mut refusals = Vec::new();
+    for again in [Client::call(1, "echo"), Modern::call(1, "echo").body] {
+        pipe.say(again).await;
+        refusals.push(pipe.hear().await["error"].clone());
+    }
+    assert_eq!((&refusals[0]["data"]["code"], &refusals[0]), (&json!("CE3068"), &refusals[1]));
+}
+
+#[tokio::test]
 async fn a_cancellation_on_the_heels_of_its_request_is_not_missed() {
     let mut pipe = Pipe::open();
     let call = Modern::call(1, "gate").body;
@@ -122,6 +135,22 @@ async fn questions_go_the_way_of_each_era() {
         .param("inputResponses", json!({&keys[0]: {"action": "accept"}}));
     pipe.say(retry.body).await;
     assert_eq!(pipe.hear().await["result"]["answers"][0]["action"], "accept");
+}
+
+#[tokio::test]
+async fn states_of_tasks_reach_who_listens_for_them() {
+    let mut pipe = Pipe::open();
+    let filter = json!({"notifications": {"taskIds": ["mine-1", "another's"]}});
+    pipe.say(Modern::new(7, "subscriptions/listen", filter).body).await;
+    let granted = pipe.hear().await["params"]["notifications"].clone();
+    assert_eq!(granted, json!({"taskIds": ["mine-1"]}));
+    pipe.service.task(r#"{"taskId":"mine-1","status":"completed"}"#).await;
+    let state = pipe.hear().await;
+    assert_eq!(
+        (&state["method"], &state["params"]["status"]),
+        (&json!("notifications/tasks"), &json!("completed"))
+    );
+    assert_eq!(state["params"]["_meta"]["io.modelcontextprotocol/subscriptionId"], 7);
 }
 
 #[tokio::test]

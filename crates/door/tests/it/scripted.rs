@@ -14,7 +14,7 @@ use cella_mcp::{
 };
 use cella_transport::{
     Answer, Ask, AskKey, Call, Caller, Change, Exchange, Failure, Fault, FaultKind, Interest, Peer,
-    Performer, Refusal, Scope, Service, Step, Watch,
+    Performer, Refusal, Scope, Service, Step, TaskWatch, Watch,
 };
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -35,6 +35,7 @@ pub(super) struct Scripted {
     /// Lets calls of `gate` go on.
     pub(super) gate: watch::Sender<bool>,
     watches: Mutex<Vec<(Interest, mpsc::Sender<Change>)>>,
+    tasks: Mutex<Vec<mpsc::Sender<Notification>>>,
     pub(super) seen: Mutex<Vec<Call>>,
     live: watch::Sender<usize>,
 }
@@ -94,6 +95,7 @@ impl Scripted {
             others: watch::channel(0).0,
             gate: watch::channel(false).0,
             watches: Mutex::default(),
+            tasks: Mutex::default(),
             seen: Mutex::default(),
             live: watch::channel(0).0,
         }
@@ -129,6 +131,15 @@ impl Scripted {
                 return;
             }
             tokio::task::yield_now().await;
+        }
+    }
+
+    /// Says something of a task to all who watch tasks.
+    pub(super) async fn task(&self, params: &str) {
+        let note = Notification { method: "notifications/tasks".into(), params: Some(raw(params)) };
+        let all = self.tasks.lock().unwrap().clone();
+        for watch in all {
+            watch.send(note.clone()).await.unwrap();
         }
     }
 
@@ -216,6 +227,13 @@ impl Service for Scripted {
                 params: vec![HeaderParam { header: "Region".into(), path: vec!["region".into()] }],
             })
         })
+    }
+
+    fn watch_tasks(&self, _: &Scope, _: &Arc<Caller>, ids: &[String]) -> Option<TaskWatch> {
+        let (sender, states) = mpsc::channel(16);
+        self.tasks.lock().unwrap().push(sender);
+        let granted = ids.iter().filter(|id| id.starts_with("mine")).cloned().collect();
+        Some(TaskWatch { granted, states })
     }
 
     fn watch(&self, _: &Scope, _: &Arc<Caller>, mut interest: Interest) -> Watch {

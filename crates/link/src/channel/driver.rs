@@ -1,7 +1,7 @@
 //! One task per call that has steps: it carries answers to the server, watches the clock, and notices when the asker is
 //! gone. A call that goes straight to its answer needs none.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use cella_mcp::{Raw, RpcError};
 use tokio::time::{Instant, sleep_until};
@@ -10,7 +10,7 @@ use super::{
     Channel,
     flights::{CallFlight, First, Live, State},
 };
-use crate::sink::StepSink;
+use crate::{error, sink::StepSink};
 use cella_transport::{Answer, AskKey, Exchange, Failure, Performer};
 
 /// The live end of a call, made so if it was not yet. `None` when the asker is gone.
@@ -85,6 +85,18 @@ impl Channel {
         self.cancel(id, "no answer in time");
     }
 
+    /// Gives a call up whose client is silent, so that others have their turn. Its asker hears of it when it asks.
+    pub(super) fn give_way(&self, id: u64) {
+        {
+            let mut flights = self.lock();
+            let Some(call) = flights.call_mut(id).filter(|call| call.is_asking()) else { return };
+            let waited = call.clock.asked_at().map_or(Duration::ZERO, |asked| asked.elapsed());
+            let State::Live(live) = &mut call.state else { return };
+            live.sink.finish(Answer::own(Err(Failure::Fault(error::gave_way(waited)))));
+        }
+        self.cancel(id, "its client did not answer, and others wait");
+    }
+
     /// Takes the asker's answer to the server, or lets it wait until its call may run on.
     fn carry(self: &Arc<Self>, id: u64, key: AskKey, reply: Result<Raw, RpcError>) {
         let mut flights = self.lock();
@@ -103,6 +115,7 @@ impl Channel {
             let Some(call) = flights.call_mut(id) else { return };
             let State::Live(live) = &mut call.state else { return };
             let ask = live.asks.remove(&key);
+            call.client_seen = Instant::now();
             if live.asks.is_empty() {
                 call.clock.answered();
             } else {

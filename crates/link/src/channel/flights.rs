@@ -50,6 +50,8 @@ pub(super) struct CallFlight {
     pub(super) trial: Option<Trial>,
     /// With questions that wait for an answer: from when on it asks no more.
     pub(super) rests_from: Option<Instant>,
+    /// The client last showed itself: by its call, by an answer, or by another call.
+    pub(super) client_seen: Instant,
     /// The server has answered, but a question that was put on behalf of this call is of another one of the same party,
     /// and is not answered yet: the asker still has to hear of it.
     pub(super) landed: Option<Result<Raw, RpcError>>,
@@ -172,6 +174,14 @@ impl Flights {
         ids.next().copied().filter(|_| ids.next().is_none())
     }
 
+    /// The same, to be changed.
+    pub(super) fn calls_mut(&mut self) -> impl Iterator<Item = &mut CallFlight> {
+        self.by_id.values_mut().filter_map(|flight| match flight {
+            Flight::Call(call) => Some(&mut **call),
+            Flight::Own(_) => None,
+        })
+    }
+
     /// The calls of callers.
     pub(super) fn calls(&self) -> impl Iterator<Item = (u64, &CallFlight)> {
         self.by_id.iter().filter_map(|(id, flight)| match flight {
@@ -285,6 +295,7 @@ impl CallFlight {
             state: State::Waiting(first),
             trial: None,
             rests_from: None,
+            client_seen: Instant::now(),
             landed: None,
         }
     }

@@ -79,6 +79,7 @@ fn client(principal: &str, session: Option<&str>) -> Arc<Caller> {
 fn start(link: &Link, caller: &Arc<Caller>, tool: &str) -> JoinHandle<Exchange> {
     let call = Call {
         scope: Scope::All,
+        id: None,
         method: "tools/call".into(),
         params: Some(raw_json(json!({ "name": tool }).to_string()).unwrap()),
         caller: Arc::clone(caller),
@@ -302,22 +303,79 @@ async fn an_unanswered_question_holds_up_other_principals_only() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_turn_that_does_not_come_is_told_and_nothing_was_sent() {
+async fn a_dialog_whose_client_is_silent_gives_way_to_who_waits() {
     let (link, mut server) = asking_pair().await;
     let one = start(&link, &client("ann", None), "one");
+    server.called("one").await;
+    server.ask(1, "one").await;
+    let (mut exchange, key, _) = asked(one).await;
+    // nobody waits: nothing happens to it
+    tokio::time::advance(Duration::from_secs(300)).await;
+    server.nothing_comes().await;
+    let (began, waiting) = (Instant::now(), start(&link, &client("bob", None), "two"));
+    assert!(server.told(1).await["error"].is_object());
+    assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
+    assert_eq!(server.next().await.unwrap()["method"], "notifications/cancelled");
+    server.answer("two").await;
+    assert_eq!(ended(waiting).await, "two");
+    accept(&mut exchange, key, "ann");
+    assert_eq!(end_of(exchange).await, "CE3038 in_doubt=true");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_shows_itself_keeps_its_dialog_but_not_for_ever() {
+    let (link, mut server) = asking_pair().await;
+    let ann = client("ann", None);
+    let one = start(&link, &ann, "one");
     server.called("one").await;
     server.ask(1, "one").await;
     let (exchange, ..) = asked(one).await;
     let began = Instant::now();
     let waiting = start(&link, &client("bob", None), "two");
+    for _ in 0..2 {
+        assert!(timeout(turns::DIALOG_SILENT - SOON, server.next()).await.is_err());
+        let look = start(&link, &ann, "look");
+        server.answer("look").await;
+        assert_eq!(ended(look).await, "look");
+    }
+    assert!(server.told(1).await["error"].is_object());
+    assert_eq!(began.elapsed().as_secs(), options().deadlines.idle.as_secs());
+    assert_eq!(server.next().await.unwrap()["method"], "notifications/cancelled");
+    server.answer("two").await;
+    assert_eq!(
+        (ended(waiting).await.as_str(), end_of(exchange).await.as_str()),
+        ("two", "CE3038 in_doubt=true")
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_turn_that_does_not_come_is_told_and_nothing_was_sent() {
+    let (link, mut server) = asking_pair().await;
+    let one = start(&link, &client("ann", None), "one");
+    let first = server.called("one").await;
+    server.ask(0, "one").await;
+    let (mut exchange, mut key, _) = asked(one).await;
+    let waiting = start(&link, &client("bob", None), "two");
     let given_up = start(&link, &client("cem", None), "three");
     server.nothing_comes().await;
     given_up.abort();
+    let began = Instant::now();
+    // a client that answers, and a server that asks again and again
+    for round in 1.. {
+        tokio::time::advance(turns::DIALOG_SILENT / 2).await;
+        if waiting.is_finished() {
+            break;
+        }
+        accept(&mut exchange, key, "ann");
+        server.told(round - 1).await;
+        server.ask(round, "one").await;
+        (key, _) = next_question(&mut exchange).await;
+    }
     assert_eq!(ended(waiting).await, "CE3036 in_doubt=false");
-    assert_eq!(began.elapsed().as_secs(), 120);
-    drop(exchange);
-    let said = (server.told(1).await["error"].is_object(), server.next().await.unwrap()["method"].clone());
-    assert_eq!(said, (true, json!("notifications/cancelled")));
+    assert!(began.elapsed() >= options().deadlines.total - turns::DIALOG_SILENT);
+    server.reply(first, "one").await;
+    assert_eq!(end_of(exchange).await, "one");
+    assert!(server.next().await.unwrap()["error"].is_object(), "the open question has an end");
     server.nothing_comes().await;
 }
 
@@ -359,6 +417,34 @@ async fn questions_of_one_client_with_several_calls_are_all_answered() {
     assert_eq!(server.told(2).await["result"]["who"], "ann");
     server.reply(second, "two").await;
     assert_eq!((end_of(other).await, end_of(crossed).await), ("one".into(), "two".into()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_modern_server_is_asked_for_the_tasks_that_are_watched() {
+    let (near, far) = duplex(1 << 16);
+    let ((stdout, stdin), (input, out)) = (split(near), split(far));
+    let (changes, events) = mpsc::channel(16);
+    let mut server = Server { lines: BufReader::new(input).lines(), out, events };
+    let wire = Wire::Stdio { stdin: Box::new(stdin), stdout: Box::new(stdout) };
+    let options = LinkOptions { era: EraPreference::Modern, ..options() };
+    let (link, ()) = tokio::join!(Link::open(wire, options, changes), async {
+        let discover = server.next().await.unwrap();
+        let capabilities = json!({ "extensions": { "io.modelcontextprotocol/tasks": {} } });
+        let result = json!({ "resultType": "complete", "supportedVersions": ["2026-07-28"], "capabilities": capabilities });
+        server.send(json!({ "jsonrpc": "2.0", "id": discover["id"], "result": result })).await;
+    });
+    let link = link.unwrap();
+    link.watch_task("t1").unwrap();
+    let listen = server.next().await.unwrap();
+    assert_eq!(listen["params"]["notifications"], json!({ "taskIds": ["t1"] }));
+    let tag = json!({ "io.modelcontextprotocol/subscriptionId": listen["id"] });
+    let granted = json!({ "notifications": { "taskIds": ["t1"] }, "_meta": tag });
+    let acknowledged = "notifications/subscriptions/acknowledged";
+    server.send(json!({ "jsonrpc": "2.0", "method": acknowledged, "params": granted })).await;
+    let state = json!({ "taskId": "t1", "status": "completed", "_meta": tag });
+    server.send(json!({ "jsonrpc": "2.0", "method": "notifications/tasks", "params": state })).await;
+    let Some(LinkEvent::Other(note)) = server.events.recv().await else { panic!("nothing is told") };
+    assert!(note.params.unwrap().get().contains("completed"));
 }
 
 #[tokio::test(start_paused = true)]

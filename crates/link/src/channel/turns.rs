@@ -19,6 +19,10 @@ pub(super) const ASKING_LASTS: Duration = Duration::from_millis(100);
 /// How long a cancelled call may still ask. Many servers run a cancelled tool to its end without an answer, so that its
 /// end cannot be seen; past it a question counts as one of the calls in flight.
 pub(super) const CANCELLED_LASTS: Duration = Duration::from_secs(1);
+/// How long a dialog may hold up other parties without a sign of the client that is asked: an answer, or a call. Stops a
+/// client that went away from stopping everybody else; past it, if somebody waits, its call is given up (CE3038). A minute
+/// is what servers themselves give a person.
+pub(super) const DIALOG_SILENT: Duration = Duration::from_secs(60);
 
 /// One call, as far as it matters here. Calls of Cella's own do not: nobody stands behind them who could be asked.
 #[derive(Clone, Copy, Debug)]

@@ -35,6 +35,7 @@ async fn usher(channel: Arc<Channel>) {
                     channel.reply(request.id, Err(refusal));
                 }
                 Act::Carry(id, key, reply) => channel.carry_now(id, key, reply),
+                Act::GiveUp(id) => channel.give_way(id),
             }
         }
     }

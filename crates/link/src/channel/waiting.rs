@@ -8,7 +8,7 @@ use tokio::{sync::oneshot, time::Instant};
 
 use super::{
     flights::{CallFlight, Flight, Flights, State},
-    turns::{self, CANCELLED_LASTS, Seen, TRIAL_LASTS, Whose},
+    turns::{self, CANCELLED_LASTS, DIALOG_SILENT, Seen, TRIAL_LASTS, Whose},
 };
 use crate::{
     clock::Clock,
@@ -90,6 +90,8 @@ pub(super) enum Act {
     Refuse(Request),
     /// To take this answer to the server.
     Carry(u64, AskKey, Result<Raw, RpcError>),
+    /// To give up this call: its client is silent, and others wait.
+    GiveUp(u64),
 }
 
 impl Default for Waiting {
@@ -121,6 +123,7 @@ impl Flights {
             return self.insert(id, Flight::Call(flight)).map(Boarding::Now);
         }
         let now = Instant::now();
+        self.client_shows(&flight.caller, now);
         let passes = self.waiting.line.is_empty() || self.is_being_asked(&flight.caller);
         flight.trial = Some(Trial { tool: tool.into(), until: now + TRIAL_LASTS });
         if self.is_its_turn(id, &flight.caller, Some(tool), passes, now) {
@@ -251,6 +254,7 @@ impl Flights {
         let now = Instant::now();
         self.prune(now);
         let mut acts = self.settle(now);
+        acts.extend(self.abandoned(limits, now).map(Act::GiveUp));
         if !acts.is_empty() {
             return (acts, Some(now));
         }
@@ -329,6 +333,41 @@ impl Flights {
         }
     }
 
+    /// A client calls: it is there, for what it is asked as well. Clients without sessions cannot be told apart within a
+    /// principal.
+    fn client_shows(&mut self, caller: &Caller, now: Instant) {
+        let its = |call: &CallFlight| {
+            call.caller.principal == caller.principal && call.caller.session == caller.session
+        };
+        for call in self.calls_mut().filter(|call| call.is_asking() && its(call)) {
+            call.client_seen = now;
+        }
+    }
+
+    /// A call whose client is silent about a question while others wait for its end.
+    fn abandoned(&self, limits: Deadlines, now: Instant) -> Option<u64> {
+        let mut silent = self.seen(now).filter_map(|seen| Some((seen.id?, seen)));
+        let found = silent.find(|(id, seen)| {
+            let late = self.calls().any(|(other, call)| {
+                other == *id && call.abandoned_at(limits).is_some_and(|abandoned| abandoned <= now)
+            });
+            late && self.waiting.line.iter().any(|entry| self.is_held_up(entry, *seen))
+        });
+        found.map(|(id, _)| id)
+    }
+
+    /// Whether it is this call that something in the line waits for.
+    fn is_held_up(&self, entry: &Entry, by: Seen<'_>) -> bool {
+        let caller = match entry {
+            Entry::Start(start) if start.go.is_closed() => None,
+            Entry::Start(start) => Some(&start.flight.caller),
+            Entry::Reply { id, .. } => {
+                self.calls().find(|(other, _)| other == id).map(|(_, call)| &call.caller)
+            }
+        };
+        caller.is_some_and(|caller| !turns::may_run(caller, std::iter::once(by)))
+    }
+
     /// Tells those whose turn did not come.
     fn give_up_waiting(&mut self, limits: Deadlines, now: Instant) {
         let (moved, mut rest) = (self.waiting.moved, VecDeque::new());
@@ -402,7 +441,8 @@ impl Flights {
         let cancelled = waiting.cancelled.iter().map(|call| call.until);
         let resting = self.calls().filter_map(|(_, call)| call.rests_from());
         let trials = self.calls().filter_map(|(_, call)| call.trial.as_ref().map(|trial| trial.until));
-        let times = lines.chain(held).chain(cancelled).chain(resting).chain(trials);
+        let silent = self.calls().filter_map(|(_, call)| call.abandoned_at(limits));
+        let times = lines.chain(held).chain(cancelled).chain(resting).chain(trials).chain(silent);
         times.filter(|at| *at > now).min().unwrap_or(now + limits.idle)
     }
 }
@@ -424,6 +464,13 @@ impl CallFlight {
 
     pub(super) fn is_asking(&self) -> bool {
         matches!(&self.state, State::Live(live) if !live.asks.is_empty())
+    }
+
+    /// When its dialog counts as abandoned. Not even a client that calls on and on may leave a question open for longer
+    /// than any call may be silent: others would never have their turn.
+    fn abandoned_at(&self, limits: Deadlines) -> Option<Instant> {
+        let asked = self.clock.asked_at()?;
+        Some((self.client_seen.max(asked) + DIALOG_SILENT).min(asked + limits.idle))
     }
 
     /// The tool whose first call it is.

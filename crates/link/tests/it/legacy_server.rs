@@ -224,6 +224,7 @@ pub(crate) fn call_of(capabilities: &str) -> Call {
 pub(crate) fn call_by(caller: Caller) -> Call {
     Call {
         scope: Scope::All,
+        id: None,
         method: "tools/call".into(),
         params: Some(raw_json(r#"{"name":"t"}"#).unwrap()),
         caller: Arc::new(caller),

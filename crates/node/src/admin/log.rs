@@ -41,17 +41,23 @@ impl Admin {
         }
     }
 
-    /// Events as they come, one JSON document a line.
+    /// Events as they come, one JSON document a line, until the node begins to drain: who follows has no call that the
+    /// drain should wait for.
     fn follow(&self, query: Option<&str>) -> Response<Body> {
         let count = history::number(query, "n").unwrap_or(0);
         let head = self.ledger.head().seq.0;
         let tail = self.ledger.tail(Seq(head.saturating_sub(count) + 1));
-        let lines = stream::unfold(Some(tail), |tail| async move {
-            let mut tail = tail?;
-            match tail.next().await {
+        let lines = stream::unfold(Some((tail, self.draining.clone())), |following| async move {
+            let (mut tail, mut draining) = following?;
+            let next = tokio::select! {
+                biased;
+                _begun_or_over = draining.wait_for(|begun| *begun) => return None,
+                next = tail.next() => next,
+            };
+            match next {
                 Ok(entry) => {
                     let line = format!("{}\n", history::event(&entry));
-                    Some((Ok(Frame::data(Bytes::from(line))), Some(tail)))
+                    Some((Ok(Frame::data(Bytes::from(line))), Some((tail, draining))))
                 }
                 Err(ReadError::Closed) => None,
                 // The stream breaks off, so that nobody takes its end for the end of the ledger.

@@ -88,7 +88,7 @@ impl ConfineError {
             Self::Own { .. } => "CE4124",
             Self::Redirectable { .. } | Self::LedElsewhere { .. } => "CE4125",
             Self::Cell(error) => error.code(),
-            Self::Grant(_) => "CE1021",
+            Self::Grant(_) => EgressFault::CODE,
             Self::Broker(error) => error.code(),
             Self::Server(error) => error.code,
         }
@@ -109,7 +109,7 @@ impl ConfineError {
                 "if you changed it, let the node read its configuration again: kill -HUP, or cella up".into()
             }
             Self::Cell(error) => error.fix(),
-            Self::Grant(_) => "write HOST:PORT, for instance api.example.com:443".into(),
+            Self::Grant(fault) => fault.fix(),
             Self::Broker(_) => "try again; if it stays, report it with the log".into(),
             Self::Server(error) => return error.fix.clone(),
         })

@@ -65,6 +65,17 @@ const PASSED: &[&str] = &[
     "VOLTA_HOME",
 ];
 
+/// Variables that say where packages are, and may stand in a server's own environment. Those of one line mean the same
+/// thing, and one of them puts the node's others out of force.
+const REGISTRIES: &[&[&str]] = &[
+    &["PIP_INDEX_URL", "UV_DEFAULT_INDEX", "UV_INDEX_URL"],
+    &["PIP_EXTRA_INDEX_URL", "UV_INDEX", "UV_EXTRA_INDEX_URL"],
+    &["PIP_FIND_LINKS"],
+    &["PIP_NO_INDEX"],
+    &["PIP_TRUSTED_HOST"],
+    &["npm_config_registry", "NPM_CONFIG_REGISTRY"],
+];
+
 /// Variables, and files below the user's home that name registries: they are found there no more when `HOME` is another.
 const SETTINGS: &[(&str, &str)] = &[
     ("npm_config_userconfig", ".npmrc"),
@@ -74,12 +85,27 @@ const SETTINGS: &[(&str, &str)] = &[
     ("VOLTA_HOME", ".volta"),
 ];
 
-/// The whole environment. `home` is a directory of the store; `var` looks up the node's own environment, `exists` the host.
+/// True for a variable that says where packages are.
+pub(super) fn is_registry(name: &str) -> bool {
+    REGISTRIES.iter().any(|same| same.contains(&name))
+}
+
+/// The whole environment. `home` is a directory of the store; `registries` are the server's own, `var` looks up the node's
+/// own environment, `exists` the host.
 pub(super) fn environment(
     home: &Path,
+    registries: &[(String, String)],
     var: &dyn Fn(&str) -> Option<OsString>,
     exists: &dyn Fn(&Path) -> bool,
 ) -> Vec<(String, OsString)> {
+    let var = |name: &str| {
+        if let Some((_, value)) = registries.iter().find(|(own, _)| own == name) {
+            return Some(OsString::from(value));
+        }
+        let same = REGISTRIES.iter().find(|same| same.contains(&name)).copied().unwrap_or_default();
+        let replaced = registries.iter().any(|(own, _)| same.contains(&own.as_str()));
+        if replaced { None } else { var(name) }
+    };
     let mut env: Vec<(String, OsString)> =
         PASSED.iter().filter_map(|name| Some(((*name).to_owned(), var(name)?))).collect();
     let users = var("HOME").map(PathBuf::from).unwrap_or_default();
@@ -135,12 +161,30 @@ mod tests {
             Some(value.into())
         };
         let exists = |path: &Path| path == Path::new("/home/u/.npmrc");
-        let env = environment(Path::new("/store/home"), &var, &exists);
+        let env = environment(Path::new("/store/home"), &[], &var, &exists);
         let get = |name: &str| env.iter().find(|(key, _)| key == name).and_then(|(_, value)| value.to_str());
         assert_eq!(get("HOME"), Some("/store/home"));
         assert_eq!(get("npm_config_userconfig"), Some("/home/u/.npmrc"));
         assert_eq!((get("PIP_INDEX_URL"), get("PIP_CONFIG_FILE")), (Some("https://a.example"), None));
         assert_eq!((get("PATH"), get("HTTPS_PROXY")), (Some("/usr/bin"), Some("http://proxy")));
         assert!(env.iter().all(|(_, value)| value != "secret"), "{env:?}");
+    }
+
+    #[test]
+    fn a_registry_of_the_server_takes_the_place_of_the_nodes() {
+        let nodes = ["PATH", "PIP_INDEX_URL", "UV_DEFAULT_INDEX", "NPM_CONFIG_REGISTRY"];
+        let var = |name: &str| nodes.contains(&name).then(|| "node's".into());
+        let own = [("UV_INDEX_URL", "own"), ("npm_config_registry", "own")];
+        let own = own.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let env = environment(Path::new("/store/home"), &own, &var, &|_| false);
+        let get = |name: &str| env.iter().find(|(key, _)| key == name).and_then(|(_, value)| value.to_str());
+        assert_eq!(
+            (get("PIP_INDEX_URL"), get("UV_INDEX_URL"), get("UV_DEFAULT_INDEX")),
+            (Some("own"), Some("own"), None)
+        );
+        assert_eq!(
+            (get("npm_config_registry"), get("NPM_CONFIG_REGISTRY"), get("PATH")),
+            (Some("own"), None, Some("node's"))
+        );
     }
 }

@@ -28,6 +28,12 @@ pub enum InstallError {
         /// How to get it.
         fix: &'static str,
     },
+    /// The Python that a runner's flag asks for is missing.
+    #[error("the Python `{asked}` is not on this machine")]
+    NoPython {
+        /// As the flag says it.
+        asked: String,
+    },
     /// The installer ran and failed.
     #[error("{ecosystem} could not install `{package}`: {said}")]
     Failed {
@@ -87,6 +93,7 @@ impl InstallError {
             Self::Store { .. } => "CE2206",
             Self::NoWheel { .. } => "CE2207",
             Self::UnknownFlag { .. } => "CE2208",
+            Self::NoPython { .. } => "CE2209",
         }
     }
 
@@ -101,6 +108,9 @@ impl InstallError {
                 "run the program itself (npx, uvx or its path), or reach the container by url".into()
             }
             Self::NoInstaller { fix, .. } => (*fix).into(),
+            Self::NoPython { asked } => format!(
+                "install Python {asked}, or uv, which fetches it; or take the flag --python out to use the python3 that is here"
+            ),
             Self::Failed { package, .. } => {
                 format!("check the name `{package}` and the connection to the registry, then run: cella add")
             }
@@ -109,7 +119,7 @@ impl InstallError {
             }
             Self::NoWheel { package, .. } => format!(
                 "check the name; if `{package}` must be built, its code runs outside of any cell: to allow that, set \
-                 build_from_source = true under its [servers.NAME]"
+                 build_from_source = true under its [servers.NAME], or add it with --build-from-source"
             ),
             Self::UnknownFlag { flag, .. } => format!(
                 "take `{flag}` out, write it after the package if it is for the program, or install the package yourself \

@@ -4,7 +4,8 @@ use std::fmt;
 
 use sha2::{Digest, Sha256};
 
-use super::InstallError;
+use super::{InstallError, environment::is_registry};
+use cella_contract::Text;
 
 /// Where packages come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +29,10 @@ pub struct Recipe {
     pub args: Vec<String>,
     /// Where packages are looked for; empty: where the installer's own configuration says.
     pub indexes: Vec<Index>,
+    /// The Python that is to run it, as the runner's flag says it: a version, a name or a path.
+    pub python: Option<String>,
+    /// Addresses of registries from the server's own environment; they take the place of the node's.
+    pub registries: Vec<(String, String)>,
     /// The user has said that code of the package may run, outside of any cell, in order to build it.
     pub build_from_source: bool,
 }
@@ -57,6 +62,19 @@ impl Recipe {
         read?.map(Some).ok_or_else(|| InstallError::NoPackage { command: command.to_owned() })
     }
 
+    /// Takes over where the server's own environment says that packages are. What it only points to (a file, a command,
+    /// another variable) is a secret, and no installer is told of it; `expand` replaces `${VAR}`, and one that is not set
+    /// is no address.
+    pub fn take_registries(&mut self, env: &[(String, String)], expand: &dyn Fn(&str) -> Option<String>) {
+        let named = env.iter().filter(|(name, _)| is_registry(name));
+        let plain = named.filter_map(|(name, value)| match Text::read(value) {
+            Text::Plain(text) => Some((name.clone(), expand(&text)?)),
+            _ => None,
+        });
+        self.registries = plain.collect();
+        self.registries.sort();
+    }
+
     /// A name for the installation: the same packages from the same place give the same name.
     #[must_use]
     pub fn key(&self) -> String {
@@ -72,6 +90,16 @@ impl Recipe {
             };
             hash.update(kind);
             hash.update(url.as_bytes());
+        }
+        for (name, value) in &self.registries {
+            hash.update([3]);
+            hash.update(name.as_bytes());
+            hash.update([0]);
+            hash.update(value.as_bytes());
+        }
+        if let Some(python) = &self.python {
+            hash.update([4]);
+            hash.update(python.as_bytes());
         }
         let digest: String = hash.finalize().iter().take(6).map(|b| format!("{b:02x}")).collect();
         let readable: String =
@@ -126,6 +154,8 @@ struct Flags {
     also: &'static [&'static str],
     instead: &'static [&'static str],
     before: &'static [&'static str],
+    /// Names the interpreter.
+    python: &'static [&'static str],
 }
 
 const NPX: Flags = Flags {
@@ -150,6 +180,7 @@ const NPX: Flags = Flags {
     also: &["-p", "--package"],
     instead: &["--registry"],
     before: &[],
+    python: &[],
 };
 
 const UVX: Flags = Flags {
@@ -176,8 +207,6 @@ const UVX: Flags = Flags {
         "--no-build",
     ],
     settings: &[
-        "-p",
-        "--python",
         "--python-preference",
         "--refresh-package",
         "-P",
@@ -190,6 +219,7 @@ const UVX: Flags = Flags {
     also: &["-w", "--with"],
     instead: &["-i", "--index-url", "--default-index"],
     before: &["--index", "--extra-index-url"],
+    python: &["-p", "--python"],
 };
 
 /// A runner's line: what its flags say, the first plain word, and what follows it.
@@ -198,6 +228,7 @@ struct Line {
     main: Option<String>,
     also: Vec<String>,
     indexes: Vec<Index>,
+    python: Option<String>,
     word: Option<String>,
     args: Vec<String>,
 }
@@ -230,6 +261,7 @@ impl Line {
                 flag if flags.main.contains(&flag) => line.main = Some(value()?),
                 flag if flags.also.contains(&flag) => line.also.push(value()?),
                 flag if flags.instead.contains(&flag) => line.indexes.push(Index::Instead(value()?)),
+                flag if flags.python.contains(&flag) => line.python = Some(value()?),
                 flag if flags.before.contains(&flag) => line.indexes.push(Index::Before(value()?)),
                 _ => return Err(unknown()),
             }
@@ -252,6 +284,8 @@ fn npx(command: &str, words: &[&str]) -> Result<Option<Recipe>, InstallError> {
         program,
         args: line.args,
         indexes: line.indexes,
+        python: line.python,
+        registries: Vec::new(),
         build_from_source: false,
     }))
 }
@@ -278,77 +312,11 @@ fn uvx(command: &str, words: &[&str]) -> Result<Option<Recipe>, InstallError> {
         program,
         args: line.args,
         indexes: line.indexes,
+        python: line.python,
+        registries: Vec::new(),
         build_from_source: false,
     }))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(line: &str) -> Option<Recipe> {
-        let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
-        Recipe::read(&words[0], &words[1..]).expect("readable")
-    }
-
-    #[test]
-    fn npx_lines_name_package_program_and_arguments() {
-        let fs = read("npx -y @modelcontextprotocol/server-filesystem@2026.8.31 /data").expect("a recipe");
-        assert_eq!(fs.packages, ["@modelcontextprotocol/server-filesystem@2026.8.31"]);
-        assert_eq!(fs.package_name(), "@modelcontextprotocol/server-filesystem");
-        assert_eq!(fs.args, ["/data"]);
-        let tool = read("npx -p typescript -p ts-node tsc --version").expect("a recipe");
-        assert_eq!((tool.packages.len(), tool.program.as_deref()), (2, Some("tsc")));
-        assert_eq!(tool.args, ["--version"]);
-    }
-
-    #[test]
-    fn uvx_lines_name_package_program_and_arguments() {
-        let sqlite = read("uvx --with mcp<2 mcp-server-sqlite --db-path /x.db").expect("a recipe");
-        assert_eq!(sqlite.packages, ["mcp-server-sqlite", "mcp<2"]);
-        assert_eq!(sqlite.args, ["--db-path", "/x.db"]);
-        let pinned = read("uvx mcp-server-time@2026.10.19").expect("a recipe");
-        assert_eq!(
-            (pinned.packages[0].as_str(), pinned.package_name()),
-            ("mcp-server-time==2026.10.19", "mcp-server-time")
-        );
-        assert_eq!(read("uvx --from git+x prog").expect("a recipe").program.as_deref(), Some("prog"));
-    }
-
-    #[test]
-    fn an_index_is_never_lost_and_never_taken_for_the_package() {
-        let (private, other) = ("https://a.example/simple", "https://b.example/simple");
-        let public = read("uvx tool").expect("a recipe");
-        for flag in ["--index-url ", "--index-url=", "-i ", "--default-index "] {
-            let recipe = read(&format!("uvx {flag}{private} tool --index-url x")).expect("a recipe");
-            assert_eq!((recipe.packages.as_slice(), recipe.args.len()), (&["tool".to_owned()][..], 2));
-            assert_eq!(recipe.indexes, [Index::Instead(private.into())], "{flag}");
-            assert_ne!(recipe.key(), public.key(), "the same name from elsewhere is another package");
-        }
-        let recipe =
-            read(&format!("uvx --index {private} --extra-index-url={other} tool")).expect("a recipe");
-        assert_eq!(recipe.indexes, [Index::Before(private.into()), Index::Before(other.into())]);
-        let npm = read(&format!("npx -y --registry {private} @a/tool")).expect("a recipe");
-        assert_eq!((npm.package_name(), npm.indexes.len()), ("@a/tool", 1));
-    }
-
-    #[test]
-    fn a_flag_that_is_not_known_is_refused_with_its_name() {
-        for line in ["npx --userconfig x tool", "npx -c tool", "uvx --constraints c.txt tool", "uvx --with"] {
-            let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
-            let refused = Recipe::read(&words[0], &words[1..]).expect_err("refused");
-            assert!(refused.code() == "CE2208" && refused.to_string().contains(&words[1]), "{refused}");
-        }
-        let late = read("npx tool --userconfig x").expect("a recipe");
-        assert_eq!(late.args, ["--userconfig", "x"], "after the package flags are the program's own");
-        assert_eq!(read("npx -- tool -y").expect("a recipe").args, ["-y"]);
-    }
-
-    #[test]
-    fn other_commands_are_left_alone_and_containers_refused() {
-        assert_eq!(read("node server.js"), None);
-        let docker = Recipe::read("docker", &["run".into(), "x".into()]);
-        assert!(matches!(docker, Err(InstallError::Container { .. })));
-        assert!(matches!(Recipe::read("npx", &["-y".into()]), Err(InstallError::NoPackage { .. })));
-    }
-}
+mod tests;

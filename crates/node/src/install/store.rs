@@ -98,8 +98,12 @@ impl Store {
         // Installers keep their caches at home, and look there for what is none of their business.
         let users_home = self.root.join("home");
         fs::create_dir_all(&users_home).map_err(store(&users_home))?;
-        let env =
-            environment::environment(&users_home, &|name| std::env::var_os(name), &|path| path.exists());
+        let env = environment::environment(
+            &users_home,
+            &recipe.registries,
+            &|name| std::env::var_os(name),
+            &|path| path.exists(),
+        );
         let installer = Installer { recipe, home: &home, env };
         let done = match recipe.ecosystem {
             Ecosystem::Npm => installer.npm().await,
@@ -144,10 +148,8 @@ impl Installer<'_> {
             let said = "it names sources, not a package of an index".to_owned();
             return Err(InstallError::NoWheel { package: package.clone(), said });
         }
-        let python = self.tool("python3", "install Python: apt-get install python3 python3-venv")?;
         let venv = self.home.join("venv");
-        let path = venv.to_string_lossy().into_owned();
-        self.run(&python, ["-m".to_owned(), "venv".to_owned(), path].into()).await?;
+        self.make_venv(&venv).await?;
         let python = venv.join("bin/python");
         let before = self.recipe.indexes.iter().any(|index| matches!(index, Index::Before(_)));
         let before = before || self.env.iter().any(|(name, _)| UV_INDEXES.contains(&name.as_str()));
@@ -171,10 +173,29 @@ impl Installer<'_> {
         }
     }
 
-    fn tool(&self, tool: &'static str, fix: &'static str) -> Result<PathBuf, InstallError> {
-        let is_program = |file: &Path| {
-            fs::metadata(file).is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
+    /// Of the Python that was asked for, or of any.
+    async fn make_venv(&self, venv: &Path) -> Result<(), InstallError> {
+        let path = venv.to_string_lossy().into_owned();
+        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        let Some(asked) = &self.recipe.python else {
+            let python = self.tool("python3", "install Python: apt-get install python3 python3-venv")?;
+            return self.run(&python, words(&["-m", "venv", &path])).await;
         };
+        let on_path = |name: &str| environment::program(name, &self.env, &is_program);
+        let named = match interpreter(asked) {
+            Some(file) if file.starts_with('/') => Some(PathBuf::from(file)).filter(|file| is_program(file)),
+            Some(name) => on_path(&name),
+            None => None,
+        };
+        if let Some(python) = named {
+            return self.run(&python, words(&["-m", "venv", &path])).await;
+        }
+        // uv knows more ways to say which one, and where to get it
+        let uv = on_path("uv").ok_or_else(|| InstallError::NoPython { asked: asked.clone() })?;
+        self.run(&uv, words(&["venv", "--quiet", "--seed", "--python", asked, &path])).await
+    }
+
+    fn tool(&self, tool: &'static str, fix: &'static str) -> Result<PathBuf, InstallError> {
         environment::program(tool, &self.env, &is_program).ok_or(InstallError::NoInstaller { tool, fix })
     }
 
@@ -205,6 +226,22 @@ impl Installer<'_> {
         let last: Vec<&str> = text.lines().filter(|l| !l.trim().is_empty()).collect();
         Err(failed(last[last.len().saturating_sub(SAID_LINES)..].join(" | ")))
     }
+}
+
+fn is_program(file: &Path) -> bool {
+    fs::metadata(file).is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
+}
+
+/// The file, or the name of the program, for a Python that is asked for as `3`, `3.12`, `python3.12` or by its path. `None`
+/// for everything else that uv understands.
+fn interpreter(asked: &str) -> Option<String> {
+    if asked.starts_with('/') {
+        return Some(asked.to_owned());
+    }
+    let version = asked.strip_prefix("python").unwrap_or(asked);
+    let numbers: Vec<&str> = version.split('.').collect();
+    let plain = numbers.iter().all(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
+    (plain && numbers.len() <= 2).then(|| format!("python{version}"))
 }
 
 fn npm_args(recipe: &Recipe) -> Vec<String> {
@@ -362,6 +399,30 @@ mod tests {
         tool.build_from_source = true;
         assert!(!wheels_only(pip_args(&tool)) && !wheels_only(uv_args(&tool, Path::new("/venv/bin/python"))));
         assert!(npm_args(&recipe("npx tool")).contains(&"--ignore-scripts".to_owned()));
+    }
+
+    #[test]
+    fn a_python_is_found_by_version_name_or_path() {
+        for (asked, program) in [
+            ("3.12", Some("python3.12")),
+            ("python3.12", Some("python3.12")),
+            ("/opt/p/bin/python", Some("/opt/p/bin/python")),
+            ("3.12.4", None),
+            (">=3.11", None),
+            ("pypy", None),
+        ] {
+            assert_eq!(interpreter(asked).as_deref(), program, "{asked}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_python_that_is_not_here_is_refused_by_its_name() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let recipe = recipe("uvx --python 3.99 tool");
+        let installer =
+            Installer { recipe: &recipe, home: dir.path(), env: vec![("PATH".into(), "/nowhere".into())] };
+        let refused = installer.pypi().await.expect_err("refused");
+        assert!(refused.code() == "CE2209" && refused.to_string().contains("3.99"), "{refused}");
     }
 
     #[test]

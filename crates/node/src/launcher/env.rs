@@ -1,4 +1,4 @@
-//! Values from the environment, files and commands, looked up when a server starts and kept nowhere.
+//! Values from the environment, files, commands and the vault, looked up when a server starts and kept nowhere.
 
 use std::{
     path::{Path, PathBuf},
@@ -12,7 +12,7 @@ use cella_transport::FaultKind;
 use tokio::{io::AsyncReadExt, process::Command};
 
 use super::error;
-use crate::{confine::ConfineError, inherit::SUPERVISION};
+use crate::{confine::ConfineError, inherit::SUPERVISION, vault::Secrets};
 
 /// Longest time a `cmd:` value may take. Stops a password prompt from holding a start for ever.
 const COMMAND_TIME_MAX: Duration = Duration::from_secs(20);
@@ -30,17 +30,28 @@ pub(super) fn expanded(text: &str) -> Result<String, LaunchError> {
 pub(super) async fn resolved(
     pairs: &[(String, String)],
     base: &Path,
+    secrets: &Secrets,
 ) -> Result<Vec<(String, String)>, LaunchError> {
     let mut found = Vec::with_capacity(pairs.len());
     for (name, value) in pairs {
-        found.push((name.clone(), value_of(name, value, base).await?));
+        found.push((name.clone(), value_of(name, value, base, secrets).await?));
     }
     Ok(found)
 }
 
+/// Refuses a value that no header can hold, such as a key of several lines: sent without it, the server would answer that
+/// nobody is logged in, and nobody would know why.
+pub(super) fn check_headers(headers: &[(String, String)]) -> Result<(), LaunchError> {
+    let odd = headers.iter().find(|(_, value)| http::HeaderValue::from_str(value).is_err());
+    let Some((name, _)) = odd else { return Ok(()) };
+    let message = format!("the value of the header `{name}` has a line break or a control character in it");
+    let fix = "give it a value of one line, with `cella secret set` or where it comes from".to_owned();
+    Err(error(FaultKind::Unavailable, "CE2423", &message, Some(fix)))
+}
+
 /// What kind of value it is, is read from what stands in the configuration; variables are replaced after that. So what a
 /// variable holds is never taken for a reference to a file or a command.
-async fn value_of(name: &str, value: &str, base: &Path) -> Result<String, LaunchError> {
+async fn value_of(name: &str, value: &str, base: &Path, secrets: &Secrets) -> Result<String, LaunchError> {
     let missing = |what: String, fix: String| error(FaultKind::Unavailable, "CE4122", &what, Some(fix));
     match Text::read(value) {
         Text::Plain(text) => expanded(&text),
@@ -59,6 +70,11 @@ async fn value_of(name: &str, value: &str, base: &Path) -> Result<String, Launch
                     format!("make {} readable", path.display()),
                 )
             })
+        }
+        Text::Vault(secret) => {
+            let value = secrets.get(name, &secret).await?;
+            // A vault takes nothing but text.
+            Ok(value.expose_text().unwrap_or_default().to_owned())
         }
         Text::Command(line) => {
             let line = line.iter().map(|word| expanded(word)).collect::<Result<Vec<_>, _>>()?;
@@ -107,7 +123,7 @@ mod tests {
     use super::*;
 
     async fn value(text: &str) -> Result<String, LaunchError> {
-        value_of("X", text, Path::new("/")).await
+        value_of("X", text, Path::new("/"), &Secrets::new("/nowhere/vault".into())).await
     }
 
     #[tokio::test]
@@ -123,6 +139,21 @@ mod tests {
         assert_eq!(value("cmd:head -c 100000 /dev/zero").await.expect("a value").len(), 100_000);
         let endless = value("cmd:yes").await.expect_err("refused");
         assert!(endless.code == "CE4122" && endless.message.contains("more than"), "{}", endless.message);
+    }
+
+    #[tokio::test]
+    async fn a_secret_is_read_from_the_vault_and_one_that_is_not_there_is_said() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("vault");
+        let source = cella_vault::KeySource::find(&path, &|_| None).expect("a source");
+        let name = cella_vault::Name::parse("github").expect("a name");
+        let mut vault = cella_vault::Vault::open(&path, source).expect("opened");
+        vault.set(&name, &"${HOME} as it is".to_owned().into()).expect("set");
+        let secrets = Secrets::new(path);
+        let read = async |text: &str| value_of("X", text, Path::new("/"), &secrets).await;
+        assert_eq!(read("vault:github").await.expect("a value"), "${HOME} as it is");
+        let missing = read("vault:gitlab").await.expect_err("refused");
+        assert!(missing.code == "CE2401" && missing.message.contains("`X`"), "{}", missing.message);
     }
 
     #[tokio::test]

@@ -11,8 +11,11 @@ pub(super) struct Masks(Vec<(String, String)>);
 impl Masks {
     /// Masks over these names and values.
     pub(super) fn over(environment: &[(String, String)]) -> Self {
-        let mut values: Vec<_> =
-            environment.iter().filter(|(_, value)| value.len() >= VALUE_BYTES_MIN).cloned().collect();
+        // Output is masked line by line, so a value of several lines is found by each of them.
+        let lines = environment
+            .iter()
+            .flat_map(|(name, value)| value.lines().map(|line| (name.clone(), line.trim_end().to_owned())));
+        let mut values: Vec<_> = lines.filter(|(_, value)| value.len() >= VALUE_BYTES_MIN).collect();
         // a value that is part of another must not leave the rest of that one readable
         values.sort_by_key(|(_, value)| std::cmp::Reverse(value.len()));
         Self(values)
@@ -43,6 +46,8 @@ mod tests {
         let masks = Masks::over(&given);
         assert_eq!(masks.mask("info: bad token hunter2hunter2"), "info: bad token [TOKEN]");
         assert_eq!(masks.mask("hunter2!"), "[PART]!");
+        let masks = Masks::over(&[("KEY".to_owned(), "-----BEGIN X-----\nMIIEabcdef\n".to_owned())]);
+        assert_eq!(masks.mask("bad key: MIIEabcdef"), "bad key: [KEY]");
         assert!(!format!("{masks:?}").contains("hunter2"));
     }
 }

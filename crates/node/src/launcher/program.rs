@@ -33,7 +33,7 @@ pub(crate) async fn sight(
     let command = env::expanded(&program.command)?;
     let args = program.args.iter().map(|a| env::expanded(a)).collect::<Result<Vec<_>, _>>()?;
     let cwd = program.cwd.as_ref().map(|c| env::expanded(c)).transpose()?.map(|c| served.base.join(c));
-    let (command, args, extra) = located(on, served, &command, args).await?;
+    let (command, args, extra) = located(on, served, &command, args, &program.env).await?;
     let line = Line { command, args, cwd, extra };
     let mut sight = confine::seen(&line, &served.contract, &served.grants, on.own_places)?;
     sight.masks = on.own_places.masks(on.loaded, &served.config.name);
@@ -46,6 +46,7 @@ async fn located(
     served: &Served,
     command: &str,
     args: Vec<String>,
+    pairs: &[(String, String)],
 ) -> Result<(String, Vec<String>, Vec<PathBuf>), LaunchError> {
     if let Some(name) = command.strip_prefix("builtin:") {
         let program = on.own_program.display().to_string();
@@ -60,6 +61,7 @@ async fn located(
         return Ok((command, args, Vec::new()));
     };
     recipe.build_from_source = served.config.build_from_source;
+    recipe.take_registries(pairs, &|text| env::expanded(text).ok());
     let name = served.config.name.clone();
     let tell = move |text: &str| tracing::info!(server = %name, "{text}");
     let installed = on.store.install(&recipe, &tell).await.map_err(refused)?;

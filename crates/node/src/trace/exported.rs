@@ -1,6 +1,9 @@
 //! What a span says of a call.
 
-use std::time::{Instant, SystemTime};
+use std::{
+    borrow::Cow,
+    time::{Instant, SystemTime},
+};
 
 use cella_otlp::{Content, Exporter, Span};
 use cella_transport::Call;
@@ -30,6 +33,13 @@ impl Open {
             ("cella.call", subject.call.as_str().into()),
             ("cella.principal", subject.principal.as_str().into()),
         ];
+        if let Some(id) = &call.id {
+            let id = id.as_text().map_or_else(|| id.as_json().to_owned(), Cow::into_owned);
+            attributes.push(("jsonrpc.request.id", id.into()));
+        }
+        if let Some(transport) = call.caller.transport {
+            attributes.push(("network.transport", transport.as_str().into()));
+        }
         let mut name = method.clone();
         if let Some(target) = target {
             let key = match method.as_str() {

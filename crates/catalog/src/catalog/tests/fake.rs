@@ -413,6 +413,7 @@ impl World {
 pub(super) fn request(scope: Scope, method: &str, params: Option<&str>) -> Call {
     Call {
         scope,
+        id: None,
         method: method.into(),
         params: params.map(|p| raw_json(p).unwrap()),
         caller: client("ann"),

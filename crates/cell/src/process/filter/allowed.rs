@@ -361,7 +361,7 @@ pub(super) const OPTIONS: &[libc::c_int] = &[
     libc::PR_GET_TID_ADDRESS,
     libc::PR_SET_THP_DISABLE,
     libc::PR_GET_THP_DISABLE,
-    libc::PR_GET_SPECULATION_CTRL,
+    52, // PR_GET_SPECULATION_CTRL
     libc::PR_SET_VMA,
     // vector lengths, pointer authentication and tags of other processors
     50,
@@ -375,8 +375,8 @@ pub(super) const OPTIONS: &[libc::c_int] = &[
     66, // PR_GET_MDWE
 ];
 
-/// Of sockets: family, kind, and protocols, of which 0 is the kind's own. Message-carrying relatives of TCP are left out, because no
-/// broker would see them.
+/// Of sockets: family, kind, and protocols, of which 0 is the kind's own. Message-carrying relatives of TCP are left
+/// out, because no broker would see them.
 pub(super) const SOCKETS: [(libc::c_int, libc::c_int, [libc::c_int; 2]); 4] = [
     (libc::AF_INET, libc::SOCK_STREAM, [0, libc::IPPROTO_TCP]),
     (libc::AF_INET, libc::SOCK_DGRAM, [0, libc::IPPROTO_UDP]),

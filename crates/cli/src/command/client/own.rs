@@ -4,10 +4,8 @@ use std::path::Path;
 
 use cella_contract::{Config, looks_like_secret};
 
-use crate::{
-    clients::{self, Client, EditError, Found},
-    command::import,
-};
+use crate::command::import;
+use cella_clients::{self as clients, Client, EditError, Found};
 
 /// An entry of a client's file that is not Cella itself.
 pub(super) struct Own {

@@ -5,13 +5,13 @@ use std::fs;
 use serde_json::json;
 
 use crate::{
-    clients::{self, Client, EditError},
     codes,
     edit::{self, Change},
     exit::{Code, Outcome, Stop},
     print::Printer,
     prompt,
 };
+use cella_clients::{self as clients, Client, EditError};
 
 pub(super) fn run(names: &[String], yes: bool, printer: Printer) -> Outcome {
     let backups = super::backups();

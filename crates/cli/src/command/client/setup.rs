@@ -8,13 +8,13 @@ use serde_json::json;
 use super::own::{self, Parted};
 use crate::{
     args::{Global, Target},
-    clients::{self, Client, Entry},
     codes,
     edit::{self, Change},
     exit::{Code, Outcome, Stop},
     print::Printer,
     prompt, target,
 };
+use cella_clients::{self as clients, Client, Entry};
 
 /// What the user asked for.
 #[derive(Debug)]

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use cella_contract::{Run, Text, expand};
 use cella_node::{Loaded, Served};
+use cella_vault::Name;
 
 use crate::{
     codes,
@@ -27,22 +28,22 @@ pub(super) fn built_ins(loaded: &Loaded) -> Result<(), Stop> {
 }
 
 /// What is named and is not there, each with its key.
-pub(super) fn missing(loaded: &Loaded) -> Vec<String> {
-    loaded.servers.iter().flat_map(|(name, served)| of_server(name, served)).collect()
+pub(super) fn missing(loaded: &Loaded, secrets: &[Name]) -> Vec<String> {
+    loaded.servers.iter().flat_map(|(name, served)| of_server(name, served, secrets)).collect()
 }
 
-fn of_server(name: &str, served: &Served) -> Vec<String> {
+fn of_server(name: &str, served: &Served, secrets: &[Name]) -> Vec<String> {
     let mut found = Vec::new();
     match &served.config.run {
         Run::Program(program) => {
             found
                 .extend(program_missing(&program.command, &served.base).map(|what| ("command".into(), what)));
             found.extend(program.args.iter().filter_map(|arg| Some(("args".into(), unset(arg)?))));
-            found.extend(values("env", &program.env, &served.base));
+            found.extend(values("env", &program.env, &served.base, secrets));
         }
         Run::Remote(remote) => {
             found.extend(unset(&remote.url).map(|what| ("url".to_owned(), what)));
-            found.extend(values("headers", &remote.headers, &served.base));
+            found.extend(values("headers", &remote.headers, &served.base, secrets));
         }
     }
     found.into_iter().map(|(key, what)| format!("servers.{name}.{key}: {what}")).collect()
@@ -56,7 +57,7 @@ fn program_missing(command: &str, base: &Path) -> Option<String> {
     (!there).then(|| format!("the program `{command}` is not here; write its whole path, or install it"))
 }
 
-fn values(of: &str, pairs: &[(String, String)], base: &Path) -> Vec<(String, String)> {
+fn values(of: &str, pairs: &[(String, String)], base: &Path, secrets: &[Name]) -> Vec<(String, String)> {
     let missing = |value: &str| match Text::read(value) {
         Text::Env(variable) => std::env::var_os(&variable)
             .is_none()
@@ -67,6 +68,10 @@ fn values(of: &str, pairs: &[(String, String)], base: &Path) -> Vec<(String, Str
                 Err(name) => return Some(not_set(&name)),
             };
             std::fs::File::open(&path).err().map(|e| format!("{}: {e}", path.display()))
+        }
+        Text::Vault(name) => {
+            let there = secrets.iter().any(|secret| secret.as_str() == name);
+            (!there).then(|| format!("the vault has no secret `{name}`; put it in: cella secret set {name}"))
         }
         Text::Command(line) => line.first().and_then(|program| program_missing(program, base)),
         Text::Plain(text) => unset(&text),

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use cella_cell::{Exit, LimitHit, Report};
 use serde_json::{Value, json};
 
+use super::traffic::Traffic;
 use crate::{
     codes,
     exit::{Code, Outcome, Stop},
@@ -36,7 +37,7 @@ impl Telling {
     }
 
     /// The program is gone: says how, and gives the exit status.
-    pub(crate) fn ended(&self, cell: &str, exit: &Exit, report: &Report) -> Outcome {
+    pub(crate) fn ended(&self, cell: &str, exit: &Exit, report: &Report, traffic: &Traffic) -> Outcome {
         let code = status(exit);
         let value = json!({
             "schema": "cella/v1",
@@ -50,9 +51,13 @@ impl Telling {
             "cpu_ms": millis(exit.cpu),
             "peak_memory_bytes": exit.peak_memory_bytes,
             "report": report,
+            "egress": traffic.json(),
             "error": null,
         });
         self.write(&value)?;
+        if self.report {
+            traffic.lines().iter().for_each(|line| self.printer.note(line));
+        }
         if self.printer.is_json() {
             return Ok(code);
         }
