@@ -14,6 +14,7 @@ mod firecracker;
 mod groups;
 mod gvisor;
 mod hardware;
+mod judge;
 mod kata;
 mod microsandbox;
 mod qemu;

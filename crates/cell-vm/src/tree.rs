@@ -13,7 +13,10 @@ use rustix::{
     event::{PollFd, PollFlags, Timespec},
     process::{Pid, PidfdFlags, Signal},
 };
-use tokio::process::{Child, Command};
+use tokio::{
+    process::{Child, Command},
+    task::JoinHandle,
+};
 
 /// `PATH` of what drivers start: nothing of the node's environment is theirs.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -31,6 +34,8 @@ pub(crate) struct Tree {
     /// The first process of its pid namespace: readable when the whole tree is gone. `None` on a kernel that does not tell
     /// children; then the keeper's end has to do.
     first: Option<Arc<OwnedFd>>,
+    /// When this ends, the tree is of no more use.
+    use_of: Option<JoinHandle<()>>,
 }
 
 // === impl Tree ===
@@ -43,7 +48,7 @@ impl Tree {
         command.args(args).env_clear().env("PATH", PATH).current_dir("/");
         command.stdin(stdin).stdout(stdout).stderr(stderr);
         let mut command = Command::from(command);
-        let mut tree = Self { keeper: command.kill_on_drop(true).spawn()?, first: None };
+        let mut tree = Self { keeper: command.kill_on_drop(true).spawn()?, first: None, use_of: None };
         for _ in 0..LOOKS_MAX {
             tree.first = tree.look();
             if tree.first.is_some() || tree.keeper.try_wait()?.is_some() {
@@ -64,8 +69,20 @@ impl Tree {
         still.then(|| Arc::new(opened))
     }
 
+    /// Has it killed when that task ends.
+    pub(crate) fn ends_with(&mut self, task: JoinHandle<()>) {
+        self.use_of = Some(task);
+    }
+
     /// When nothing of it is left; how its program ended.
     pub(crate) async fn gone(&mut self) -> Option<ExitStatus> {
+        if let Some(task) = &mut self.use_of {
+            tokio::select! {
+                _ended = task => self.use_of = None,
+                _status = self.keeper.wait() => {}
+            }
+            self.signal();
+        }
         let status = self.keeper.wait().await.ok();
         if let Some(first) = self.first.clone() {
             let _runtime_is_gone = tokio::task::spawn_blocking(move || {
@@ -79,12 +96,17 @@ impl Tree {
 
     /// Kills every process and waits until that has happened.
     pub(crate) async fn kill(&mut self) {
+        self.use_of = None;
+        self.signal();
+        self.gone().await;
+    }
+
+    fn signal(&mut self) {
         if let Some(first) = &self.first {
             let _gone_already = rustix::process::pidfd_send_signal(&**first, Signal::KILL);
         } else {
             let _gone_already = self.keeper.start_kill();
         }
-        self.gone().await;
     }
 
     /// The host's id of the keeper, for displays.

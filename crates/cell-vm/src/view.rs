@@ -73,8 +73,13 @@ pub(crate) struct Shown {
 impl View {
     /// Looks at the host.
     pub(crate) fn of(spec: &Spec) -> Result<Self, CellError> {
+        Self::of_owner(spec, owner(spec))
+    }
+
+    /// The same, for a program of this user.
+    pub(crate) fn of_owner(spec: &Spec, owner: (u32, u32)) -> Result<Self, CellError> {
         check_strings(spec)?;
-        let mut view = Self { owner: owner(spec), ..Self::default() };
+        let mut view = Self { owner, ..Self::default() };
         match &spec.root {
             Root::HostSystem => view.host_system(),
             Root::Image(dir) => view.image(dir)?,

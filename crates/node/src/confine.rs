@@ -3,6 +3,7 @@
 //! What is shown is decided in `sight`, which looks at the host and changes nothing. What is started goes through one
 //! function, [`Confinement::start`]: what stands between a cell and the world outside is put there and nowhere else.
 
+mod classes;
 mod egress;
 mod error;
 mod sight;
@@ -10,7 +11,7 @@ mod wish;
 
 use std::{fmt, sync::Arc};
 
-use cella_cell::{Cell, Handle, Process, Spec};
+use cella_cell::{Handle, Spec};
 use cella_contract::Contract;
 use tokio::net::unix::pipe;
 
@@ -23,12 +24,14 @@ pub use self::{
     wish::{ShellWish, Terms, Wish, Wished, file_grants},
 };
 
+use self::classes::Classes;
+
 pub(crate) use self::sight::{Line, Sight, seen, spec};
 
 /// Starts confined programs. One per process: it owns what all its cells share.
 #[derive(Clone, Debug, Default)]
 pub struct Confinement {
-    cells: Process,
+    classes: Classes,
 }
 
 /// A program that runs under its contract. Dropping it kills the program and all that it started.
@@ -76,7 +79,7 @@ impl Confinement {
         contract: &Contract,
         sink: Arc<dyn Sink>,
     ) -> Result<Confined, ConfineError> {
-        let running = self.cells.spawn(spec).await?;
+        let running = self.classes.spawn(contract.class, spec).await?;
         let egress = match running.network {
             Some(ends) => Some(Egress::start(running.cell.id().clone(), contract, ends, sink)?),
             None => None,

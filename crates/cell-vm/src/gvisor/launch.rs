@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use cella_cell::{CellError, Class, Enforcement, Network, Report, Running, Shortfall, Spec, Wall};
+use cella_cell::{CellError, Report, Running, Spec};
 use rustix::fs::{FileType, Mode};
 use tempfile::TempDir;
 use tokio::{io::AsyncReadExt, net::unix::pipe};
@@ -18,6 +18,7 @@ use crate::{
     DriverName, VmError,
     capped::Allowance,
     groups::{Groups, Overhead},
+    judge::{Claims, judge},
     tools,
     tree::Tree,
     view::View,
@@ -95,7 +96,7 @@ impl Prepared {
         let view = View::of(&spec)?;
         view.check_program(&spec)?;
         let groups = Groups::make(&id, &spec.limits, OVERHEAD);
-        let report = judge(&spec, &view, &groups)?;
+        let report = judge(&spec, &groups, &claims(&view))?;
         let dir = tools::private_dir()?;
         bundle::write(dir.path(), &spec, &view)?;
         // The guest's kernel writes what the program makes it say: that must not fill the disk.
@@ -199,95 +200,23 @@ fn verdict(status: Option<ExitStatus>, log: &Path) -> Option<Ended> {
     None
 }
 
-/// What holds and what does not, or a refusal.
-fn judge(spec: &Spec, view: &View, groups: &Groups) -> Result<Report, VmError> {
-    let driver = DriverName::Gvisor;
-    let strict = spec.enforcement == Enforcement::Strict;
-    let mut report = Report { class: Class::Vm.as_str().into(), ..Report::default() };
-    let mut wall = |what: &str, how: String| report.enforced.push(Wall { what: what.into(), how });
-    wall(
-        "kernel",
-        "gVisor: system calls end in a kernel of its own, which is held by a system call filter".into(),
-    );
-    wall("root", "read-only, and declared mounts, through a file server of its own".into());
-    wall("network", "none but its own loopback, inside gVisor".into());
-    wall("identity", format!("uid {} inside, no capability, no_new_privs", view.owner.0));
-    wall("process tree", "pid namespace that dies with the node".into());
-    wall("tmpfs", format!("{} bytes each of /tmp, home and /dev/shm", spec.tmpfs.bytes));
-    if let Some(time) = spec.limits.wall_time {
-        wall("wall time", format!("{time:?}"));
-    }
-    if let Some(bytes) = spec.limits.output_bytes {
-        wall("output", format!("{bytes} bytes on standard output and error"));
-    }
-    for what in &groups.held {
-        let own = match *what {
-            "memory" => {
-                format!("control group, as asked and {} MiB for gVisor itself", OVERHEAD.memory_bytes >> 20)
-            }
-            "processes" => format!(
-                "control group, as asked and {} threads for gVisor itself; past it the cell ends, instead of `fork` failing",
-                OVERHEAD.threads.unwrap_or_default()
+fn claims(view: &View) -> Claims {
+    let threads = OVERHEAD.threads.unwrap_or_default();
+    Claims {
+        driver: DriverName::Gvisor,
+        walls: vec![
+            ("kernel", "gVisor: system calls end in a kernel of its own, which a system call filter holds".into()),
+            ("root", "read-only, and declared mounts, through a file server of its own".into()),
+            ("network", "none but its own loopback, inside gVisor".into()),
+            ("identity", format!("uid {} inside, no capability, no_new_privs", view.owner.0)),
+        ],
+        by_group: vec![
+            ("memory", format!("as asked and {} MiB for gVisor itself", OVERHEAD.memory_bytes >> 20)),
+            (
+                "processes",
+                format!("as asked and {threads} threads for gVisor itself; past it the cell ends, instead of `fork` failing"),
             ),
-            _ => "control group".to_owned(),
-        };
-        wall(what, own);
+        ],
+        by_itself: Vec::new(),
     }
-    if spec.network == Network::Sealed {
-        let why = "TCP on the guest's own loopback cannot be refused";
-        fall_short(&mut report, strict, "sealed network", why, "use `class = \"process\"`")?;
-    }
-    let hosts = !spec.egress.is_empty() || matches!(spec.network, Network::Brokered { .. });
-    if hosts && strict {
-        return Err(VmError::NoEgress { driver, hosts: spec.egress.clone() });
-    }
-    if hosts {
-        fall_short(
-            &mut report,
-            false,
-            "egress",
-            "this class has no way to the network yet",
-            "use `class = \"process\"`",
-        )?;
-    }
-    limits(spec, groups, strict, &mut report)?;
-    Ok(report)
-}
-
-fn limits(spec: &Spec, groups: &Groups, strict: bool, report: &mut Report) -> Result<(), VmError> {
-    const GROUP_FIX: &str =
-        "run the node by systemd with Delegate=yes, or as root, or set `best_effort = true`";
-    let asked = &spec.limits;
-    for (what, why) in &groups.missing {
-        let required = match *what {
-            "memory" => asked.memory_bytes.is_required(),
-            "processes" => asked.processes.is_required(),
-            _ => asked.cpu_milli.is_required(),
-        };
-        fall_short(report, strict && required, what, why, GROUP_FIX)?;
-    }
-    if asked.io_weight.value().or(asked.io_bytes_per_second.value().map(|_| 0)).is_some() {
-        let required = asked.io_weight.is_required() || asked.io_bytes_per_second.is_required();
-        fall_short(
-            report,
-            strict && required,
-            "io",
-            "the disks are not limited in this class",
-            "use `class = \"process\"`",
-        )?;
-    }
-    if asked.cpu_time.is_some() {
-        let why = "counted per process, not for the tree";
-        fall_short(report, false, "cpu time", why, "use `class = \"process\"`")?;
-    }
-    Ok(())
-}
-
-fn fall_short(report: &mut Report, refuse: bool, what: &str, why: &str, fix: &str) -> Result<(), VmError> {
-    let (what, why, fix) = (what.to_owned(), why.to_owned(), fix.to_owned());
-    if refuse {
-        return Err(VmError::Unenforceable { driver: DriverName::Gvisor, what, why, fix });
-    }
-    report.degraded.push(Shortfall { what, why, fix });
-    Ok(())
 }

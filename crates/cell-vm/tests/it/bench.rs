@@ -19,6 +19,8 @@ use super::Outcome;
 
 /// Argument under which this binary runs one test.
 pub(crate) const TEST_ARG: &str = "__test";
+/// Where a kernel for guests lies, if not where the driver looks by itself.
+pub(crate) const GUEST: &str = "CELLA_TEST_GUEST";
 /// Longest time that one test may take.
 const PATIENCE: Duration = Duration::from_secs(400);
 

@@ -37,8 +37,9 @@ fn main() -> ExitCode {
 }
 
 pub(crate) fn driver(name: &str) -> Box<dyn Driver> {
-    match name {
-        "qemu" => Box::new(Qemu::new()),
+    match (name, std::env::var_os(bench::GUEST)) {
+        ("qemu", Some(dir)) => Box::new(Qemu::with_kernel(dir)),
+        ("qemu", None) => Box::new(Qemu::new()),
         _ => Box::new(Gvisor::new()),
     }
 }

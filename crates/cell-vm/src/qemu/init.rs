@@ -1,0 +1,149 @@
+//! What the guest does: a script for busybox, and the line that starts the program.
+
+use std::{fmt::Write, path::Path};
+
+use cella_cell::Spec;
+
+use super::guest::Guest;
+use crate::view::{HOME, PRIVATE};
+
+/// Mount options of an export that cannot change, and of one that can.
+const READ: &str = "trans=virtio,version=9p2000.L,msize=262144,cache=loose,ro,nosuid,nodev";
+const WRITE: &str = "trans=virtio,version=9p2000.L,msize=262144,cache=mmap,nosuid,nodev";
+
+/// Before anything is known of the cell. `stop` tells why and ends: without a wall nothing runs.
+const HEAD: &str = r#"#!/bin/sh
+export PATH=/bin
+mount -t proc -o hidepid=2 proc /proc; mount -t sysfs sysfs /sys; mount -t devtmpfs dev /dev
+mount -t debugfs debugfs /sys/kernel/debug
+for module in $(cat /modules/list); do insmod /modules/$module || true; done
+tries=0
+while [ ! -c /dev/vport0p4 ] && [ ! -c /dev/vport1p4 ] && [ $tries -lt 500 ]; do mdev -s; sleep 0.01; tries=$((tries + 1)); done
+port=$(ls /dev | grep 'vport.*p4' | head -1); port=/dev/${port%4}
+exec 9<>${port}4
+stop() { echo "stop $1" >&9; sleep 1; poweroff -f; }
+ip link set lo up
+mount -t tmpfs -o size=4m,mode=755,nosuid root /new || stop root
+"#;
+
+/// The program's life. Its streams are pipes: a port can be opened only once. What the pumps have sent is told by number,
+/// because the machine is gone before a byte that is still under way.
+const TAIL: &str = r#"
+mkfifo -m 666 /p/in /p/out /p/err
+cat <${port}1 >/p/in &
+cat </p/out >${port}2 & out=$!
+cat </p/err >${port}3 & err=$!
+echo ready >&9
+read go <&9
+(while read order <&9; do case $order in term) su -s /bin/sh cell -c 'kill -TERM -1';; esac; done; poweroff -f) &
+(exec 9>&-; ulimit -c 0; . /limits; exec chroot /new /.cella/busybox su -s /.cella/sh cell -c '. /.cella/run') </p/in >/p/out 2>/p/err &
+main=$!
+wait $main; code=$?
+for again in 1 2 3; do su -s /bin/sh cell -c 'kill -9 -1' 2>/dev/null; done
+wait $out; wait $err
+sent() { s=$(grep bytes_sent /sys/kernel/debug/virtio-ports/${port#/dev/}$1); echo ${s##* }; }
+oom=$(grep '^oom_kill ' /proc/vmstat); oom=${oom##* }
+echo "end $code $(sent 2) $(sent 3) ${oom:-0}" >&9
+sleep 60
+poweroff -f
+"#;
+
+/// The whole script.
+pub(super) fn script(guest: &Guest) -> String {
+    let mut text = HEAD.to_owned();
+    let made = ["proc", "sys", "dev", "tmp", "run", "home", "home/cell", "etc", "var", "var/tmp", "var/run", "opt", "srv"];
+    line(&mut text, format_args!("cd /new && mkdir -p {} && cd /", made.join(" ")));
+    for (tag, shown) in guest.exports() {
+        let place = inside(&shown.target);
+        let options = if shown.write { WRITE } else { READ };
+        line(&mut text, format_args!("mkdir -p {place} 2>/dev/null; mount -t 9p -o {options} {tag} {place} || stop {tag}"));
+    }
+    // Files, links and covers lie in the archive as they will be; what an export shows wins.
+    line(&mut text, format_args!("cp -a -n /files/. /new/ 2>/dev/null"));
+    for (target, is_dir) in &guest.view.covers {
+        let place = inside(target);
+        let covered = if *is_dir { "-t tmpfs -o ro,size=4k cover" } else { "--bind -o ro /empty" };
+        line(&mut text, format_args!("mount {covered} {place} || stop cover"));
+    }
+    line(&mut text, format_args!("mount -t proc -o hidepid=2,nosuid,nodev,noexec proc /new/proc || stop proc"));
+    line(&mut text, format_args!("mount -t tmpfs -o size=64k,mode=755,nosuid,noexec dev /new/dev || stop dev"));
+    text.push_str("for node in 'null c 1 3' 'zero c 1 5' 'full c 1 7' 'random c 1 8' 'urandom c 1 9'; do mknod -m 666 /new/dev/$node; done\n");
+    text.push_str("ln -s /proc/self/fd /new/dev/fd; for n in 'in 0' 'out 1' 'err 2'; do ln -s /proc/self/fd/${n#* } /new/dev/std${n% *}; done\n");
+    text.push_str("mkdir /new/dev/shm\n");
+    let (uid, gid) = guest.owner;
+    let size = guest.private;
+    for (place, mode) in PRIVATE {
+        line(
+            &mut text,
+            format_args!("mount -t tmpfs -o size={},nr_inodes={},mode={mode:o},uid={uid},gid={gid},nosuid,nodev cell /new{place} || stop tmpfs", size.0, size.1),
+        );
+    }
+    text.push_str("mount -o remount,ro /new/dev; mount -o remount,ro,nosuid /new || stop root\n");
+    text.push_str(TAIL);
+    text
+}
+
+/// What the program's user executes, inside the guest's root.
+pub(super) fn run(spec: &Spec) -> String {
+    let program = &spec.program;
+    let cwd = program.cwd.as_deref().unwrap_or_else(|| Path::new(HOME));
+    let mut text = format!("cd {} || exit 126\n", quoted(&cwd.to_string_lossy()));
+    text.push_str("exec /.cella/busybox setpriv --nnp /.cella/busybox env -i");
+    for (key, value) in &spec.env {
+        text.push(' ');
+        text.push_str(&quoted(&format!("{key}={value}")));
+    }
+    for word in std::iter::once(program.command.to_string_lossy().into_owned()).chain(program.args.iter().cloned()) {
+        text.push(' ');
+        text.push_str(&quoted(&word));
+    }
+    text.push('\n');
+    text
+}
+
+/// Limits that the guest's kernel keeps.
+pub(super) fn limits(spec: &Spec) -> String {
+    let limits = &spec.limits;
+    let mut text = format!("ulimit -n {}\n", limits.open_files);
+    if let Some(count) = limits.processes.value() {
+        line(&mut text, format_args!("ulimit -p {count}"));
+    }
+    if let Some(bytes) = limits.file_bytes {
+        // In blocks of 512 bytes.
+        line(&mut text, format_args!("ulimit -f {}", bytes / 512));
+    }
+    if let Some(time) = limits.cpu_time {
+        line(&mut text, format_args!("ulimit -t {}", time.as_secs().max(1)));
+    }
+    text
+}
+
+fn line(text: &mut String, words: std::fmt::Arguments<'_>) {
+    // Writing to a string does not fail.
+    let _infallible = writeln!(text, "{words}");
+}
+
+fn inside(path: &Path) -> String {
+    quoted(&format!("/new{}", path.display()))
+}
+
+/// One word for a POSIX shell, whatever is in it.
+fn quoted(word: &str) -> String {
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use cella_cell::{Program, Spec};
+
+    use super::{quoted, run};
+
+    #[test]
+    fn a_word_stays_one_word_whatever_is_in_it() {
+        assert_eq!(quoted("a'b $c"), r"'a'\''b $c'");
+        let args = vec!["-c".to_owned(), "echo '$HOME'; x".to_owned()];
+        let spec = Spec::new("s", Program { command: "/bin/sh".into(), args, ..Program::default() });
+        let text = run(&spec);
+        assert!(text.ends_with(r"'/bin/sh' '-c' 'echo '\''$HOME'\''; x'") || text.ends_with("x'\n"), "{text}");
+    }
+}
