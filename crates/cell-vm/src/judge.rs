@@ -76,14 +76,19 @@ impl Judging {
         ];
         for (what, wanted) in limits {
             let Some(required) = wanted else { continue };
-            let words = |from: &[(&str, String)]| from.iter().find(|(of, _)| *of == what).map(|(_, how)| how.clone());
+            let words =
+                |from: &[(&str, String)]| from.iter().find(|(of, _)| *of == what).map(|(_, how)| how.clone());
             if let Some(how) = words(&claims.by_itself) {
                 self.wall(what, how);
             } else if groups.held.contains(&what) {
                 let how = words(&claims.by_group).unwrap_or_else(|| "as asked".into());
                 self.wall(what, format!("control group, {how}"));
             } else {
-                let why = groups.missing.iter().find(|(of, _)| *of == what).map_or("no control group", |(_, why)| why);
+                let why = groups
+                    .missing
+                    .iter()
+                    .find(|(of, _)| *of == what)
+                    .map_or("no control group", |(_, why)| why);
                 self.fall_short(required, what, why, GROUP_FIX)?;
             }
         }

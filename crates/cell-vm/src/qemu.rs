@@ -31,7 +31,9 @@ impl Qemu {
     /// With a kernel that was put aside for guests, else with this machine's own.
     #[must_use]
     pub fn new() -> Self {
-        Self { places: ["/usr/local/lib/cella/guest", "/usr/lib/cella/guest", "/"].map(PathBuf::from).to_vec() }
+        Self {
+            places: ["/usr/local/lib/cella/guest", "/usr/lib/cella/guest", "/"].map(PathBuf::from).to_vec(),
+        }
     }
 
     /// With the kernel below this directory (`boot/vmlinuz-*`, `lib/modules`), as a distribution's package has it.

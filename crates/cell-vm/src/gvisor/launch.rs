@@ -205,7 +205,10 @@ fn claims(view: &View) -> Claims {
     Claims {
         driver: DriverName::Gvisor,
         walls: vec![
-            ("kernel", "gVisor: system calls end in a kernel of its own, which a system call filter holds".into()),
+            (
+                "kernel",
+                "gVisor: system calls end in a kernel of its own, which a system call filter holds".into(),
+            ),
             ("root", "read-only, and declared mounts, through a file server of its own".into()),
             ("network", "none but its own loopback, inside gVisor".into()),
             ("identity", format!("uid {} inside, no capability, no_new_privs", view.owner.0)),
@@ -214,7 +217,9 @@ fn claims(view: &View) -> Claims {
             ("memory", format!("as asked and {} MiB for gVisor itself", OVERHEAD.memory_bytes >> 20)),
             (
                 "processes",
-                format!("as asked and {threads} threads for gVisor itself; past it the cell ends, instead of `fork` failing"),
+                format!(
+                    "as asked and {threads} threads for gVisor itself; past it the cell ends, instead of `fork` failing"
+                ),
             ),
         ],
         by_itself: Vec::new(),

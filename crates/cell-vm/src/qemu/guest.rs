@@ -1,10 +1,6 @@
 //! What a guest sees, and which of it goes by which way: directories as exports, small files in the archive.
 
-use std::{
-    fs,
-    os::unix::fs::MetadataExt,
-    path::Path,
-};
+use std::{fs, os::unix::fs::MetadataExt, path::Path};
 
 use cella_cell::{Access, CellError, Spec};
 
@@ -82,19 +78,23 @@ impl Guest {
         archive.file("files/.cella/busybox", 0o755, busybox);
         archive.link("files/.cella/sh", "busybox");
         archive.file("files/.cella/run", 0o644, init::run(spec).as_bytes());
-        for (path, bytes) in &self.view.files {
+        // What an export shows wins: nothing is copied into a directory of the host.
+        let free = |path: &Path| {
+            !self.view.shown.iter().any(|shown| shown.is_dir && path.starts_with(&shown.target))
+        };
+        for (path, bytes) in self.view.files.iter().filter(|(path, _)| free(path)) {
             parents(archive, &mut made, path);
             archive.file(&below(path), 0o644, bytes);
             if path.starts_with("/etc/passwd") || path.starts_with("/etc/group") {
                 archive.file(path.to_string_lossy().trim_start_matches('/'), 0o644, bytes);
             }
         }
-        for shown in self.view.shown.iter().filter(|shown| !shown.is_dir) {
+        for shown in self.view.shown.iter().filter(|shown| !shown.is_dir && free(&shown.target)) {
             let mode = fs::metadata(&shown.source).map_or(0o644, |file| file.mode() & 0o777);
             parents(archive, &mut made, &shown.target);
             archive.file(&below(&shown.target), mode | 0o444, &fs::read(&shown.source)?);
         }
-        for (link, content) in &self.view.links {
+        for (link, content) in self.view.links.iter().filter(|(link, _)| free(link)) {
             parents(archive, &mut made, link);
             archive.link(&below(link), &content.to_string_lossy());
         }
@@ -104,8 +104,8 @@ impl Guest {
 
 /// What init uses.
 const APPLETS: [&str; 20] = [
-    "sh", "cat", "chroot", "cp", "grep", "head", "insmod", "ip", "ln", "ls", "mdev", "mkdir", "mkfifo", "mknod",
-    "mount", "poweroff", "sleep", "su", "true", "echo",
+    "sh", "cat", "chroot", "cp", "grep", "head", "insmod", "ip", "ln", "ls", "mdev", "mkdir", "mkfifo",
+    "mknod", "mount", "poweroff", "sleep", "su", "true", "echo",
 ];
 
 // === free functions ===

@@ -16,7 +16,7 @@ const HEAD: &str = r#"#!/bin/sh
 export PATH=/bin
 mount -t proc -o hidepid=2 proc /proc; mount -t sysfs sysfs /sys; mount -t devtmpfs dev /dev
 mount -t debugfs debugfs /sys/kernel/debug
-for module in $(cat /modules/list); do insmod /modules/$module || true; done
+for pass in 1 2 3; do for module in $(cat /modules/list); do insmod /modules/$module 2>/dev/null; done; done
 tries=0
 while [ ! -c /dev/vport0p4 ] && [ ! -c /dev/vport1p4 ] && [ $tries -lt 500 ]; do mdev -s; sleep 0.01; tries=$((tries + 1)); done
 port=$(ls /dev | grep 'vport.*p4' | head -1); port=/dev/${port%4}
@@ -51,22 +51,46 @@ poweroff -f
 /// The whole script.
 pub(super) fn script(guest: &Guest) -> String {
     let mut text = HEAD.to_owned();
-    let made = ["proc", "sys", "dev", "tmp", "run", "home", "home/cell", "etc", "var", "var/tmp", "var/run", "opt", "srv"];
+    let made = [
+        "proc",
+        "sys",
+        "dev",
+        "tmp",
+        "run",
+        "home",
+        "home/cell",
+        "etc",
+        "var",
+        "var/tmp",
+        "var/run",
+        "opt",
+        "srv",
+    ];
     line(&mut text, format_args!("cd /new && mkdir -p {} && cd /", made.join(" ")));
     for (tag, shown) in guest.exports() {
         let place = inside(&shown.target);
         let options = if shown.write { WRITE } else { READ };
-        line(&mut text, format_args!("mkdir -p {place} 2>/dev/null; mount -t 9p -o {options} {tag} {place} || stop {tag}"));
+        line(
+            &mut text,
+            format_args!(
+                "mkdir -p {place} 2>/dev/null; mount -t 9p -o {options} {tag} {place} || stop {tag}"
+            ),
+        );
     }
-    // Files, links and covers lie in the archive as they will be; what an export shows wins.
-    line(&mut text, format_args!("cp -a -n /files/. /new/ 2>/dev/null"));
+    line(&mut text, format_args!("cp -a /files/. /new/ || stop files"));
     for (target, is_dir) in &guest.view.covers {
         let place = inside(target);
         let covered = if *is_dir { "-t tmpfs -o ro,size=4k cover" } else { "--bind -o ro /empty" };
         line(&mut text, format_args!("mount {covered} {place} || stop cover"));
     }
-    line(&mut text, format_args!("mount -t proc -o hidepid=2,nosuid,nodev,noexec proc /new/proc || stop proc"));
-    line(&mut text, format_args!("mount -t tmpfs -o size=64k,mode=755,nosuid,noexec dev /new/dev || stop dev"));
+    line(
+        &mut text,
+        format_args!("mount -t proc -o hidepid=2,nosuid,nodev,noexec proc /new/proc || stop proc"),
+    );
+    line(
+        &mut text,
+        format_args!("mount -t tmpfs -o size=64k,mode=755,nosuid,noexec dev /new/dev || stop dev"),
+    );
     text.push_str("for node in 'null c 1 3' 'zero c 1 5' 'full c 1 7' 'random c 1 8' 'urandom c 1 9'; do mknod -m 666 /new/dev/$node; done\n");
     text.push_str("ln -s /proc/self/fd /new/dev/fd; for n in 'in 0' 'out 1' 'err 2'; do ln -s /proc/self/fd/${n#* } /new/dev/std${n% *}; done\n");
     text.push_str("mkdir /new/dev/shm\n");
@@ -75,7 +99,10 @@ pub(super) fn script(guest: &Guest) -> String {
     for (place, mode) in PRIVATE {
         line(
             &mut text,
-            format_args!("mount -t tmpfs -o size={},nr_inodes={},mode={mode:o},uid={uid},gid={gid},nosuid,nodev cell /new{place} || stop tmpfs", size.0, size.1),
+            format_args!(
+                "mount -t tmpfs -o size={},nr_inodes={},mode={mode:o},uid={uid},gid={gid},nosuid,nodev cell /new{place} || stop tmpfs",
+                size.0, size.1
+            ),
         );
     }
     text.push_str("mount -o remount,ro /new/dev; mount -o remount,ro,nosuid /new || stop root\n");
@@ -93,7 +120,9 @@ pub(super) fn run(spec: &Spec) -> String {
         text.push(' ');
         text.push_str(&quoted(&format!("{key}={value}")));
     }
-    for word in std::iter::once(program.command.to_string_lossy().into_owned()).chain(program.args.iter().cloned()) {
+    for word in
+        std::iter::once(program.command.to_string_lossy().into_owned()).chain(program.args.iter().cloned())
+    {
         text.push(' ');
         text.push_str(&quoted(&word));
     }
@@ -106,7 +135,7 @@ pub(super) fn limits(spec: &Spec) -> String {
     let limits = &spec.limits;
     let mut text = format!("ulimit -n {}\n", limits.open_files);
     if let Some(count) = limits.processes.value() {
-        line(&mut text, format_args!("ulimit -p {count}"));
+        line(&mut text, format_args!("ulimit -u {count} 2>/dev/null || ulimit -p {count} || exit 126"));
     }
     if let Some(bytes) = limits.file_bytes {
         // In blocks of 512 bytes.
@@ -144,6 +173,9 @@ mod tests {
         let args = vec!["-c".to_owned(), "echo '$HOME'; x".to_owned()];
         let spec = Spec::new("s", Program { command: "/bin/sh".into(), args, ..Program::default() });
         let text = run(&spec);
-        assert!(text.ends_with(r"'/bin/sh' '-c' 'echo '\''$HOME'\''; x'") || text.ends_with("x'\n"), "{text}");
+        assert!(
+            text.ends_with(r"'/bin/sh' '-c' 'echo '\''$HOME'\''; x'") || text.ends_with("x'\n"),
+            "{text}"
+        );
     }
 }

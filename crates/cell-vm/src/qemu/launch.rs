@@ -32,7 +32,7 @@ const OVERHEAD: Overhead = Overhead { memory_bytes: 512 << 20, threads: None };
 /// Bytes of complaints that are shown.
 const COMPLAINT_BYTES: usize = 2048;
 
-/// Enters the groups and becomes QEMU, whose complaints go to a file: standard error is the program's.
+/// Enters the groups and becomes QEMU, by way of a program that gives up every privilege; its complaints go to a file: standard error is the program's.
 const SCRIPT: &str = r#"
 log=$1 groups=$2; shift 2
 for group in $groups; do echo 0 >"$group" || exit 125; done
@@ -44,7 +44,12 @@ pub(super) async fn launch(places: Vec<PathBuf>, spec: Spec) -> Result<Running, 
     ward::keep(&name, limits, |id, allowance| make(places, spec, id, allowance)).await
 }
 
-async fn make(places: Vec<PathBuf>, spec: Spec, id: String, allowance: Allowance) -> Result<ward::Guest, VmError> {
+async fn make(
+    places: Vec<PathBuf>,
+    spec: Spec,
+    id: String,
+    allowance: Allowance,
+) -> Result<ward::Guest, VmError> {
     let prepared = tokio::task::spawn_blocking(move || Prepared::new(&places, &spec, &id));
     let Prepared { args, dir, groups, report } = prepared.await.map_err(std::io::Error::other)??;
     let streams = [Stdio::null(), Stdio::null(), Stdio::null()];
@@ -97,7 +102,10 @@ impl Prepared {
         let guest = Guest::of(spec)?;
         let exports = guest.exports().count();
         if exports > EXPORTS_MAX {
-            return Err(CellError::Spec { what: format!("{exports} directories, {EXPORTS_MAX} fit a machine") }.into());
+            return Err(CellError::Spec {
+                what: format!("{exports} directories, {EXPORTS_MAX} fit a machine"),
+            }
+            .into());
         }
         let mib = machine::memory_mib(spec);
         let overhead = Overhead { memory_bytes: OVERHEAD.memory_bytes, ..OVERHEAD };
@@ -105,12 +113,23 @@ impl Prepared {
         let report = judge(spec, &groups, &claims(&guest, &parts, mib))?;
         let dir = tools::private_dir()?;
         fs::write(dir.path().join("initrd"), guest.archive(spec, &parts)?)?;
-        let root = rustix::process::geteuid().is_root();
-        let entrances: Vec<String> = groups.entrances().iter().map(|file| file.display().to_string()).collect();
+        // The machine's user may not be one who can read the kernel where it lies.
+        fs::copy(&parts.kernel, dir.path().join("kernel"))?;
+        let (uid, gid) = guest.owner;
+        for file in [dir.path(), &dir.path().join("kernel"), &dir.path().join("initrd")] {
+            std::os::unix::fs::chown(file, Some(uid), Some(gid))?;
+        }
+        let entrances: Vec<String> =
+            groups.entrances().iter().map(|file| file.display().to_string()).collect();
         let mut args = vec!["-c".to_owned(), SCRIPT.to_owned(), "sh".to_owned()];
         args.extend([dir.path().join("log").display().to_string(), entrances.join(" ")]);
-        args.push(parts.qemu.display().to_string());
-        args.extend(machine::arguments(dir.path(), spec, &guest, &parts, root));
+        args.push(parts.setpriv.display().to_string());
+        if rustix::process::geteuid().is_root() {
+            args.extend([format!("--reuid={uid}"), format!("--regid={gid}")]);
+            args.extend(["--clear-groups", "--inh-caps=-all", "--bounding-set=-all"].map(str::to_owned));
+        }
+        args.extend(["--no-new-privs".to_owned(), parts.qemu.display().to_string()]);
+        args.extend(machine::arguments(dir.path(), spec, &guest, &parts));
         Ok(Self { args, dir, groups, report })
     }
 }
@@ -128,10 +147,18 @@ fn claims(guest: &Guest, parts: &Parts, mib: u64) -> Claims {
     Claims {
         driver: DriverName::Qemu,
         walls: vec![
-            ("kernel", format!("a Linux of its own in a virtual machine of QEMU ({speed}), which a system call filter holds")),
+            (
+                "kernel",
+                format!(
+                    "a Linux of its own in a virtual machine of QEMU ({speed}), which a system call filter holds"
+                ),
+            ),
             ("root", "read-only, and declared mounts, as 9p exports of single directories".into()),
             ("network", "none: the machine has no network device".into()),
-            ("identity", format!("uid {} inside and QEMU's own outside, no capability, no_new_privs", guest.owner.0)),
+            (
+                "identity",
+                format!("uid {} inside and QEMU's own outside, no capability, no_new_privs", guest.owner.0),
+            ),
         ],
         by_group: Vec::new(),
         by_itself: vec![

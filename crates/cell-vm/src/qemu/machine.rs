@@ -27,13 +27,14 @@ pub(super) fn memory_mib(spec: &Spec) -> u64 {
 }
 
 /// The arguments. Nothing is there that is not named: no disk, no network device, no monitor, no default.
-pub(super) fn arguments(dir: &Path, spec: &Spec, guest: &Guest, parts: &Parts, root: bool) -> Vec<String> {
+pub(super) fn arguments(dir: &Path, spec: &Spec, guest: &Guest, parts: &Parts) -> Vec<String> {
     let (accelerator, processor) = match &parts.hardware {
         Ok(()) => ("kvm", "host"),
         Err(_) => ("tcg,tb-size=64", "max"),
     };
     let dir_text = escaped(dir);
-    let mut args: Vec<String> = ["-nodefaults", "-no-user-config", "-nographic", "-no-reboot"].map(str::to_owned).to_vec();
+    let mut args: Vec<String> =
+        ["-nodefaults", "-no-user-config", "-nographic", "-no-reboot"].map(str::to_owned).to_vec();
     let mut add = |option: &str, value: String| args.extend([option.to_owned(), value]);
     add("-M", "q35,usb=off,vmport=off".into());
     add("-accel", accelerator.into());
@@ -43,15 +44,10 @@ pub(super) fn arguments(dir: &Path, spec: &Spec, guest: &Guest, parts: &Parts, r
     add("-nic", "none".into());
     add("-serial", "none".into());
     add("-monitor", "none".into());
-    add("-kernel", parts.kernel.display().to_string());
+    add("-kernel", dir.join("kernel").display().to_string());
     add("-initrd", dir.join("initrd").display().to_string());
-    add("-append", "quiet loglevel=0 panic=-1 rdinit=/init".into());
-    // To become another user is a right that it needs once, at its start.
-    let elevate = if root { "children" } else { "deny" };
-    add("-sandbox", format!("on,obsolete=deny,elevateprivileges={elevate},spawn=deny,resourcecontrol=deny"));
-    if root {
-        add("-runas", format!("{}:{}", guest.owner.0, guest.owner.1));
-    }
+    add("-append", "quiet loglevel=0 edd=off panic=-1 rdinit=/init".into());
+    add("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny".into());
     add("-device", "virtio-serial-pci,id=serial,max_ports=8,addr=0x4".into());
     for (number, port) in PORTS.iter().enumerate() {
         add("-chardev", format!("socket,id={port},path={dir_text}/{port},server=on,wait=off"));
@@ -62,7 +58,12 @@ pub(super) fn arguments(dir: &Path, spec: &Spec, guest: &Guest, parts: &Parts, r
         let source = escaped(&shown.source);
         add("-fsdev", format!("local,id={tag},path={source},security_model=none,multidevs=remap{read_only}"));
         let (slot, function) = (FIRST_SLOT + number / FUNCTIONS, number % FUNCTIONS);
-        add("-device", format!("virtio-9p-pci,fsdev={tag},mount_tag={tag},multifunction=on,addr={slot:#x}.{function:#x}"));
+        add(
+            "-device",
+            format!(
+                "virtio-9p-pci,fsdev={tag},mount_tag={tag},multifunction=on,addr={slot:#x}.{function:#x}"
+            ),
+        );
     }
     args
 }

@@ -7,7 +7,8 @@ use std::{
 
 use crate::{Probe, hardware, tools};
 
-/// Modules that the guest loads, in this order; those that a kernel has built in are not there as files.
+/// Modules that the guest loads, those that others need first; it tries more than once, as kernels differ in who needs whom.
+/// Those that a kernel has built in are not there as files.
 const MODULES: [&str; 12] = [
     "virtio",
     "virtio_ring",
@@ -33,6 +34,7 @@ const KERNEL_FIX: &str = "install a kernel with 9p in it and unpack it for guest
 #[derive(Clone, Debug)]
 pub(super) struct Parts {
     pub(super) qemu: PathBuf,
+    pub(super) setpriv: PathBuf,
     pub(super) busybox: PathBuf,
     pub(super) kernel: PathBuf,
     /// In the order in which they are loaded.
@@ -58,17 +60,26 @@ pub(super) fn find(places: &[PathBuf]) -> Result<Parts, Probe> {
     if !cfg!(target_arch = "x86_64") {
         return Err(Probe::unusable("guests are only made for x86_64", "write vm = \"gvisor\""));
     }
-    let program = |name: &str, fix: &str| tools::find(name).ok_or_else(|| Probe::unusable(format!("{name} is not installed"), fix));
+    let program = |name: &str, fix: &str| {
+        tools::find(name).ok_or_else(|| Probe::unusable(format!("{name} is not installed"), fix))
+    };
     let qemu = program("qemu-system-x86_64", "apt-get install qemu-system-x86")?;
+    let setpriv = program("setpriv", "apt-get install util-linux")?;
     let busybox = program("busybox", "apt-get install busybox-static")?;
     if !is_static(&busybox) {
-        return Err(Probe::unusable(format!("{} needs libraries", busybox.display()), "apt-get install busybox-static"));
+        return Err(Probe::unusable(
+            format!("{} needs libraries", busybox.display()),
+            "apt-get install busybox-static",
+        ));
     }
     let found = places.iter().filter(|place| place.is_dir()).find_map(|place| kernel(place));
     let Some((kernel, modules)) = found else {
-        return Err(Probe::unusable("there is no kernel for guests, with uncompressed 9p and virtio modules beside it", KERNEL_FIX));
+        return Err(Probe::unusable(
+            "there is no kernel for guests, with uncompressed 9p and virtio modules beside it",
+            KERNEL_FIX,
+        ));
     };
-    Ok(Parts { qemu, busybox, kernel, modules, hardware: hardware::guests() })
+    Ok(Parts { qemu, setpriv, busybox, kernel, modules, hardware: hardware::guests() })
 }
 
 /// The newest kernel of a place that has what is needed.
@@ -83,11 +94,14 @@ fn kernel(place: &Path) -> Option<(PathBuf, Vec<PathBuf>)> {
         // Some distributions let only root read it.
         fs::File::open(&image).ok()?;
         let dir = place.join("lib/modules").join(&version).join("kernel");
-        let built_in = fs::read_to_string(place.join("lib/modules").join(&version).join("modules.builtin")).unwrap_or_default();
+        let built_in = fs::read_to_string(place.join("lib/modules").join(&version).join("modules.builtin"))
+            .unwrap_or_default();
         let mut found = Vec::new();
         collect(&dir, DEPTH_MAX, &mut found);
-        let has = |name: &str| found.iter().find(|path| path.file_stem().is_some_and(|stem| stem == name)).cloned();
-        let complete = NEEDED.iter().all(|name| has(name).is_some() || built_in.contains(&format!("/{name}.ko")));
+        let has =
+            |name: &str| found.iter().find(|path| path.file_stem().is_some_and(|stem| stem == name)).cloned();
+        let complete =
+            NEEDED.iter().all(|name| has(name).is_some() || built_in.contains(&format!("/{name}.ko")));
         complete.then(|| (image, MODULES.iter().filter_map(|name| has(name)).collect()))
     })
 }
@@ -116,7 +130,9 @@ fn is_static(program: &Path) -> bool {
         Some(slice.iter().rev().fold(0, |sum, byte| sum << 8 | usize::from(*byte)))
     };
     let headers = || Some((number(32, 8)?, number(54, 2)?, number(56, 2)?));
-    let Some((start, size, count)) = headers().filter(|_| bytes.starts_with(b"\x7fELF\x02")) else { return false };
+    let Some((start, size, count)) = headers().filter(|_| bytes.starts_with(b"\x7fELF\x02")) else {
+        return false;
+    };
     !(0..count).any(|index| number(start + index * size, 4) == Some(3))
 }
 
@@ -139,7 +155,9 @@ mod tests {
     #[test]
     fn without_a_kernel_the_reason_says_so_or_names_what_is_missing_before_it() {
         let empty = tempfile::tempdir().unwrap();
-        let crate::Probe::Unusable { why, fix } = find(&[empty.path().to_owned()]).unwrap_err() else { panic!() };
+        let crate::Probe::Unusable { why, fix } = find(&[empty.path().to_owned()]).unwrap_err() else {
+            panic!()
+        };
         assert!(!why.is_empty() && fix.contains("apt-get") || fix.contains("gvisor"));
     }
 }

@@ -20,7 +20,11 @@ use tokio::{
 };
 
 use super::machine::PORTS;
-use crate::{capped::Allowance, tree::Tree, ward::{Ended, Streams}};
+use crate::{
+    capped::Allowance,
+    tree::Tree,
+    ward::{Ended, Streams},
+};
 
 /// Between two looks whether a port is there.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
@@ -45,7 +49,11 @@ pub(super) type Told = Arc<Mutex<Option<Ended>>>;
 
 impl Talk {
     /// Waits for the guest. `None` if the machine ends before.
-    pub(super) async fn with(dir: &Path, tree: &mut Tree, allowance: &Allowance) -> io::Result<Option<(Self, Streams)>> {
+    pub(super) async fn with(
+        dir: &Path,
+        tree: &mut Tree,
+        allowance: &Allowance,
+    ) -> io::Result<Option<(Self, Streams)>> {
         let mut ports = Vec::new();
         for port in PORTS {
             let Some(stream) = connect(&dir.join(port), tree).await? else { return Ok(None) };
@@ -131,7 +139,9 @@ async fn connect(path: &Path, tree: &mut Tree) -> io::Result<Option<UnixStream>>
         match UnixStream::connect(path).await {
             Ok(stream) => return Ok(Some(stream)),
             Err(_) if tree.has_ended() => return Ok(None),
-            Err(error) if [io::ErrorKind::NotFound, io::ErrorKind::ConnectionRefused].contains(&error.kind()) => {
+            Err(error)
+                if [io::ErrorKind::NotFound, io::ErrorKind::ConnectionRefused].contains(&error.kind()) =>
+            {
                 tokio::time::sleep(LOOK_EVERY).await;
             }
             Err(error) => return Err(error),

@@ -22,7 +22,7 @@ pub(crate) const TEST_ARG: &str = "__test";
 /// Where a kernel for guests lies, if not where the driver looks by itself.
 pub(crate) const GUEST: &str = "CELLA_TEST_GUEST";
 /// Longest time that one test may take.
-const PATIENCE: Duration = Duration::from_secs(400);
+const PATIENCE: Duration = Duration::from_secs(900);
 
 /// See the file's head.
 pub(crate) struct Bench {

@@ -308,7 +308,9 @@ fn show(findings: &[Finding], printer: Printer) {
     }
     for finding in findings {
         printer.line(format!("{:<5} {:<16} {}", word(finding.state), finding.what, finding.detail));
-        if let Some(fix) = finding.fix.as_ref().filter(|_| finding.state != State::Good || finding.what.starts_with("vm ")) {
+        if let Some(fix) =
+            finding.fix.as_ref().filter(|_| finding.state != State::Good || finding.what.starts_with("vm "))
+        {
             printer.line(format!("{:<22} fix: {fix}", ""));
         }
     }

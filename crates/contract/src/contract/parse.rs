@@ -4,7 +4,8 @@ use std::{ops::Range, path::PathBuf};
 
 use super::{CONTRACT_VERSION, Contract, FileGrant, Limits, Mode, Preset, SecretTerms, ToolTerms};
 use crate::{
-    CellClass, VmChoice, Diagnostics, Effect, EgressFault, EgressGrant, Format, Isolation, Location, PathPattern, Severity, Text,
+    CellClass, Diagnostics, Effect, EgressFault, EgressGrant, Format, Isolation, Location, PathPattern,
+    Severity, Text, VmChoice,
     binding::{is_host, is_method},
     diagnostic::{Diagnostic, Origin},
     shape::{CONTRACT, Checked, Table, check},
