@@ -103,9 +103,9 @@ impl Guest {
 }
 
 /// What init uses.
-const APPLETS: [&str; 20] = [
-    "sh", "cat", "chroot", "cp", "grep", "head", "insmod", "ip", "ln", "ls", "mdev", "mkdir", "mkfifo",
-    "mknod", "mount", "poweroff", "sleep", "su", "true", "echo",
+const APPLETS: [&str; 22] = [
+    "sh", "cat", "chmod", "chown", "chroot", "cp", "grep", "head", "insmod", "ip", "ln", "ls", "mdev",
+    "mkdir", "mkfifo", "mknod", "mount", "poweroff", "sleep", "su", "true", "echo",
 ];
 
 // === free functions ===

@@ -48,62 +48,50 @@ sleep 60
 poweroff -f
 "#;
 
-/// The whole script.
+/// Directories of the root that are always there.
+const DIRS: &str = "proc sys dev tmp run home/cell etc var/tmp var/run opt srv";
+
+/// Devices without state and without power, and the links that shells and interpreters expect.
+const DEVICES: &str = r#"mount -t tmpfs -o size=64k,mode=755,nosuid,noexec dev /new/dev || stop dev
+for node in 'null c 1 3' 'zero c 1 5' 'full c 1 7' 'random c 1 8' 'urandom c 1 9'; do mknod -m 666 /new/dev/$node; done
+for name in 'fd' 'stdin/0' 'stdout/1' 'stderr/2'; do
+  rest=${name#*/}; [ "$rest" = "$name" ] && rest= || rest=/$rest
+  ln -s /proc/self/fd$rest /new/dev/${name%/*}
+done
+mkdir /new/dev/shm
+mount -t proc -o hidepid=2,nosuid,nodev,noexec proc /new/proc || stop proc
+"#;
+
+/// The whole script. What is private comes before what is granted, which may lie in it.
 pub(super) fn script(guest: &Guest) -> String {
     let mut text = HEAD.to_owned();
-    let made = [
-        "proc",
-        "sys",
-        "dev",
-        "tmp",
-        "run",
-        "home",
-        "home/cell",
-        "etc",
-        "var",
-        "var/tmp",
-        "var/run",
-        "opt",
-        "srv",
-    ];
-    line(&mut text, format_args!("cd /new && mkdir -p {} && cd /", made.join(" ")));
+    line(&mut text, format_args!("cd /new && mkdir -p {DIRS} && cd / || stop root"));
+    text.push_str(DEVICES);
+    let (uid, gid) = guest.owner;
+    let (bytes, files) = guest.private;
+    for (place, mode) in PRIVATE {
+        let options =
+            format!("size={bytes},nr_inodes={files},mode={mode:o},uid={uid},gid={gid},nosuid,nodev");
+        line(&mut text, format_args!("mount -t tmpfs -o {options} cell /new{place} || stop tmpfs"));
+    }
     for (tag, shown) in guest.exports() {
         let place = inside(&shown.target);
         let options = if shown.write { WRITE } else { READ };
-        line(
-            &mut text,
-            format_args!(
-                "mkdir -p {place} 2>/dev/null; mount -t 9p -o {options} {tag} {place} || stop {tag}"
-            ),
-        );
+        line(&mut text, format_args!("mkdir -p {place} 2>/dev/null"));
+        line(&mut text, format_args!("mount -t 9p -o {options} {tag} {place} || stop {tag}"));
     }
     line(&mut text, format_args!("cp -a /files/. /new/ || stop files"));
-    for (target, is_dir) in &guest.view.covers {
-        let place = inside(target);
-        let covered = if *is_dir { "-t tmpfs -o ro,size=4k cover" } else { "--bind -o ro /empty" };
-        line(&mut text, format_args!("mount {covered} {place} || stop cover"));
-    }
-    line(
-        &mut text,
-        format_args!("mount -t proc -o hidepid=2,nosuid,nodev,noexec proc /new/proc || stop proc"),
-    );
-    line(
-        &mut text,
-        format_args!("mount -t tmpfs -o size=64k,mode=755,nosuid,noexec dev /new/dev || stop dev"),
-    );
-    text.push_str("for node in 'null c 1 3' 'zero c 1 5' 'full c 1 7' 'random c 1 8' 'urandom c 1 9'; do mknod -m 666 /new/dev/$node; done\n");
-    text.push_str("ln -s /proc/self/fd /new/dev/fd; for n in 'in 0' 'out 1' 'err 2'; do ln -s /proc/self/fd/${n#* } /new/dev/std${n% *}; done\n");
-    text.push_str("mkdir /new/dev/shm\n");
-    let (uid, gid) = guest.owner;
-    let size = guest.private;
     for (place, mode) in PRIVATE {
+        // What was copied into it brought a directory's usual rights along.
         line(
             &mut text,
-            format_args!(
-                "mount -t tmpfs -o size={},nr_inodes={},mode={mode:o},uid={uid},gid={gid},nosuid,nodev cell /new{place} || stop tmpfs",
-                size.0, size.1
-            ),
+            format_args!("chmod {mode:o} /new{place} && chown {uid}:{gid} /new{place} || stop tmpfs"),
         );
+    }
+    for (target, is_dir) in &guest.view.covers {
+        let place = inside(target);
+        let covered = if *is_dir { "-t tmpfs -o ro,size=4k cover" } else { "--bind /empty" };
+        line(&mut text, format_args!("mount {covered} {place} || stop cover"));
     }
     text.push_str("mount -o remount,ro /new/dev; mount -o remount,ro,nosuid /new || stop root\n");
     text.push_str(TAIL);
