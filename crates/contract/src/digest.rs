@@ -133,6 +133,15 @@ mod tests {
     }
 
     #[test]
+    fn class_vm_changes_the_digest_and_class_process_is_as_if_nothing_was_said() {
+        let digest = |text: &str| Contract::parse("c", text).expect("a contract").digest();
+        assert_eq!(digest("class = \"process\""), digest(""));
+        assert_eq!(digest("class = \"vm\""), digest("class = \"vm\"\nvm = \"auto\""));
+        assert_ne!(digest("class = \"vm\""), digest(""));
+        assert_ne!(digest("class = \"vm\"\nvm = \"qemu\""), digest("class = \"vm\""));
+    }
+
+    #[test]
     fn the_frozen_vectors_hold() {
         let vectors = include_str!("../../../spec/contract-v1/vectors.json");
         let vectors: serde_json::Value = serde_json::from_str(vectors).expect("JSON");
