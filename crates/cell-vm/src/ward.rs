@@ -85,9 +85,14 @@ async fn live(
     wall: Option<Duration>,
     making: impl Future<Output = Result<Guest, VmError>>,
     (hit, limits): Hits,
-    tell: oneshot::Sender<Result<Running, VmError>>,
+    mut tell: oneshot::Sender<Result<Running, VmError>>,
 ) {
-    let made = tokio::time::timeout(LAUNCH_TIMEOUT, making).await.unwrap_or_else(|_elapsed| {
+    let made = tokio::select! {
+        made = tokio::time::timeout(LAUNCH_TIMEOUT, making) => made,
+        // Nobody waits any more: what there is so far dies with the future that was making it.
+        () = tell.closed() => return,
+    };
+    let made = made.unwrap_or_else(|_elapsed| {
         let cause = format!("the sandbox was not ready within {LAUNCH_TIMEOUT:?}");
         Err(CellError::Launcher { cause }.into())
     });
