@@ -19,12 +19,30 @@ const DIRS: [&str; 11] =
 pub(super) fn write(dir: &Path, spec: &Spec, view: &View) -> Result<(), CellError> {
     let root = dir.join("rootfs");
     make_root(&root, view)?;
-    let nothing = (dir.join("empty-dir"), dir.join("empty-file"));
-    fs::create_dir(&nothing.0)?;
-    fs::write(&nothing.1, b"")?;
-    let config = config(spec, view, &nothing);
+    fs::create_dir(dir.join("empty-dir"))?;
+    fs::write(dir.join("empty-file"), b"")?;
+    fs::write(dir.join("shown.sh"), read_only(dir, view)?)?;
+    let config = config(spec, view, dir);
     fs::write(dir.join("config.json"), config.to_string())?;
     Ok(())
+}
+
+/// Calls of the script's `show`, one for each part of the host that may only be read, and the places for them.
+fn read_only(dir: &Path, view: &View) -> io::Result<String> {
+    let mut calls = String::new();
+    fs::create_dir(dir.join("shown"))?;
+    for (number, shown) in view.shown.iter().enumerate().filter(|(_, shown)| !shown.write) {
+        let place = dir.join("shown").join(number.to_string());
+        if shown.is_dir {
+            fs::create_dir(&place)?
+        } else {
+            fs::write(&place, b"")?
+        }
+        // One word for a shell, whatever is in it.
+        let source = shown.source.to_string_lossy().replace('\'', r"'\''");
+        calls.push_str(&format!("show '{source}' {number}\n"));
+    }
+    Ok(calls)
 }
 
 /// Mount points must exist before the root is made read-only.
@@ -76,7 +94,7 @@ fn make_parent(place: &Path) -> io::Result<()> {
     place.parent().map_or(Ok(()), fs::create_dir_all)
 }
 
-fn config(spec: &Spec, view: &View, nothing: &(PathBuf, PathBuf)) -> Value {
+fn config(spec: &Spec, view: &View, dir: &Path) -> Value {
     let program = &spec.program;
     let cwd = program.cwd.clone().unwrap_or_else(|| PathBuf::from(HOME));
     let args: Vec<String> =
@@ -99,7 +117,7 @@ fn config(spec: &Spec, view: &View, nothing: &(PathBuf, PathBuf)) -> Value {
         },
         "root": { "path": "rootfs", "readonly": true },
         "hostname": "cell",
-        "mounts": mounts(spec, view, nothing),
+        "mounts": mounts(spec, view, dir),
         "linux": { "namespaces": namespaces },
     })
 }
@@ -113,7 +131,7 @@ fn rlimits(spec: &Spec) -> Vec<Value> {
     all
 }
 
-fn mounts(spec: &Spec, view: &View, nothing: &(PathBuf, PathBuf)) -> Vec<Value> {
+fn mounts(spec: &Spec, view: &View, dir: &Path) -> Vec<Value> {
     let (uid, gid) = view.owner;
     let mut mounts = vec![
         json!({ "destination": "/proc", "type": "proc", "source": "proc" }),
@@ -130,11 +148,15 @@ fn mounts(spec: &Spec, view: &View, nothing: &(PathBuf, PathBuf)) -> Vec<Value> 
         mounts.push(json!({ "destination": place, "type": "tmpfs", "source": "tmpfs", "options": options }));
     }
     let bind = |source: &Path, target: &Path, access: &str| json!({ "destination": target, "type": "bind", "source": source, "options": ["rbind", access, "nosuid", "nodev"] });
-    for shown in &view.shown {
-        mounts.push(bind(&shown.source, &shown.target, if shown.write { "rw" } else { "ro" }));
+    for (number, shown) in view.shown.iter().enumerate() {
+        mounts.push(if shown.write {
+            bind(&shown.source, &shown.target, "rw")
+        } else {
+            bind(&dir.join("shown").join(number.to_string()), &shown.target, "ro")
+        });
     }
     for (target, is_dir) in &view.covers {
-        mounts.push(bind(if *is_dir { &nothing.0 } else { &nothing.1 }, target, "ro"));
+        mounts.push(bind(&dir.join(if *is_dir { "empty-dir" } else { "empty-file" }), target, "ro"));
     }
     mounts
 }
@@ -143,13 +165,15 @@ fn mounts(spec: &Spec, view: &View, nothing: &(PathBuf, PathBuf)) -> Vec<Value> 
 mod tests {
     use cella_cell::{Program, Spec};
 
+    use std::path::Path;
+
     use super::{View, config};
 
     #[test]
     fn a_program_gets_no_capability_no_network_and_nothing_writable_of_the_host() {
         let spec = Spec::new("test", Program { command: "/bin/sh".into(), ..Program::default() });
         let view = View::of(&spec).unwrap();
-        let config = config(&spec, &view, &("/d".into(), "/f".into()));
+        let config = config(&spec, &view, Path::new("/d"));
         assert_eq!(config["process"]["capabilities"], serde_json::json!({}));
         assert_eq!(config["process"]["noNewPrivileges"], true);
         assert_eq!(config["root"]["readonly"], true);

@@ -35,8 +35,16 @@ const COMPLAINT_BYTES: u64 = 4096;
 
 /// Started by a shell in the sandbox's own pid and mount namespace: enters the groups, passes signals on as they are
 /// ordered, and becomes `runsc`. A second `runsc` must run beside the first one, in the same pid namespace, to reach it.
+///
+/// What may only be read is made read-only by the host's kernel first, each mount within it too. `runsc` is told so as
+/// well, but cannot be relied on for it: the one of 2024 refuses to open such a file for writing after it has emptied it.
 const SCRIPT: &str = r#"
 runsc=$1 dir=$2 id=$3 groups=$4; shift 4
+show() { mount --rbind "$1" "$dir/shown/$2" || exit 125; }
+. "$dir/shown.sh"
+while read -r _ _ _ _ point _; do
+  case $point in "$dir/shown/"*) mount -o remount,bind,ro,nosuid,nodev "$(printf %b "$point")" || exit 125;; esac
+done </proc/self/mountinfo
 for group in $groups; do echo 0 >"$group" || exit 125; done
 (while read -r signal; do "$runsc" "$@" kill --all "$id" "$signal"; done <"$dir/orders") </dev/null >/dev/null 2>&1 &
 exec "$runsc" "$@" run --bundle "$dir" "$id"
