@@ -70,16 +70,16 @@ pub fn main(args: &[String]) -> ExitCode {
 fn run(place: &Place, unit: bool, demo: bool, suites: &[&Suite]) -> ExitCode {
     let started = Instant::now();
     let mut all = Tally::default();
+    title("prepare");
+    let names: Vec<&str> = suites.iter().map(|s| s.name).chain(unit.then_some(UNIT)).collect();
+    if let Err(why) = install::run(place, &names) {
+        println!("{why}");
+    }
     if unit {
         title(UNIT);
         all.add(rust::run(place));
     }
     if demo || !suites.is_empty() {
-        title("prepare");
-        let names: Vec<&str> = suites.iter().map(|s| s.name).collect();
-        if let Err(why) = install::run(place, &names) {
-            println!("{why}");
-        }
         match program(place) {
             Ok(()) => {
                 if demo {

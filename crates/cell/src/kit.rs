@@ -39,32 +39,46 @@ pub struct Verdict {
 
 /// Runs every check, one after the other.
 pub async fn check(bench: &Bench<'_>) -> Vec<Verdict> {
+    check_within(bench, CHECK_TIMEOUT).await
+}
+
+/// The same with another longest time for one check, for a class whose cells take seconds to start.
+pub async fn check_within(bench: &Bench<'_>, patience: Duration) -> Vec<Verdict> {
     vec![
-        judge("the environment is exactly the specification's", environment(bench)).await,
-        judge("standard input, output and error are connected and nothing else is open", descriptors(bench))
+        judge("the environment is exactly the specification's", environment(bench), patience).await,
+        judge(
+            "standard input, output and error are connected and nothing else is open",
+            descriptors(bench),
+            patience,
+        )
+        .await,
+        judge("end of file on standard input lets a program end", end_of_input(bench), patience).await,
+        judge("an exit status is reported", exit_status(bench), patience).await,
+        judge("a deadly signal is reported", signal(bench), patience).await,
+        judge("stop asks first", stop_asks(bench), patience).await,
+        judge("stop kills what does not listen", stop_kills(bench), patience).await,
+        judge("kill ends everything at once", kill(bench), patience).await,
+        judge("dropping the handle kills", drop_kills(bench), patience).await,
+        judge("what the program started ends with it", tree_ends(bench), patience).await,
+        judge("every waiting caller gets the same end", same_end(bench), patience).await,
+        judge("the wall time limit ends a cell and is named", wall_time(bench), patience).await,
+        judge("the output limit ends a cell, is named, and lets out no more", output_limit(bench), patience)
             .await,
-        judge("end of file on standard input lets a program end", end_of_input(bench)).await,
-        judge("an exit status is reported", exit_status(bench)).await,
-        judge("a deadly signal is reported", signal(bench)).await,
-        judge("stop asks first", stop_asks(bench)).await,
-        judge("stop kills what does not listen", stop_kills(bench)).await,
-        judge("kill ends everything at once", kill(bench)).await,
-        judge("dropping the handle kills", drop_kills(bench)).await,
-        judge("what the program started ends with it", tree_ends(bench)).await,
-        judge("every waiting caller gets the same end", same_end(bench)).await,
-        judge("the wall time limit ends a cell and is named", wall_time(bench)).await,
-        judge("the output limit ends a cell, is named, and lets out no more", output_limit(bench)).await,
-        judge("a program that is not there is an error of spawn", missing_program(bench)).await,
-        judge("cells do not disturb each other", side_by_side(bench)).await,
-        judge("private files of one cell are not another's", private_files(bench)).await,
+        judge("a program that is not there is an error of spawn", missing_program(bench), patience).await,
+        judge("cells do not disturb each other", side_by_side(bench), patience).await,
+        judge("private files of one cell are not another's", private_files(bench), patience).await,
     ]
 }
 
 type Checked = Result<(), String>;
 
-async fn judge(obligation: &'static str, check: impl Future<Output = Checked>) -> Verdict {
-    let outcome = tokio::time::timeout(CHECK_TIMEOUT, check).await;
-    let broken = outcome.unwrap_or_else(|_| Err(format!("no answer within {CHECK_TIMEOUT:?}"))).err();
+async fn judge(
+    obligation: &'static str,
+    check: impl Future<Output = Checked>,
+    patience: Duration,
+) -> Verdict {
+    let outcome = tokio::time::timeout(patience, check).await;
+    let broken = outcome.unwrap_or_else(|_| Err(format!("no answer within {patience:?}"))).err();
     Verdict { obligation, broken }
 }
 

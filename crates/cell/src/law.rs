@@ -48,6 +48,8 @@ pub type SpawnFuture<'a> = Pin<Box<dyn Future<Output = Result<Running, CellError
 pub enum Class {
     /// Namespaces, Landlock and a system call filter of this kernel.
     Process,
+    /// A kernel of its own, between the program and this one: gVisor's, or one in a virtual machine.
+    Vm,
     /// A server that somebody else runs, reached by its URL. No [`Cell`] spawns it: nothing of this machine is given to
     /// it but what a call carries, so there is nothing to wall in. Cella holds the contract at the call, and believes
     /// its promises no further ([`Report::remote`] says what holds and what is only trusted).
@@ -60,6 +62,7 @@ impl Class {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Process => "process",
+            Self::Vm => "vm",
             Self::Remote => "remote",
         }
     }

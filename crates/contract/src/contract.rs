@@ -5,7 +5,7 @@ mod parse;
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use crate::{
-    Effect, EgressFault, EgressGrant, Format, Isolation, Location, PathPattern,
+    CellClass, Effect, EgressFault, EgressGrant, Format, Isolation, Location, PathPattern,
     pattern::{Fit, fit},
 };
 
@@ -29,6 +29,8 @@ pub struct Contract {
     pub secrets: BTreeMap<String, SecretTerms>,
     /// Who shares a process.
     pub isolation: Isolation,
+    /// Behind which kind of wall it runs.
+    pub class: CellClass,
     /// Where it was read, for messages; `None` for a preset.
     pub file: Option<String>,
 }
@@ -149,6 +151,7 @@ impl Contract {
             tools: BTreeMap::new(),
             secrets: BTreeMap::new(),
             isolation: Isolation::Shared,
+            class: CellClass::default(),
             file: None,
         }
     }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::{Contract, Limits, SecretTerms, ToolTerms, contract::CONTRACT_VERSION};
+use crate::{CellClass, Contract, Limits, SecretTerms, ToolTerms, contract::CONTRACT_VERSION};
 
 const DOMAIN: &[u8] = b"cella/contract/v1\0";
 
@@ -35,6 +35,11 @@ impl Contract {
             "tools": tools,
             "version": CONTRACT_VERSION,
         });
+        // Not there where it is the usual one, for the same reason as below.
+        if let CellClass::Vm(choice) = self.class {
+            canonical["class"] = json!(self.class.as_str());
+            canonical["vm"] = json!(choice.as_str());
+        }
         // Not there when there are none: contracts from before this key keep their digests.
         if !self.secrets.is_empty() {
             let secrets = self.secrets.iter();
@@ -147,6 +152,15 @@ mod tests {
         for member in ["\"connections\":4", "\"connection_rate\":2", "\"egress_bytes\":1048576"] {
             assert!(said.contains(member), "{member} in {said}");
         }
+    }
+
+    #[test]
+    fn class_vm_changes_the_digest_and_class_process_is_as_if_nothing_was_said() {
+        let digest = |text: &str| Contract::parse("c", text).expect("a contract").digest();
+        assert_eq!(digest("class = \"process\""), digest(""));
+        assert_eq!(digest("class = \"vm\""), digest("class = \"vm\"\nvm = \"auto\""));
+        assert_ne!(digest("class = \"vm\""), digest(""));
+        assert_ne!(digest("class = \"vm\"\nvm = \"qemu\""), digest("class = \"vm\""));
     }
 
     #[test]

@@ -8,6 +8,7 @@
 
 mod binding;
 mod capture;
+mod class;
 mod codes;
 mod config;
 mod contract;
@@ -25,6 +26,7 @@ mod units;
 
 pub use binding::{Alphabet, Format, JsonStep, Location, Part, PathPattern};
 pub use capture::Capture;
+pub use class::{CellClass, VmChoice};
 pub use config::{
     CellEndpoint, Config, Isolation, LedgerConfig, NodeConfig, Remote, Run, ServerConfig, Start,
     StdioProgram, Transport, ViewConfig,

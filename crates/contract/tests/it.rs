@@ -92,6 +92,10 @@ const CONTRACTS: &[(&str, &str, usize, &str)] = &[
     ("[secrets.K]\npair = \"L\"", "CE2355", 2, "secret key"),
     ("[secrets.K]\nhost = []", "CE1003", 2, "did you mean `hosts`"),
     ("preset = \"full\"", "CE1004", 1, "\"trusted\""),
+    ("class = \"docker\"", "CE1004", 1, "\"process\""),
+    ("class = \"vm\"\nvm = \"xen\"", "CE1004", 2, "\"gvisor\""),
+    ("vm = \"gvisor\"", "CE1028", 1, "class = \"vm\""),
+    ("class = \"process\"\nvm = \"auto\"", "CE1028", 2, "take `vm` out"),
 ];
 
 fn check(text: &str, code: &str, line: usize, fix: &str, found: Option<&Diagnostics>) {

@@ -9,7 +9,6 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use bytes::Bytes;
 use cella_catalog::Catalog;
 use cella_cell::Class;
-use cella_contract::Run;
 use cella_ledger::{Health, Ledger};
 use http::{Method, Request, Response, StatusCode, header::CONTENT_TYPE};
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
@@ -87,9 +86,7 @@ impl Admin {
     /// The class of what holds a server.
     fn class(&self, server: &str) -> &'static str {
         let loaded = self.loaded.load();
-        let remote =
-            loaded.servers.get(server).is_some_and(|served| matches!(served.config.run, Run::Remote(_)));
-        if remote { Class::Remote.as_str() } else { Class::Process.as_str() }
+        loaded.servers.get(server).map_or(Class::Process, |served| served.class()).as_str()
     }
 
     /// Everything `cella status` shows.

@@ -3,6 +3,7 @@
 //! What is shown is decided in `sight`, which looks at the host and changes nothing. What is started goes through one
 //! function, [`Confinement::start`]: what stands between a cell and the world outside is put there and nowhere else.
 
+mod classes;
 mod egress;
 mod error;
 mod remote;
@@ -11,8 +12,8 @@ mod wish;
 
 use std::{fmt, sync::Arc};
 
-use cella_cell::{Cell, Handle, NetworkEnds, Process, Spec};
-use cella_contract::Contract;
+use cella_cell::{Handle, NetworkEnds, Spec};
+use cella_contract::{CellClass, Contract};
 use tokio::net::unix::pipe;
 
 /// What a sink is told, from the broker's own vocabulary.
@@ -25,12 +26,14 @@ pub use self::{
     wish::{ShellWish, Terms, Wish, Wished, file_grants},
 };
 
+use self::classes::Classes;
+
 pub(crate) use self::sight::{Line, Sight, seen, spec};
 
 /// Starts confined programs. One per process: it owns what all its cells share.
 #[derive(Clone, Debug, Default)]
 pub struct Confinement {
-    cells: Process,
+    classes: Classes,
 }
 
 /// A program that runs under its contract. Dropping it kills the program and all that it started.
@@ -78,7 +81,7 @@ impl Confinement {
         contract: &Contract,
         sink: Arc<dyn Sink>,
     ) -> Result<Confined, ConfineError> {
-        self.begin(spec, |cell, ends| Egress::start(cell, contract, ends, sink)).await
+        self.begin(contract.class, spec, |cell, ends| Egress::start(cell, contract, ends, sink)).await
     }
 
     /// Starts a program that reaches nothing, and tells `sink` what it tries at the ports of its brokered network.
@@ -86,15 +89,16 @@ impl Confinement {
     /// # Errors
     /// As for [`Confinement::start`].
     pub async fn watch(&self, spec: &Spec, sink: Arc<dyn Sink>) -> Result<Confined, ConfineError> {
-        self.begin(spec, |cell, ends| Egress::watch(cell, ends, sink)).await
+        self.begin(CellClass::Process, spec, |cell, ends| Egress::watch(cell, ends, sink)).await
     }
 
     async fn begin(
         &self,
+        class: CellClass,
         spec: &Spec,
         broker: impl FnOnce(Arc<str>, NetworkEnds) -> Result<Egress, ConfineError>,
     ) -> Result<Confined, ConfineError> {
-        let running = self.cells.spawn(spec).await?;
+        let running = self.classes.spawn(class, spec).await?;
         let egress = match running.network {
             Some(ends) => Some(broker(running.cell.id().clone(), ends)?),
             None => None,

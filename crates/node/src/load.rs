@@ -7,7 +7,10 @@ use std::{
     sync::Arc,
 };
 
-use cella_contract::{Config, Contract, ContractSource, Diagnostics, Run, ServerConfig, ToolTerms};
+use cella_cell::Class;
+use cella_contract::{
+    CellClass, Config, Contract, ContractSource, Diagnostics, Run, ServerConfig, ToolTerms,
+};
 use sha2::{Digest, Sha256};
 
 use crate::{
@@ -43,6 +46,18 @@ pub struct Served {
     pub(crate) grants: Grants,
     /// The contract's digest as events show it, in hexadecimal.
     pub contract_digest: String,
+}
+
+impl Served {
+    /// The class of what holds it.
+    #[must_use]
+    pub fn class(&self) -> Class {
+        match (&self.config.run, self.contract.class) {
+            (Run::Remote(_), _) => Class::Remote,
+            (Run::Program(_), CellClass::Process) => Class::Process,
+            (Run::Program(_), CellClass::Vm(_)) => Class::Vm,
+        }
+    }
 }
 
 /// Reads a configuration file and the contracts it names.

@@ -185,8 +185,9 @@ type Assembled = (Arc<NodeService>, Arc<ArcSwap<Loaded>>, watch::Sender<bool>);
 impl Parts<'_> {
     fn assemble(self, ledger: &Ledger, about: &Arc<Announcement>) -> Result<Assembled, StartError> {
         let swept = cella_cell::sweep();
-        if swept.cgroups > 0 {
-            tracing::info!(swept.cgroups, "removed what a killed node left behind");
+        let directories = cella_cell_vm::sweep();
+        if swept.cgroups + directories > 0 {
+            tracing::info!(swept.cgroups, directories, "removed what a killed node left behind");
         }
         let mut catalog_options = cella_catalog::Options {
             store: Some(Arc::new(ListFiles::new(self.places.lists()))),

@@ -29,13 +29,17 @@ pub fn run(place: &Place, suites: &[&str]) -> Result<(), String> {
     let table: Table = text.parse().map_err(|e| format!("{TABLE}: {e}"))?;
     let wanted = |entry: &&Value| {
         let of = strings(entry, "for");
-        of.is_empty() || of.iter().any(|s| suites.contains(&s.as_str()))
+        let for_scripts = suites.iter().any(|suite| *suite != super::UNIT);
+        (of.is_empty() && for_scripts) || of.iter().any(|s| suites.contains(&s.as_str()))
     };
     let entries = |kind: &str| -> Vec<&Value> {
         table.get(kind).and_then(Value::as_array).into_iter().flatten().filter(wanted).collect()
     };
     system(&entries("apt"));
     fs::create_dir_all(&place.cache).map_err(|e| format!("{}: {e}", place.cache.display()))?;
+    for entry in entries("deb") {
+        said(entry, deb(place, entry));
+    }
     for entry in entries("npm") {
         said(entry, npm(place, entry));
     }
@@ -85,6 +89,31 @@ fn system(entries: &[&Value]) {
     if let Err(why) = apt(&["update"]).and_then(|()| apt(&install)) {
         println!("not installed: {}: {why}", names.join(" "));
     }
+}
+
+/// Unpacks what a package of the system depends on. Only the parts that a guest may load are kept.
+fn deb(place: &Place, entry: &Value) -> Result<bool, String> {
+    let (dir, package) = (place.cache.join(text(entry, "name")), text(entry, "package"));
+    if done(&dir, package) {
+        return Ok(false);
+    }
+    let depends = program::run(Command::new("apt-cache").args(["depends", package]), INSTALL_LIMIT)?;
+    let real = depends.lines().find_map(|line| line.trim().strip_prefix("Depends: "));
+    let real = real.ok_or_else(|| format!("{package} depends on nothing"))?;
+    fresh(&dir)?;
+    program::run(Command::new("apt-get").args(["download", real]).current_dir(&dir), INSTALL_LIMIT)?;
+    let files = fs::read_dir(&dir).map_err(|e| e.to_string())?.flatten().map(|entry| entry.path());
+    for file in files.filter(|path| path.extension().is_some_and(|extension| extension == "deb")) {
+        program::run(Command::new("dpkg").arg("-x").arg(&file).arg(&dir), INSTALL_LIMIT)?;
+        fs::remove_file(&file).map_err(|e| e.to_string())?;
+    }
+    for version in fs::read_dir(dir.join("lib/modules")).into_iter().flatten().flatten() {
+        for unused in ["sound", "drivers/gpu", "drivers/net", "drivers/media", "drivers/infiniband"] {
+            let _is_not_in_this_one = fs::remove_dir_all(version.path().join("kernel").join(unused));
+        }
+    }
+    fs::write(dir.join(STAMP), package).map_err(|e| e.to_string())?;
+    Ok(true)
 }
 
 fn npm(place: &Place, entry: &Value) -> Result<bool, String> {

@@ -44,6 +44,11 @@ pub fn build(place: &Place) -> Result<(), String> {
 fn cargo(place: &Place, args: &[&str]) -> Command {
     let mut command = Command::new("cargo");
     command.args(args).current_dir(&place.root).env("CARGO_TERM_COLOR", "never");
+    // The tests of class vm find the kernel of their guests there.
+    let guest = place.cache.join("guest");
+    if guest.is_dir() {
+        command.env("CELLA_TEST_GUEST", guest);
+    }
     command
 }
 

@@ -1,5 +1,7 @@
 //! `cella doctor`: what works on this machine and what does not, and what to do about it.
 
+mod kernels;
+
 use std::{os::unix::fs::MetadataExt, path::Path};
 
 use serde_json::{Value, json};
@@ -28,6 +30,7 @@ enum State {
 
 pub(crate) async fn run(args: Doctor, global: &Global, printer: Printer) -> Outcome {
     let mut findings = machine();
+    findings.extend(kernels::findings());
     findings.extend(tools());
     findings.extend(configuration(global));
     findings.extend(vault(global));
@@ -305,7 +308,9 @@ fn show(findings: &[Finding], printer: Printer) {
     }
     for finding in findings {
         printer.line(format!("{:<5} {:<16} {}", word(finding.state), finding.what, finding.detail));
-        if let Some(fix) = finding.fix.as_ref().filter(|_| finding.state != State::Good) {
+        if let Some(fix) =
+            finding.fix.as_ref().filter(|_| finding.state != State::Good || finding.what.starts_with("vm "))
+        {
             printer.line(format!("{:<22} fix: {fix}", ""));
         }
     }

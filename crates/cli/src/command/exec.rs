@@ -61,6 +61,7 @@ pub(crate) async fn carried_out(
     let mut signals = Signals::new().map_err(Stop::system("signals"))?;
     // What was killed before it could clean up leaves empty control groups.
     cella_cell::sweep();
+    cella_cell_vm::sweep();
     let confinement = Confinement::new();
     let traffic = Arc::new(Traffic::default());
     let command = wished.spec.program.command.display().to_string();
@@ -95,6 +96,7 @@ fn variable(pair: &str) -> Result<(String, String), Stop> {
 pub(crate) fn refusal(error: &ConfineError, command: &str) -> Stop {
     let exit = match error {
         ConfineError::Cell(error) => of_cell(error, command),
+        ConfineError::Vm(_) => Code::Refused,
         ConfineError::Server(_) => Code::Failed,
         _ => Code::Config,
     };

@@ -19,14 +19,15 @@ pub(crate) fn run(global: &Global, printer: Printer) -> Outcome {
     let mut rows = vec![["SERVER", "CLASS", "WHAT", "CONTRACT", "ENABLED"].map(str::to_owned).to_vec()];
     let mut list = Vec::new();
     for (name, server) in &loaded.config.servers {
-        let (class, what) = match &server.run {
+        let class = loaded.servers.get(name.as_str()).map(|served| served.class());
+        let (or, what) = match &server.run {
             Run::Program(program) => {
                 let words = std::iter::once(&program.command).chain(&program.args).cloned();
                 (Class::Process, words.collect::<Vec<_>>().join(" "))
             }
             Run::Remote(remote) => (Class::Remote, remote.url.clone()),
         };
-        let class = class.as_str();
+        let class = class.unwrap_or(or).as_str();
         let contract = match &server.contract {
             ContractSource::Preset(preset) => preset.as_str().to_owned(),
             ContractSource::File(path) => path.display().to_string(),

@@ -344,3 +344,44 @@ fn the_report_says_what_is_enforced_and_what_was_not_granted() {
         }
     }
 }
+
+/// What `cella doctor` says of the drivers of class vm: whether gVisor is usable.
+fn has_gvisor(user: &User) -> bool {
+    let run = Ended::of(&mut user.command(&["doctor", "--quick", "--json"]));
+    let found: Value = serde_json::from_str(&run.out).unwrap();
+    let findings = found["findings"].as_array().unwrap();
+    let drivers: Vec<&Value> =
+        findings.iter().filter(|f| f["what"].as_str().is_some_and(|what| what.starts_with("vm "))).collect();
+    assert_eq!(drivers.len(), 5, "{found}");
+    // Each that cannot be used says what to do.
+    for driver in &drivers {
+        let unusable = driver["detail"].as_str().unwrap().starts_with("not usable");
+        assert_eq!(unusable, driver["fix"].is_string(), "{driver}");
+    }
+    drivers.iter().any(|driver| driver["what"] == "vm gvisor" && driver["fix"].is_null())
+}
+
+#[test]
+fn a_contract_of_class_vm_runs_behind_another_kernel_or_is_refused_with_the_reason() {
+    let own = fs::read_to_string("/proc/version").unwrap();
+    for user in User::all() {
+        let usable = has_gvisor(&user);
+        let run = user.under("class = \"vm\"\nvm = \"gvisor\"\n", "cat /proc/version; exit 9");
+        if usable {
+            assert_eq!(run.status, 9, "{run:?}");
+            assert!(!run.out.is_empty() && run.out != own, "{run:?}");
+        } else {
+            println!("skipped: gvisor is not usable here, so only its refusal is tested");
+            assert_eq!((run.status, run.code()), (5, "CE2051"), "{run:?}");
+        }
+    }
+}
+
+#[test]
+fn class_vm_reaches_no_host_so_a_contract_that_grants_one_is_refused() {
+    for user in User::all() {
+        let run = user.under("class = \"vm\"\negress = [\"a.example:443\"]\n", "echo ran");
+        assert!(run.status == 5 && ["CE2050", "CE2052"].contains(&run.code()), "{run:?}");
+        assert_eq!(run.out, "");
+    }
+}

@@ -4,7 +4,8 @@ use std::{ops::Range, path::PathBuf};
 
 use super::{CONTRACT_VERSION, Contract, FileGrant, Limits, Mode, Preset, SecretTerms, ToolTerms};
 use crate::{
-    Diagnostics, Effect, EgressFault, EgressGrant, Format, Isolation, Location, PathPattern, Severity, Text,
+    CellClass, Diagnostics, Effect, EgressFault, EgressGrant, Format, Isolation, Location, PathPattern,
+    Severity, Text, VmChoice,
     binding::{is_host, is_method},
     diagnostic::{Diagnostic, Origin},
     shape::{CONTRACT, Checked, Table, check},
@@ -66,8 +67,22 @@ impl Reading<'_> {
             contract.secrets.insert(name.to_owned(), terms);
         }
         self.pairs(root, &contract);
+        contract.class = self.class(root);
         contract.isolation = root.text("isolation").and_then(Isolation::parse).unwrap_or_default();
         contract
+    }
+
+    /// Which machine is meant is a question only where one is asked for.
+    fn class(&mut self, root: Table<'_>) -> CellClass {
+        let choice = root.text("vm").and_then(VmChoice::parse);
+        if root.text("class") == Some("vm") {
+            return CellClass::Vm(choice.unwrap_or_default());
+        }
+        if root.text("vm").is_some() {
+            let text = "`vm` in a contract that asks for no cell of class vm".to_owned();
+            self.error(root.place("vm"), "CE1028", text, "write class = \"vm\", or take `vm` out".into());
+        }
+        CellClass::Process
     }
 
     fn file(&mut self, table: Table<'_>, place: Range<usize>) -> Option<FileGrant> {

@@ -8,6 +8,8 @@ const fn field(key: &'static str, kind: Kind, doc: &'static str) -> Field {
 
 const ISOLATION: &[&str] = &["shared", "client", "run"];
 const PRESETS: &[&str] = &["trusted", "semi-trusted", "untrusted"];
+const CLASSES: &[&str] = &["process", "vm"];
+const VMS: &[&str] = &["gvisor", "qemu", "auto"];
 const EFFECTS: &[&str] = &["pure", "read", "idempotent", "reversible", "irreversible"];
 
 pub(crate) static CONFIG: Shape = Shape {
@@ -147,6 +149,16 @@ pub(crate) static CONTRACT: Shape = Shape {
         ),
         field("secrets", Kind::Named(&SECRET), "Secrets the server works with, by name."),
         field("isolation", Kind::Word(ISOLATION), "Who shares a process."),
+        field(
+            "class",
+            Kind::Word(CLASSES),
+            "process: confined by this machine's kernel. vm: behind a kernel of its own. process when absent.",
+        ),
+        field(
+            "vm",
+            Kind::Word(VMS),
+            "For class vm, whose kernel: gvisor, qemu, or auto, the first that works here. auto when absent.",
+        ),
     ],
 };
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use cella_catalog::LaunchError;
 use cella_cell::CellError;
+use cella_cell_vm::VmError;
 use cella_contract::EgressFault;
 use cella_egress::BrokerError;
 use cella_transport::FaultKind;
@@ -65,6 +66,9 @@ pub enum ConfineError {
     /// There is no such program, or no cell for it.
     #[error(transparent)]
     Cell(#[from] CellError),
+    /// A kernel of its own that cannot be had here.
+    #[error(transparent)]
+    Vm(VmError),
     /// An entry of `egress` is none.
     #[error("{0}")]
     Grant(EgressFault),
@@ -88,6 +92,7 @@ impl ConfineError {
             Self::Own { .. } => "CE4124",
             Self::Redirectable { .. } | Self::LedElsewhere { .. } => "CE4125",
             Self::Cell(error) => error.code(),
+            Self::Vm(error) => error.code(),
             Self::Grant(_) => EgressFault::CODE,
             Self::Broker(error) => error.code(),
             Self::Server(error) => error.code,
@@ -109,10 +114,21 @@ impl ConfineError {
                 "if you changed it, let the node read its configuration again: kill -HUP, or cella up".into()
             }
             Self::Cell(error) => error.fix(),
+            Self::Vm(error) => error.fix(),
             Self::Grant(fault) => fault.fix(),
             Self::Broker(_) => "try again; if it stays, report it with the log".into(),
             Self::Server(error) => return error.fix.clone(),
         })
+    }
+}
+
+/// What is wrong in every class in the same way is said in the same way.
+impl From<VmError> for ConfineError {
+    fn from(error: VmError) -> Self {
+        match error {
+            VmError::Cell(error) => Self::Cell(error),
+            other => Self::Vm(other),
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! A contract as sentences and as data. One sentence is one grant, so that contracts can be compared by them.
 
-use cella_contract::{Contract, FileGrant, Limits, Mode, Preset, ToolTerms};
+use cella_contract::{CellClass, Contract, FileGrant, Limits, Mode, Preset, ToolTerms, VmChoice};
 use cella_node::confine::Terms;
 use serde_json::{Value, json};
 
@@ -27,6 +27,7 @@ pub(in crate::command) fn granted(terms: &Terms) -> Vec<String> {
         );
     }
     lines.push(format!("one process for: {}", sharing(contract)));
+    lines.extend(class(contract));
     lines
 }
 
@@ -40,6 +41,7 @@ pub(super) fn grants(terms: &Terms) -> Vec<String> {
     lines.extend(secrets(contract));
     lines.extend(contract.tools.iter().map(|(name, terms)| tool(name, terms)));
     lines.push(format!("one process for: {}", sharing(contract)));
+    lines.extend(class(contract));
     lines
 }
 
@@ -108,6 +110,15 @@ fn tool(name: &str, terms: &ToolTerms) -> String {
     format!("tool {name}: {}", said.join("; "))
 }
 
+/// Said where it is not the usual one.
+fn class(contract: &Contract) -> Option<String> {
+    match contract.class {
+        CellClass::Process => None,
+        CellClass::Vm(VmChoice::Auto) => Some("runs behind a kernel of its own".to_owned()),
+        CellClass::Vm(choice) => Some(format!("runs behind a kernel of its own: {}", choice.as_str())),
+    }
+}
+
 fn sharing(contract: &Contract) -> &'static str {
     match contract.isolation.as_str() {
         "client" => "each client",
@@ -168,6 +179,11 @@ pub(super) fn as_json(terms: &Terms) -> Value {
         "secrets": contract.secrets.iter().map(secret).collect::<serde_json::Map<_, _>>(),
         "tools": contract.tools.iter().map(tool).collect::<serde_json::Map<_, _>>(),
         "isolation": contract.isolation.as_str(),
+        "class": contract.class.as_str(),
+        "vm": match contract.class {
+            CellClass::Process => None,
+            CellClass::Vm(choice) => Some(choice.as_str()),
+        },
     })
 }
 

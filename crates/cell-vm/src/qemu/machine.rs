@@ -1,0 +1,74 @@
+//! The machine that QEMU is told to be.
+
+use std::path::Path;
+
+use cella_cell::Spec;
+
+use super::{guest::Guest, probe::Parts};
+
+/// Memory of the guest's kernel and its first files, in MiB, on top of what the program may have.
+const KERNEL_MIB: u64 = 192;
+/// Memory of a program for which nobody asked for a limit, in MiB.
+const USUAL_MIB: u64 = 1024;
+/// First PCI slot of the exports. QEMU's own devices lie below and at the last one.
+const FIRST_SLOT: usize = 6;
+/// Functions of a slot.
+const FUNCTIONS: usize = 8;
+/// Exports that fit the bus; past it the specification is refused.
+pub(super) const EXPORTS_MAX: usize = (30 - FIRST_SLOT) * FUNCTIONS;
+
+/// The guest's streams, in the order of their ports.
+pub(super) const PORTS: [&str; 4] = ["in", "out", "err", "talk"];
+
+/// MiB of the machine.
+pub(super) fn memory_mib(spec: &Spec) -> u64 {
+    let asked = spec.limits.memory_bytes.value().map_or(USUAL_MIB, |bytes| bytes.div_ceil(1 << 20));
+    asked.saturating_add(KERNEL_MIB)
+}
+
+/// The arguments. Nothing is there that is not named: no disk, no network device, no monitor, no default.
+pub(super) fn arguments(dir: &Path, spec: &Spec, guest: &Guest, parts: &Parts) -> Vec<String> {
+    let (accelerator, processor) = match &parts.hardware {
+        Ok(()) => ("kvm", "host"),
+        Err(_) => ("tcg,tb-size=64", "max"),
+    };
+    let dir_text = escaped(dir);
+    let mut args: Vec<String> =
+        ["-nodefaults", "-no-user-config", "-nographic", "-no-reboot"].map(str::to_owned).to_vec();
+    let mut add = |option: &str, value: String| args.extend([option.to_owned(), value]);
+    add("-M", "q35,usb=off,vmport=off".into());
+    add("-accel", accelerator.into());
+    add("-cpu", processor.into());
+    add("-smp", "1".into());
+    add("-m", memory_mib(spec).to_string());
+    add("-nic", "none".into());
+    add("-serial", "none".into());
+    add("-monitor", "none".into());
+    add("-kernel", dir.join("kernel").display().to_string());
+    add("-initrd", dir.join("initrd").display().to_string());
+    add("-append", "quiet loglevel=0 edd=off panic=-1 rdinit=/init".into());
+    add("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny".into());
+    add("-device", "virtio-serial-pci,id=serial,max_ports=8,addr=0x4".into());
+    for (number, port) in PORTS.iter().enumerate() {
+        add("-chardev", format!("socket,id={port},path={dir_text}/{port},server=on,wait=off"));
+        add("-device", format!("virtserialport,bus=serial.0,nr={},chardev={port},name={port}", number + 1));
+    }
+    for (number, (tag, shown)) in guest.exports().enumerate() {
+        let read_only = if shown.write { "" } else { ",readonly=on" };
+        let source = escaped(&shown.source);
+        add("-fsdev", format!("local,id={tag},path={source},security_model=none,multidevs=remap{read_only}"));
+        let (slot, function) = (FIRST_SLOT + number / FUNCTIONS, number % FUNCTIONS);
+        add(
+            "-device",
+            format!(
+                "virtio-9p-pci,fsdev={tag},mount_tag={tag},multifunction=on,addr={slot:#x}.{function:#x}"
+            ),
+        );
+    }
+    args
+}
+
+/// A comma in a value is written twice.
+fn escaped(path: &Path) -> String {
+    path.display().to_string().replace(',', ",,")
+}

@@ -1,0 +1,200 @@
+//! The node's side of the guest's ports: three streams, and a fourth on which the two sides talk in lines.
+
+use std::{
+    io,
+    path::Path,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader},
+    net::{
+        UnixStream,
+        unix::{OwnedReadHalf, OwnedWriteHalf, pipe},
+    },
+    sync::mpsc,
+};
+
+use super::machine::PORTS;
+use crate::{
+    capped::Allowance,
+    tree::Tree,
+    ward::{Ended, Streams},
+};
+
+/// Between two looks whether a port is there.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+/// How long output that is under way is waited for when the program has ended. It is only long when nobody reads it; then
+/// the rest is lost.
+const DRAIN: Duration = Duration::from_secs(2);
+/// Bytes of one line of talk. Stops a guest that was taken over from filling the node's memory; past it the line ends.
+const LINE_BYTES: u64 = 256;
+
+/// The ports of a guest that is ready to run its program.
+#[derive(Debug)]
+pub(super) struct Talk {
+    lines: BufReader<OwnedReadHalf>,
+    answers: OwnedWriteHalf,
+    counts: [Arc<AtomicU64>; 2],
+}
+
+/// How the program ended, once the guest has told.
+pub(super) type Told = Arc<Mutex<Option<Ended>>>;
+
+// === impl Talk ===
+
+impl Talk {
+    /// Waits for the guest. `None` if the machine ends before.
+    pub(super) async fn with(
+        dir: &Path,
+        tree: &mut Tree,
+        allowance: &Allowance,
+    ) -> io::Result<Option<(Self, Streams)>> {
+        let mut ports = Vec::new();
+        for port in PORTS {
+            let Some(stream) = connect(&dir.join(port), tree).await? else { return Ok(None) };
+            ports.push(stream);
+        }
+        let Ok([input, output, error, talk]) = <[UnixStream; 4]>::try_from(ports) else { return Ok(None) };
+        let (source, stdin) = io::pipe()?;
+        tokio::spawn(feed(pipe::Receiver::from_owned_fd(source.into())?, input));
+        let counts = [Arc::<AtomicU64>::default(), Arc::default()];
+        let stdout = drained(output, &counts[0], allowance)?;
+        let stderr = drained(error, &counts[1], allowance)?;
+        let (lines, answers) = talk.into_split();
+        let stdin = pipe::Sender::from_owned_fd(stdin.into())?;
+        let streams = Streams { stdin, stdout, stderr };
+        Ok(Some((Self { lines: BufReader::new(lines), answers, counts }, streams)))
+    }
+
+    /// One line of the guest; `None` when it is gone.
+    pub(super) async fn line(&mut self) -> Option<String> {
+        let mut line = Vec::new();
+        let read = (&mut self.lines).take(LINE_BYTES).read_until(b'\n', &mut line).await;
+        let line = String::from_utf8_lossy(&line).trim().to_owned();
+        (read.is_ok() && !line.is_empty()).then_some(line)
+    }
+
+    pub(super) async fn answer(&mut self, word: &str) -> io::Result<()> {
+        self.answers.write_all(format!("{word}\n").as_bytes()).await
+    }
+
+    /// Passes orders on until the guest tells the end; then everything it has sent is waited for. Returning lets go of the
+    /// guest: whoever waits for this kills the machine.
+    pub(super) async fn attend(mut self, mut orders: mpsc::UnboundedReceiver<&'static str>, told: Told) {
+        let line = loop {
+            tokio::select! {
+                line = self.line() => break line,
+                Some(order) = orders.recv() => {
+                    // A guest that is gone needs no orders.
+                    let _gone = self.answers.write_all(format!("{order}\n").as_bytes()).await;
+                }
+            }
+        };
+        let Some(end) = line.as_deref().and_then(End::parse) else { return };
+        let drained = async {
+            while self.counts.iter().zip(end.sent).any(|(seen, sent)| seen.load(Ordering::Acquire) < sent) {
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        };
+        let _nobody_reads = tokio::time::timeout(DRAIN, drained).await;
+        *told.lock().unwrap_or_else(PoisonError::into_inner) = Some(end.ended());
+    }
+}
+
+/// What the guest's last line says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct End {
+    status: i32,
+    sent: [u64; 2],
+}
+
+impl End {
+    /// `end STATUS OUT ERR OOM`
+    fn parse(line: &str) -> Option<Self> {
+        let mut words = line.strip_prefix("end ")?.split(' ');
+        let status = words.next()?.parse().ok()?;
+        let mut number = || words.next().and_then(|word| word.parse().ok()).unwrap_or_default();
+        Some(Self { status, sent: [number(), number()] })
+    }
+
+    /// A shell tells a signal as 128 and its number; a program that exits with such a status itself is taken for one that
+    /// was killed.
+    fn ended(self) -> Ended {
+        match self.status - 128 {
+            signal @ 1..=64 => Ended { code: None, signal: Some(signal) },
+            _ => Ended { code: Some(self.status), signal: None },
+        }
+    }
+}
+
+// === free functions ===
+
+async fn connect(path: &Path, tree: &mut Tree) -> io::Result<Option<UnixStream>> {
+    loop {
+        match UnixStream::connect(path).await {
+            Ok(stream) => return Ok(Some(stream)),
+            Err(_) if tree.has_ended() => return Ok(None),
+            Err(error)
+                if [io::ErrorKind::NotFound, io::ErrorKind::ConnectionRefused].contains(&error.kind()) =>
+            {
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Standard input. Its end is told by shutting down this direction only: QEMU throws away what it has not yet read of a
+/// connection that is closed both ways.
+async fn feed(mut source: pipe::Receiver, mut port: UnixStream) {
+    let _guest_is_gone = tokio::io::copy(&mut source, &mut port).await;
+    let _guest_is_gone = port.shutdown().await;
+    // Held open until the machine closes it.
+    let _end = port.read(&mut [0]).await;
+}
+
+fn drained(port: UnixStream, count: &Arc<AtomicU64>, allowance: &Allowance) -> io::Result<pipe::Receiver> {
+    let (ours, theirs) = io::pipe()?;
+    let sink = pipe::Sender::from_owned_fd(theirs.into())?;
+    let (count, allowance) = (Arc::clone(count), allowance.clone());
+    tokio::spawn(async move { allowance.copy(Counted { port, count }, sink).await });
+    pipe::Receiver::from_owned_fd(ours.into())
+}
+
+/// Counts what was read. A chunk counts when the next is asked for, which is when it has been passed on.
+struct Counted {
+    port: UnixStream,
+    count: Arc<AtomicU64>,
+}
+
+impl AsyncRead for Counted {
+    fn poll_read(
+        mut self: std::pin::Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
+        buffer: &mut tokio::io::ReadBuf<'_>,
+    ) -> std::task::Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let polled = std::pin::Pin::new(&mut self.port).poll_read(context, buffer);
+        let read = u64::try_from(buffer.filled().len() - before).unwrap_or_default();
+        self.count.fetch_add(read, Ordering::Release);
+        polled
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{End, Ended};
+
+    #[test]
+    fn an_end_is_a_status_or_a_signal() {
+        let end = End::parse("end 139 12 0 0").unwrap();
+        assert_eq!((end.sent, end.ended()), ([12, 0], Ended { code: None, signal: Some(11) }));
+        assert_eq!(End::parse("end 37 0 0 0").unwrap().ended(), Ended { code: Some(37), signal: None });
+        assert_eq!(End::parse("ready"), None);
+    }
+}

@@ -1,0 +1,82 @@
+//! Class `vm` with its real drivers: the kit of the law, what a program may not reach, and what a killed node leaves.
+//!
+//! An oracle on the host decides, every attempt has a control run outside of a cell that must succeed, and everything runs
+//! as root and as a plain user. This binary is at once the tests, what keeps the sandboxes, and a node to be killed.
+#![expect(clippy::print_stdout, reason = "skipped tests speak on standard output")]
+
+mod bench;
+mod law;
+mod node;
+mod walls;
+
+use std::process::ExitCode;
+
+use cella_cell_vm::{Driver, Gvisor, Qemu};
+use libtest_mimic::{Arguments, Failed, Trial};
+
+use bench::Bench;
+
+/// What a test needs to be found and run.
+pub(crate) type Test = (&'static str, fn(&Bench) -> Outcome);
+/// `Err` says what was seen.
+pub(crate) type Outcome = Result<(), String>;
+
+/// The plain user that everything runs as, besides root: in no group, owner of nothing.
+const PLAIN_UID: u32 = 65_534;
+/// Drivers that start cells.
+const DRIVERS: [&str; 2] = ["gvisor", "qemu"];
+
+fn main() -> ExitCode {
+    cella_cell::launcher_main();
+    let args: Vec<String> = std::env::args().collect();
+    match args.get(1).map(String::as_str) {
+        Some(node::ARG) => node::main(&args[2..]),
+        Some(bench::TEST_ARG) => run_here(&args[2], &args[3]),
+        _ => libtest_mimic::run(&Arguments::from_args(), trials()).exit_code(),
+    }
+}
+
+pub(crate) fn driver(name: &str) -> Box<dyn Driver> {
+    match (name, std::env::var_os(bench::GUEST)) {
+        ("qemu", Some(dir)) => Box::new(Qemu::with_kernel(dir)),
+        ("qemu", None) => Box::new(Qemu::new()),
+        _ => Box::new(Gvisor::new()),
+    }
+}
+
+fn tests() -> Vec<Test> {
+    [law::TESTS, walls::TESTS].concat()
+}
+
+/// Each test runs in a process of its own, as one of the users.
+fn trials() -> Vec<Trial> {
+    let root = rustix::process::geteuid().is_root();
+    let users: &[(&str, Option<u32>)] =
+        if root { &[("root", None), ("plain", Some(PLAIN_UID))] } else { &[("plain", None)] };
+    let mut trials = Vec::new();
+    for driver in DRIVERS {
+        for (user, uid) in users {
+            for (name, _) in tests() {
+                trials.push(Trial::test(format!("{driver}::{user}::{name}"), move || {
+                    bench::run_apart(driver, name, *uid).map_err(Failed::from)
+                }));
+            }
+        }
+    }
+    trials
+}
+
+/// One test, in this process.
+fn run_here(driver: &str, wanted: &str) -> ExitCode {
+    let Some((name, test)) = tests().into_iter().find(|(name, _)| *name == wanted) else {
+        println!("no such test: {wanted}");
+        return ExitCode::FAILURE;
+    };
+    match Bench::new(driver, name).map_or(Ok(()), |bench| test(&bench)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            println!("{why}");
+            ExitCode::FAILURE
+        }
+    }
+}
