@@ -35,13 +35,15 @@ use crate::{
 /// Sockets that were made inside the cell's network namespace, in which every address is local.
 #[derive(Debug, Default)]
 pub struct Sockets {
-    /// For each port of [`crate::ports`], bound to every address of IPv4 and, only for it, of IPv6.
+    /// For each port of [`crate::ports`] one bound to `0.0.0.0` and, where the cell has IPv6, one to `[::]` that takes IPv6
+    /// only. Without the latter no IPv6 addresses are given out.
     pub tcp: Vec<(u16, net::TcpListener)>,
-    /// Port 53, as above.
+    /// Port 53, in the same way.
     pub dns_udp: Vec<net::UdpSocket>,
-    /// Port 53, as above.
+    /// Port 53, in the same way.
     pub dns_tcp: Vec<net::TcpListener>,
-    /// A packet socket (`SOCK_RAW`) on the loopback device, if attempts in vain are to be seen.
+    /// A packet socket (`SOCK_RAW`, all protocols) in the namespace, if attempts in vain are to be seen. The broker gives it
+    /// its filter.
     pub audit: Option<OwnedFd>,
 }
 
@@ -259,6 +261,9 @@ impl Door {
                 self.refuse(&client, wanted, Denial::ConnectionRate { most: self.cell.rate.most() });
             }
         }
+        // who still knocks is refused at once; the receiver says that connections are left
+        let Self { listener, closing: _open, .. } = self;
+        drop(listener);
         while running.join_next().await.is_some() {}
     }
 

@@ -2,13 +2,19 @@
 
 use std::{
     io,
+    os::fd::OwnedFd,
     sync::atomic::{AtomicU64, Ordering},
     time::{Duration, Instant},
 };
 
-use tokio::net::TcpStream;
+use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
+use tokio::{io::Interest, net::TcpStream};
 
-use crate::{denial::Denial, limits::CHUNK_BYTES, record::Ending};
+use crate::{
+    denial::Denial,
+    limits::{BULK_BYTES, CHUNK_BYTES, PIPE_BYTES},
+    record::Ending,
+};
 
 /// When something was last moved.
 #[derive(Debug)]
@@ -22,6 +28,15 @@ pub(crate) struct Activity {
 pub(crate) struct Allowance {
     sent: AtomicU64,
     most: Option<u64>,
+}
+
+/// What follows when bytes were copied for a while.
+#[derive(PartialEq, Eq)]
+enum After {
+    /// The sender has said all.
+    End,
+    /// There is so much that a pipe is worth its descriptors.
+    Bulk,
 }
 
 /// One way.
@@ -78,33 +93,77 @@ impl Allowance {
 impl Way<'_> {
     /// Moves everything until the sender has said all, and tells the receiver.
     pub(crate) async fn run(&self) -> Result<(), Ending> {
-        let mut chunk = Vec::new();
-        loop {
+        if self.copied().await? == After::Bulk {
+            // without a descriptor left for the pipe it goes on as before
+            match pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK) {
+                Ok((out, into)) => self.spliced(&out, &into).await?,
+                Err(_) => while self.copied().await? == After::Bulk {},
+            }
+        }
+        rustix::net::shutdown(self.to, rustix::net::Shutdown::Write).map_err(|_| Ending::Broken)
+    }
+
+    /// Moves bytes through memory, until all is said or it has become worthwhile to do otherwise.
+    async fn copied(&self) -> Result<After, Ending> {
+        let (mut chunk, mut moved) = (Vec::new(), 0);
+        while moved < BULK_BYTES {
             self.from.readable().await.map_err(|_| Ending::Broken)?;
             chunk.reserve(CHUNK_BYTES);
             match self.from.try_read_buf(&mut chunk) {
-                Ok(0) => break,
-                Ok(_) => self.pass(&chunk).await?,
+                Ok(0) => return Ok(After::End),
+                Ok(count) => {
+                    moved += count;
+                    self.pass(&chunk).await?;
+                }
                 // a quiet connection keeps no memory
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => chunk = Vec::new(),
                 Err(_) => return Err(Ending::Broken),
             }
             chunk.clear();
         }
-        rustix::net::shutdown(self.to, rustix::net::Shutdown::Write).map_err(|_| Ending::Broken)
+        Ok(After::Bulk)
+    }
+
+    /// Moves bytes inside the kernel, through a pipe that is empty whenever this waits for the sender.
+    async fn spliced(&self, out: &OwnedFd, into: &OwnedFd) -> Result<(), Ending> {
+        // a smaller pipe works too
+        let _ = fcntl_setpipe_size(into, PIPE_BYTES);
+        let flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK;
+        loop {
+            self.from.readable().await.map_err(|_| Ending::Broken)?;
+            let take = || Ok(splice(self.from, None, into, None, PIPE_BYTES, flags)?);
+            let mut rest = match self.from.try_io(Interest::READABLE, take) {
+                Ok(0) => return Ok(()),
+                Ok(count) => count,
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => continue,
+                Err(_) => return Err(Ending::Broken),
+            };
+            self.spend(rest)?;
+            while rest > 0 {
+                let give = || Ok(splice(out, None, self.to, None, rest, flags)?);
+                match self.to.try_io(Interest::WRITABLE, give) {
+                    Ok(count) => {
+                        rest -= count;
+                        self.note(count);
+                    }
+                    Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                        self.to.writable().await.map_err(|_| Ending::Broken)?;
+                    }
+                    Err(_) => return Err(Ending::Broken),
+                }
+            }
+        }
     }
 
     /// Passes these bytes on.
     pub(crate) async fn pass(&self, bytes: &[u8]) -> Result<(), Ending> {
-        let count = bytes.len() as u64;
-        self.allowance.map_or(Ok(()), |allowance| allowance.spend(count)).map_err(Ending::Denied)?;
+        self.spend(bytes.len())?;
         let mut rest = bytes;
         while !rest.is_empty() {
             match self.to.try_write(rest) {
                 Ok(written) => {
                     rest = &rest[written..];
-                    self.moved.fetch_add(written as u64, Ordering::Relaxed);
-                    self.activity.note();
+                    self.note(written);
                 }
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
                     self.to.writable().await.map_err(|_| Ending::Broken)?;
@@ -113,5 +172,14 @@ impl Way<'_> {
             }
         }
         Ok(())
+    }
+
+    fn spend(&self, bytes: usize) -> Result<(), Ending> {
+        self.allowance.map_or(Ok(()), |allowance| allowance.spend(bytes as u64)).map_err(Ending::Denied)
+    }
+
+    fn note(&self, bytes: usize) {
+        self.moved.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.activity.note();
     }
 }

@@ -15,6 +15,11 @@ use crate::{denial::Denial, limits::OPENING_HEADERS_MAX};
 const TLS_HANDSHAKE: [u8; 2] = [22, 3];
 /// First line of HTTP/2 without TLS (RFC 9113, 3.4).
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0";
+/// What a load balancer puts before a connection to say whose it is (PROXY protocol, versions 1 and 2). What follows would go
+/// unseen, and a cell has nobody to speak for.
+const FORWARDED: [&[u8]; 2] = [b"PROXY ", b"\r\n\r\n\0\r\nQUIT\n"];
+/// Longest method of a request, in bytes. Registered ones have up to 16.
+const METHOD_BYTES_MAX: usize = 32;
 /// Characters of a foreign name that are kept for the record.
 const GOT_CHARS_MAX: usize = 128;
 
@@ -115,24 +120,41 @@ fn tls(bytes: &[u8]) -> Opening {
     Opening::Incomplete
 }
 
-/// HTTP is known by its version at the end of the first line; a first line without one is some other protocol's.
+/// HTTP is known by its version at the end of the first line; a first line without one is some other protocol's. Servers
+/// differ in what they forgive before and in that line, so whatever could be a request to the most lenient one is waited for
+/// and then read strictly.
 fn text(bytes: &[u8]) -> Opening {
+    if FORWARDED.iter().any(|header| bytes.starts_with(header)) {
+        return Opening::Malformed;
+    }
     // servers skip empty lines before a request (RFC 9112, 2.2), so they must not hide one
     let start = bytes.iter().position(|b| !matches!(b, b'\r' | b'\n'));
     let Some(bytes) = start.map(|at| &bytes[at..]) else { return Opening::Incomplete };
     let end = bytes.iter().position(|b| *b == b'\n');
     let line = &bytes[..end.unwrap_or(bytes.len())];
-    if line.iter().any(|b| b.is_ascii_control() && !matches!(b, b'\r' | b'\t')) {
-        return Opening::Opaque;
+    if line.windows(5).any(|w| w.eq_ignore_ascii_case(b"HTTP/")) {
+        return match end {
+            None => Opening::Incomplete,
+            Some(_) if line.starts_with(HTTP2_PREFACE) => Opening::ClearHttp2,
+            Some(_) => request(bytes),
+        };
     }
-    if end.is_none() {
-        return Opening::Incomplete;
+    let is_text = !line.iter().any(|b| b.is_ascii_control() && !matches!(b, b'\r' | b'\t'));
+    if end.is_none() && (is_text || begins_like_a_request(line)) {
+        Opening::Incomplete
+    } else {
+        Opening::Opaque
     }
-    if line.starts_with(HTTP2_PREFACE) {
-        return Opening::ClearHttp2;
-    }
-    let versioned = line.windows(5).any(|w| w.eq_ignore_ascii_case(b"HTTP/"));
-    if versioned { request(bytes) } else { Opening::Opaque }
+}
+
+/// Letters and something that one server or another takes for a space.
+fn begins_like_a_request(line: &[u8]) -> bool {
+    let is_blank = |b: &u8| matches!(b, b' ' | b'\t' | 0x0b | 0x0c | 0x1c..=0x1f | 0x85 | 0xa0);
+    let start = line.iter().position(|b| !is_blank(b)).unwrap_or(line.len());
+    let letters = |b: &u8| b.is_ascii_alphabetic() || matches!(b, b'-' | b'_');
+    let method = line[start..].iter().take_while(|b| letters(b)).count();
+    let after = line.get(start + method);
+    method <= METHOD_BYTES_MAX && after.is_none_or(|b| method > 0 && is_blank(b))
 }
 
 fn request(bytes: &[u8]) -> Opening {

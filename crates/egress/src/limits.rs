@@ -41,10 +41,16 @@ pub(crate) const OPENING_HEADERS_MAX: usize = 128;
 pub(crate) const QUERY_BYTES_MAX: usize = 1232;
 /// Longest silence on a DNS connection. Threat: connections that are forgotten. Past it: closed.
 pub(crate) const DNS_IDLE: Duration = Duration::from_secs(10);
-/// Different refusals that are counted apart. Threat: memory. Past it: counted together, without name or address.
-pub(crate) const REFUSALS_APART: usize = 256;
-/// How often counted repetitions of refusals are reported. Threat: a record per packet of a flood.
-pub(crate) const REPEATS_EVERY: Duration = Duration::from_secs(1);
+/// Different refusals that are counted apart: as many as can be new while one is remembered. Threat: memory. Past it: counted
+/// together, without name or address.
+pub(crate) const REFUSALS_APART: usize = 1024;
+/// New refusals that are recorded in a period. Threat: a ledger full of made-up names. Past it: counted together.
+pub(crate) const REFUSALS_PER_PERIOD: u32 = 16;
+/// The period in which refusals are counted.
+pub(crate) const PERIOD: Duration = Duration::from_secs(1);
+/// Longest time between reports of one refusal that goes on and on, and how long it is remembered, in periods. Threat: a
+/// client that tries for ever.
+pub(crate) const PERIODS_MAX: u32 = 64;
 /// First and longest pause after a failed `accept`. Threat: a busy loop when the node has no descriptor left.
 pub(crate) const ACCEPT_PAUSE: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
 /// Bytes of a packet that the audit looks at: Ethernet, the longest IPv4 header, TCP. Threat: memory. Past it: cut off.
@@ -53,6 +59,10 @@ pub(crate) const AUDIT_BYTES: usize = 128;
 pub(crate) const ADDRESSES_TRIED: usize = 8;
 /// Bytes moved at once. Two copies of this exist for a connection while it moves bytes, none while it is quiet.
 pub(crate) const CHUNK_BYTES: usize = 64 * 1024;
+/// Bytes one way after which a connection is worth a pipe of its own. Threat: two descriptors for every little request.
+pub(crate) const BULK_BYTES: usize = 1 << 20;
+/// Bytes in such a pipe. The kernel counts them against the user past 64 MiB in all, and then gives smaller ones.
+pub(crate) const PIPE_BYTES: usize = 256 * 1024;
 
 /// How old a value of a secret may be while connections use it. Threat: one that was changed stays in use, or in memory. Past
 /// it: read again.

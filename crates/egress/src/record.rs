@@ -1,8 +1,8 @@
 //! What is reported of a cell's traffic.
 //!
 //! A connection has two records, one before anything is dialled and one at its end; both have their place in the queue
-//! before the first exists, so neither can be lost. A refusal has one, and its repetitions are counted and reported each
-//! second, so that a flood of them costs a few records and no connection its own.
+//! before the first exists, so neither can be lost. A refusal has one, and its repetitions are counted and reported ever more
+//! rarely, so that a flood of them costs a few records and no connection its own.
 
 use std::{
     collections::HashMap,
@@ -22,7 +22,7 @@ use tokio::{
 
 use crate::{
     denial::Denial,
-    limits::{REFUSALS_APART, REPEATS_EVERY},
+    limits::{PERIOD, PERIODS_MAX, REFUSALS_APART, REFUSALS_PER_PERIOD},
     policy::Vetted,
 };
 
@@ -125,10 +125,24 @@ pub(crate) struct Recorder {
 
 #[derive(Debug, Default)]
 struct Refusals {
-    /// Refusals that were reported lately, and how often each happened since.
-    apart: HashMap<(Subject, Denial), u64>,
+    /// Refusals that were reported lately.
+    apart: HashMap<(Subject, Denial), Repeats>,
+    /// How many of them are new in this period.
+    fresh: u32,
     /// What found no room there, by code, with one of them as an example.
     together: HashMap<&'static str, (Denial, u64)>,
+}
+
+/// How often a refusal happened since it was reported.
+#[derive(Debug)]
+struct Repeats {
+    count: u64,
+    /// Periods until the next report.
+    left: u32,
+    /// Periods between reports.
+    pause: u32,
+    /// Periods since it last happened.
+    quiet: u32,
 }
 
 /// The open record of a connection. Dropped, it reports the end.
@@ -220,40 +234,50 @@ impl Recorder {
     /// Puts a refusal on record: at once if it is new, with the next count if not.
     pub(crate) fn denied(&self, subject: Subject, denial: Denial) {
         let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
-        let full = refusals.apart.len() >= REFUSALS_APART;
+        let full = refusals.apart.len() >= REFUSALS_APART || refusals.fresh >= REFUSALS_PER_PERIOD;
         let key = (subject, denial);
-        if let Some(count) = refusals.apart.get_mut(&key) {
-            *count += 1;
+        if let Some(repeats) = refusals.apart.get_mut(&key) {
+            repeats.count += 1;
+            repeats.quiet = 0;
         } else if full {
             let code = key.1.code();
             refusals.together.entry(code).or_insert((key.1, 0)).1 += 1;
         } else {
-            let pending = u64::from(!self.report(&key.0, &key.1, 1));
-            refusals.apart.insert(key, pending);
+            refusals.fresh += 1;
+            let count = u64::from(!self.report(&key.0, &key.1, 1));
+            refusals.apart.insert(key, Repeats { count, left: 1, pause: 1, quiet: 0 });
         }
     }
 
-    /// Reports what was counted. What finds no room stays counted.
-    pub(crate) fn report_repeats(&self) {
+    /// Ends a period: reports what was counted and is due. What finds no room in the queue stays counted.
+    fn end_period(&self) {
         let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
-        refusals.apart.retain(|(subject, denial), count| {
-            // quiet for a whole period: the next one is news again
-            let quiet = *count == 0;
-            if !quiet && self.report(subject, denial, *count) {
-                *count = 0;
+        refusals.fresh = 0;
+        refusals.apart.retain(|(subject, denial), repeats| {
+            repeats.left = repeats.left.saturating_sub(1);
+            repeats.quiet += 1;
+            if repeats.left == 0 && repeats.count > 0 && self.report(subject, denial, repeats.count) {
+                repeats.count = 0;
+                repeats.pause = (repeats.pause * 2).min(PERIODS_MAX);
+                repeats.left = repeats.pause;
             }
-            !quiet
+            // quiet for long: the next one is news again
+            repeats.count > 0 || repeats.quiet < PERIODS_MAX
         });
+        self.report_together(&mut refusals);
+    }
+
+    fn report_together(&self, refusals: &mut Refusals) {
         refusals.together.retain(|_, (denial, count)| !self.report(&Subject::default(), denial, *count));
     }
 
     /// Reports repetitions until the broker ends.
     pub(crate) async fn keep_reporting(self: Arc<Self>) {
-        let mut ticks = tokio::time::interval(REPEATS_EVERY);
+        let mut ticks = tokio::time::interval(PERIOD);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            self.report_repeats();
+            self.end_period();
         }
     }
 
@@ -264,8 +288,13 @@ impl Recorder {
 }
 
 impl Drop for Recorder {
+    /// Reports everything that was counted, due or not.
     fn drop(&mut self) {
-        self.report_repeats();
+        let mut refusals = std::mem::take(&mut *self.refusals.lock().unwrap_or_else(PoisonError::into_inner));
+        for ((subject, denial), repeats) in refusals.apart.drain().filter(|(_, repeats)| repeats.count > 0) {
+            self.report(&subject, &denial, repeats.count);
+        }
+        self.report_together(&mut refusals);
     }
 }
 
@@ -299,40 +328,55 @@ impl Drop for Account {
 
 #[cfg(test)]
 mod tests {
-    use tokio::sync::mpsc;
+    use tokio::sync::mpsc::{Receiver, channel};
 
-    use super::{Recorder, Subject, Verdict};
-    use crate::{denial::Denial, limits::REFUSALS_APART};
+    use super::{Record, Recorder, Subject, Verdict};
+    use crate::denial::Denial;
+
+    fn drained(from: &mut Receiver<Record>) -> Vec<Record> {
+        std::iter::from_fn(|| from.try_recv().ok()).collect()
+    }
+
+    fn closed(port: u16) -> Subject {
+        Subject { destination: Some(([192, 0, 2, 1], port).into()), ..Subject::default() }
+    }
 
     #[test]
     fn a_flood_of_one_refusal_is_one_record_and_a_count() {
-        let (to, mut from) = mpsc::channel(8);
+        let (to, mut from) = channel(8);
+        let recorder = Recorder::new(to);
+        (0..1000).for_each(|_| recorder.denied(closed(1), Denial::PortClosed));
+        assert_eq!(drained(&mut from).iter().map(|r| r.repeats).collect::<Vec<_>>(), [1]);
+        recorder.end_period();
+        assert_eq!(drained(&mut from).iter().map(|r| r.repeats).collect::<Vec<_>>(), [999]);
+    }
+
+    #[test]
+    fn who_tries_for_ever_is_recorded_ever_more_rarely() {
+        let (to, mut from) = channel(64);
         let recorder = Recorder::new(to);
         for _ in 0..1000 {
-            recorder.denied(Subject::default(), Denial::Datagram);
+            recorder.denied(closed(1), Denial::PortClosed);
+            recorder.end_period();
         }
-        assert_eq!(from.try_recv().expect("the first").repeats, 1);
-        assert!(from.try_recv().is_err());
-        recorder.report_repeats();
-        assert_eq!(from.try_recv().expect("the rest").repeats, 999);
+        let records = drained(&mut from).len();
+        assert!(records < 30, "{records}");
+        drop(recorder);
+        assert!(drained(&mut from).iter().map(|r| r.repeats).sum::<u64>() > 0, "the end reports the rest");
     }
 
     #[test]
     fn a_flood_of_different_refusals_loses_none_from_the_count() {
-        let (to, mut from) = mpsc::channel(16);
+        let (to, mut from) = channel(16);
         let recorder = Recorder::new(to);
-        for port in 0..1000_u16 {
-            let destination = Some(([192, 0, 2, 1], port).into());
-            recorder.denied(Subject { destination, ..Subject::default() }, Denial::PortClosed);
+        (0..1000).for_each(|port| recorder.denied(closed(port), Denial::PortClosed));
+        let mut records = Vec::new();
+        for _ in 0..10 {
+            records.extend(drained(&mut from));
+            recorder.end_period();
         }
-        let mut counted = 0;
-        for _ in 0..REFUSALS_APART {
-            while let Ok(record) = from.try_recv() {
-                assert_eq!(record.verdict, Verdict::Denied(Denial::PortClosed));
-                counted += record.repeats;
-            }
-            recorder.report_repeats();
-        }
-        assert_eq!(counted, 1000);
+        assert!(records.iter().all(|r| r.verdict == Verdict::Denied(Denial::PortClosed)));
+        assert_eq!(records.iter().map(|r| r.repeats).sum::<u64>(), 1000);
+        assert!(records.len() < 30, "{}", records.len());
     }
 }

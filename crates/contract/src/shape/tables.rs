@@ -130,7 +130,7 @@ pub(crate) static CONTRACT: Shape = Shape {
         field(
             "egress",
             Kind::Texts,
-            "Hosts the cell may reach, \"host:port\" or \"*.host:port\". None when absent.",
+            "Hosts the cell may reach, each \"host:port\", \"*.domain:port\", \"address:port\" or \"network/prefix:port\". None when absent.",
         ),
         field("files", Kind::List(&FILE), "Parts of the host the cell may see."),
         field("limits", Kind::Table(&LIMITS), "What the cell may use."),

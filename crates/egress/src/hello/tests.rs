@@ -85,6 +85,16 @@ fn a_request_must_be_for_the_name_that_was_asked_for() {
         ("OPTIONS * HTTP/1.1\r\nHost: api.example\r\n\r\n", Ok(())),
         ("GET / HTTP/1.1\r\nHost : api.example\r\n\r\n", Err("CE2311")),
         ("GET / HTTP/3.1\r\nHost: api.example\r\n\r\n", Err("CE2311")),
+        ("GET /\u{1} HTTP/1.1\r\nHost: evil.example\r\n\r\n", Err("CE2311")),
+        ("GET\u{b}/\u{b}HTTP/1.1\r\nHost: evil.example\r\n\r\n", Err("CE2311")),
+        (" GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n", Err("CE2311")),
+        ("GET /\u{1}", Err("CE2313")),
+        (" \u{b}GET\u{b}/\u{1}", Err("CE2313")),
+        (
+            "PROXY TCP4 192.0.2.1 192.0.2.2 1 80\r\nGET / HTTP/1.1\r\nHost: evil.example\r\n\r\n",
+            Err("CE2311"),
+        ),
+        ("\r\n\r\n\0\r\nQUIT\n", Err("CE2311")),
         ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", Err("CE2312")),
         ("GET / HTTP/1.1\r\nHost: api.exam", Err("CE2313")),
     ] {
