@@ -58,6 +58,10 @@ async fn carried(request: Request<Incoming>, passage: &Arc<Passage>) -> Result<R
         Some(denial) => Stop::Known(denial),
         None => Stop::Failed(error),
     })?;
+    if let Some(denial) = verdict.get() {
+        // a server that was cut off in the middle may say something to that
+        return Err(Stop::Known(denial));
+    }
     Ok(answer::scrubbed(response, &method, &material, passage)?)
 }
 
