@@ -85,6 +85,9 @@ const CONTRACTS: &[(&str, &str, usize, &str)] = &[
     ("[secrets.K]\nformat = \"hex:4\"", "CE2354", 2, "random"),
     ("[secrets.K]\nin = [\"sigv4\"]", "CE2355", 1, "pair ="),
     ("[secrets.K]\npair = \"L\"", "CE2355", 2, "secret key"),
+    ("[secrets.K]\nhosts = [\"a.example\"]", "CE2363", 2, "add \"a.example:443\""),
+    ("egress = [\"a.example:443\"]\n[secrets.K]\nhosts = [\"*.b.example\"]", "CE2363", 3, "to `egress`"),
+    ("[secrets.K]\nhosts = [\"10.0.0.5\"]", "CE2363", 2, "name of the host"),
     ("[secrets.K]\nhost = []", "CE1003", 2, "did you mean `hosts`"),
     ("preset = \"full\"", "CE1004", 1, "\"trusted\""),
 ];

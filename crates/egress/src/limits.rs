@@ -79,6 +79,9 @@ pub(crate) const REWRITTEN_BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Bytes of a body that is only searched, up to which it is read whole for the same reason. Longer ones are searched as they
 /// pass, and broken off at a placeholder.
 pub(crate) const SEARCHED_BODY_BYTES_MAX: u64 = 256 * 1024;
+/// Bytes of a refused body that are read and thrown away, so that the program reads the answer and does not see a reset; and how
+/// long. Threat: a program that sends without end. Past either: reset.
+pub(crate) const DRAINED: (usize, Duration) = (8 * 1024 * 1024, Duration::from_secs(5));
 /// Bytes of body that one side may be ahead of the other on an HTTP/2 stream, and on the connection. Threat: memory.
 pub(crate) const WINDOW_BYTES: (u32, u32) = (256 * 1024, 1024 * 1024);
 

@@ -5,6 +5,7 @@
 
 mod egress;
 mod error;
+mod secrets;
 mod sight;
 mod wish;
 
@@ -20,6 +21,7 @@ pub use cella_egress::{Denial, Record, Verdict};
 pub use self::{
     egress::Egress,
     error::ConfineError,
+    secrets::Sources,
     wish::{ShellWish, Terms, Wish, Wished, file_grants},
 };
 
@@ -29,6 +31,7 @@ pub(crate) use self::sight::{Line, Sight, seen, spec};
 #[derive(Clone, Debug, Default)]
 pub struct Confinement {
     cells: Process,
+    shared: secrets::Shared,
 }
 
 /// A program that runs under its contract. Dropping it kills the program and all that it started.
@@ -66,7 +69,7 @@ impl Confinement {
         Self::default()
     }
 
-    /// Starts a program in its cell. `sink` hears of what it does outside, as long as it lives.
+    /// Starts a program in its cell. Its secrets come from `sources`, as placeholders. `sink` hears of what it does outside, as long as it lives.
     ///
     /// # Errors
     /// The refusal of the class, or of the broker; nothing is left behind.
@@ -74,11 +77,16 @@ impl Confinement {
         &self,
         spec: &Spec,
         contract: &Contract,
+        sources: &Sources,
         sink: Arc<dyn Sink>,
     ) -> Result<Confined, ConfineError> {
-        let running = self.cells.spawn(spec).await?;
+        let prepared = self.shared.prepared(spec, contract, sources)?;
+        let running = self.cells.spawn(prepared.as_ref().map_or(spec, |prepared| &prepared.spec)).await?;
+        let id = running.cell.id().clone();
+        // The cell has seen what was laid out for it.
+        let secrets = prepared.and_then(|prepared| prepared.for_broker(id.clone()));
         let egress = match running.network {
-            Some(ends) => Some(Egress::start(running.cell.id().clone(), contract, ends, sink)?),
+            Some(ends) => Some(Egress::start(id, contract, ends, (sink, secrets))?),
             None => None,
         };
         Ok(Confined {

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use cella_secret::{Use, Violation};
-use http::{Method, Request, Response};
+use http::{Method, Request, Response, request::Parts};
+use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
+use tokio::time::timeout;
 
 use super::{
     Passage, answer,
@@ -12,7 +14,7 @@ use super::{
     request::{self, Prepared},
     upstream::{Body, Upstream},
 };
-use crate::{denial::Denial, record::Verdict};
+use crate::{denial::Denial, limits::DRAINED, record::Verdict};
 
 /// Longest part of a path that is recorded, in characters. Threat: a request that fills the ledger. Past it: cut off.
 const PATH_CHARS_MAX: usize = 200;
@@ -31,27 +33,36 @@ pub(super) enum Stop {
 /// Carries a request; whatever happens there is an answer.
 pub(super) async fn exchange(request: Request<Incoming>, passage: &Arc<Passage>) -> Response<Body> {
     let version = request.version();
-    let stop = match carried(request, passage).await {
+    let (parts, body) = request.into_parts();
+    let mut body = Some(body);
+    let stop = match carried(parts, &mut body, passage).await {
         Ok(answer) => return answer,
         Err(stop) => stop,
     };
     if let Stop::Denied(denial) = &stop {
         passage.cell.recorder.denied(passage.subject.clone(), denial.clone());
     }
+    if let Some(body) = body {
+        let _gone = timeout(DRAINED.1, Limited::new(body, DRAINED.0).collect()).await;
+    }
     // Whoever sent one such request gets no other answered here.
     passage.stop.notify_one();
     refusal(&stop, version)
 }
 
-async fn carried(request: Request<Incoming>, passage: &Arc<Passage>) -> Result<Response<Body>, Stop> {
+async fn carried(
+    parts: Parts,
+    body: &mut Option<Incoming>,
+    passage: &Arc<Passage>,
+) -> Result<Response<Body>, Stop> {
     if let Upstream::Refused(denial) = &passage.upstream {
         return Err(Stop::Known(denial.clone()));
     }
-    let authority = request::screened(&request, &passage.name, passage.port)?;
+    let authority = request::screened(&parts, &passage.name, passage.port)?;
     let material = passage.material().await?;
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
     let Prepared { request, uses, verdict } =
-        request::prepared(request, authority, &material, passage).await?;
+        request::prepared((parts, body), authority, &material, passage).await?;
     recorded(uses, &method, &path, passage).await?;
     let answered = passage.upstream.send(request).await;
     let response = answered.map_err(|error| match verdict.get() {

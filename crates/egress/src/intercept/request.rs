@@ -8,7 +8,6 @@ use bytes::Bytes;
 use cella_contract::DomainName;
 use cella_secret::{BodyRewriter, Facts, Rewriter, Use, sigv4::Payload};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version, header, request::Parts, uri::PathAndQuery};
-use http_body::Body as _;
 use http_body_util::{BodyExt, Empty, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use sha2::{Digest, Sha256};
@@ -45,13 +44,13 @@ struct Whole {
 
 /// The authority of a request that is for the host and of a form that is understood.
 pub(super) fn screened(
-    request: &Request<Incoming>,
+    parts: &Parts,
     name: &DomainName,
     port: u16,
 ) -> Result<String, Denial> {
-    let (uri, headers) = (request.uri(), request.headers());
-    let newer = request.version() == Version::HTTP_2;
-    if request.method() == Method::CONNECT {
+    let (uri, headers) = (&parts.uri, &parts.headers);
+    let newer = parts.version == Version::HTTP_2;
+    if parts.method == Method::CONNECT {
         return Err(Denial::Form { what: "CONNECT" });
     }
     if uri.authority().is_some() != newer {
@@ -78,12 +77,11 @@ fn wants_websocket(headers: &HeaderMap) -> bool {
 
 /// Puts values in and makes the request that is sent.
 pub(super) async fn prepared(
-    request: Request<Incoming>,
+    (mut parts, incoming): (Parts, &mut Option<Incoming>),
     authority: String,
     material: &Material,
     passage: &Arc<Passage>,
 ) -> Result<Prepared, Stop> {
-    let (mut parts, body) = request.into_parts();
     let facts = Facts {
         sni: Some(passage.name.to_string()),
         // only vetted addresses are dialled, and without a valid certificate there is nobody to send this to
@@ -97,20 +95,28 @@ pub(super) async fn prepared(
     strip(&mut parts.headers, parts.version);
     let needs_digest = rewriter.signs(&parts.headers)? == Some(Payload::Body);
     let search = rewriter.body(&parts.headers)?;
-    let short = body.size_hint().exact().is_some_and(|bytes| bytes <= SEARCHED_BODY_BYTES_MAX);
+    let hint = incoming.as_ref().map(http_body::Body::size_hint).unwrap_or_default();
+    let short = hint.exact().is_some_and(|bytes| bytes <= SEARCHED_BODY_BYTES_MAX);
+    let empty = incoming.as_ref().is_none_or(http_body::Body::is_end_stream);
     let target = parts.uri.path_and_query().map_or("/", PathAndQuery::as_str).to_owned();
-    if body.is_end_stream() || !(needs_digest || search.changes_length() || short) {
+    if empty || !(needs_digest || search.changes_length() || short) {
         let digest = needs_digest.then(|| Sha256::digest([]).into());
         let head = rewriter.head(&target, &mut parts.headers, digest)?;
         let verdict = LateVerdict::default();
-        let body = if body.is_end_stream() {
-            nothing()
-        } else {
-            Checked::new(body, (search, rewriter), verdict.clone(), passage.clone()).boxed_unsync()
+        let body = match incoming.take() {
+            Some(body) if !empty => {
+                Checked::new(body, (search, rewriter), verdict.clone(), passage.clone()).boxed_unsync()
+            }
+            _ => nothing(),
         };
         let request = made(parts, &head.target, &authority, body)?;
         return Ok(Prepared { request, uses: head.uses, verdict });
     }
+    if !needs_digest {
+        // What is wrong with the head is said before the body is waited for.
+        rewriter.head(&target, &mut parts.headers.clone(), None)?;
+    }
+    let Some(body) = incoming.take() else { return Err(Denial::Opening.into()) };
     let whole = Whole::read(body).await?;
     let digest = needs_digest.then(|| Sha256::digest(&whole.bytes).into());
     let head = rewriter.head(&target, &mut parts.headers, digest)?;

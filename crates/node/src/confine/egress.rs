@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use cella_cell::NetworkEnds;
 use cella_contract::Contract;
-use cella_egress::{Broker, BrokerHandle, Limits, Policy, Record, Sockets};
+use cella_egress::{Broker, BrokerHandle, Limits, Policy, Record, Secrets, Sockets, System};
 use tokio::{sync::mpsc, task::JoinHandle};
 
 use super::{ConfineError, Sink};
@@ -28,14 +28,15 @@ impl Egress {
         cell: Arc<str>,
         contract: &Contract,
         ends: NetworkEnds,
-        sink: Arc<dyn Sink>,
+        (sink, secrets): (Arc<dyn Sink>, Option<Secrets>),
     ) -> Result<Self, ConfineError> {
         let limits = Limits::default();
         let (records, told) = mpsc::channel(limits.connections * RECORDS_PER_CONNECTION);
         let NetworkEnds { tcp, dns_udp, dns_tcp, audit } = ends;
         let sockets = Sockets { tcp, dns_udp, dns_tcp, audit };
         let policy = Policy::new(contract.egress_grants().map_err(ConfineError::Grant)?);
-        let broker = Broker::start(policy, sockets, records, limits).map_err(ConfineError::Broker)?;
+        let broker = Broker::start_with_secrets(policy, sockets, records, limits, Arc::new(System), secrets);
+        let broker = broker.map_err(ConfineError::Broker)?;
         Ok(Self { broker, telling: tokio::spawn(tell(cell, told, sink)) })
     }
 

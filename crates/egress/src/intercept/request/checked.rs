@@ -14,6 +14,7 @@ use hyper::body::Incoming;
 
 use crate::{
     denial::Denial,
+    limits::DRAINED,
     intercept::{Passage, upstream::Broken},
 };
 
@@ -30,6 +31,8 @@ pub(crate) struct Checked {
     trailers: Option<HeaderMap>,
     verdict: LateVerdict,
     passage: Arc<Passage>,
+    /// After a placeholder: why it breaks off, and how many bytes are thrown away before, so that the answer is read.
+    broken: Option<(Broken, usize)>,
 }
 
 // === impl LateVerdict ===
@@ -49,25 +52,45 @@ impl Checked {
         verdict: LateVerdict,
         passage: Arc<Passage>,
     ) -> Self {
-        Self { inner, search: Some(search), rewriter, trailers: None, verdict, passage }
+        Self { inner, search: Some(search), rewriter, trailers: None, verdict, passage, broken: None }
     }
 
-    /// Breaks off.
-    fn refuse(&mut self, violation: Violation) -> Broken {
+    /// Breaks off, after what is on its way.
+    fn refuse(&mut self, violation: Violation) {
         self.search = None;
         let denial = Denial::Secret(violation);
         self.passage.cell.recorder.denied(self.passage.subject.clone(), denial.clone());
         let text = denial.to_string();
         *self.verdict.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(denial);
-        Broken(text)
+        self.broken = Some((Broken(text), DRAINED.0));
     }
 
     /// What was held back, at the end.
-    fn last(&mut self) -> Result<Option<Bytes>, Broken> {
-        let Some(search) = self.search.take() else { return Ok(None) };
+    fn last(&mut self) -> Option<Bytes> {
+        let search = self.search.take()?;
         let mut out = Vec::new();
-        search.finish(&mut out).map_err(|violation| self.refuse(violation))?;
-        Ok((!out.is_empty()).then(|| out.into()))
+        if let Err(violation) = search.finish(&mut out) {
+            self.refuse(violation);
+            return None;
+        }
+        (!out.is_empty()).then(|| out.into())
+    }
+
+    /// Throws the rest away.
+    fn drained(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while let Some((_, left)) = &mut self.broken {
+            match ready!(Pin::new(&mut self.inner).poll_frame(cx)) {
+                Some(Ok(frame)) => {
+                    let bytes = frame.data_ref().map_or(0, Bytes::len);
+                    if bytes > *left {
+                        break;
+                    }
+                    *left -= bytes;
+                }
+                Some(Err(_)) | None => break,
+            }
+        }
+        Poll::Ready(())
     }
 }
 
@@ -80,6 +103,10 @@ impl Body for Checked {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         loop {
+            if self.broken.is_some() {
+                ready!(self.drained(cx));
+                return Poll::Ready(self.broken.take().map(|(broken, _)| Err(broken)));
+            }
             if self.search.is_none() {
                 return Poll::Ready(self.trailers.take().map(|trailers| Ok(Frame::trailers(trailers))));
             }
@@ -90,35 +117,30 @@ impl Body for Checked {
                     return Poll::Ready(Some(Err(Broken(error.to_string()))));
                 }
             };
-            let frame = match frame.map(Frame::into_data) {
+            match frame.map(Frame::into_data) {
                 Some(Ok(data)) => {
                     let mut out = Vec::with_capacity(data.len());
                     let pushed = self.search.as_mut().map_or(Ok(()), |search| search.push(&data, &mut out));
                     match pushed {
-                        Err(violation) => return Poll::Ready(Some(Err(self.refuse(violation)))),
-                        Ok(()) if out.is_empty() => continue,
+                        Err(violation) => self.refuse(violation),
+                        Ok(()) if out.is_empty() => {}
                         Ok(()) => return Poll::Ready(Some(Ok(Frame::data(out.into())))),
                     }
+                    continue;
                 }
-                Some(Err(frame)) => frame.into_trailers().ok(),
-                None => None,
-            };
-            if let Some(trailers) = frame {
-                if let Err(violation) = self.rewriter.trailers(&trailers) {
-                    return Poll::Ready(Some(Err(self.refuse(violation))));
-                }
-                self.trailers = Some(trailers);
+                Some(Err(frame)) => self.trailers = frame.into_trailers().ok(),
+                None => {}
             }
-            match self.last() {
-                Ok(Some(bytes)) => return Poll::Ready(Some(Ok(Frame::data(bytes)))),
-                Ok(None) => {}
-                Err(broken) => return Poll::Ready(Some(Err(broken))),
+            if let Some(Err(violation)) = self.trailers.as_ref().map(|t| self.rewriter.trailers(t)) {
+                self.refuse(violation);
+            } else if let Some(bytes) = self.last() {
+                return Poll::Ready(Some(Ok(Frame::data(bytes))));
             }
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.search.is_none() && self.trailers.is_none()
+        self.search.is_none() && self.trailers.is_none() && self.broken.is_none()
     }
 
     /// As it was: nothing is put in. Asked for before anything is read.
