@@ -57,7 +57,8 @@ fn secrets(
     ca: &Ca,
     all: &Arc<Placeholders>,
 ) -> (Secrets, HashMap<String, String>, Arc<Table>) {
-    let contract = Contract::parse("test.toml", contract).expect("a contract");
+    let contract = format!("egress = [\"api.example:443\", \"other.example:443\"]\n{contract}");
+    let contract = Contract::parse("test.toml", &contract).expect("a contract");
     let table = Arc::<Table>::default();
     let bound: Vec<Bound> = contract.secrets.iter().map(|(name, terms)| bound(name, terms)).collect();
     let values = [("KEY", KEY), ("OTHER", OTHER)].map(|(k, v)| (k.to_owned(), v.to_owned()));
