@@ -11,6 +11,7 @@ mod exec;
 mod help;
 mod home;
 mod ledger;
+mod placeholders;
 mod secrets;
 mod supervised;
 #[cfg(feature = "otlp")]

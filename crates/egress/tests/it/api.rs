@@ -179,6 +179,7 @@ fn answered(path: &str, seen: &Seen) -> Answer {
             answer
         }
         "/large" => text(vec![b'x'; 3 << 20].into()),
+        _ if path.starts_with("/mebibytes/") => bulk(path.rsplit('/').next().and_then(|n| n.parse().ok()).unwrap_or(1)),
         _ if path.starts_with("/to/") => {
             let mut answer = text(Bytes::new());
             *answer.status_mut() = http::StatusCode::TEMPORARY_REDIRECT;
@@ -186,12 +187,21 @@ fn answered(path: &str, seen: &Seen) -> Answer {
             answer.headers_mut().insert(header::LOCATION, to.parse().expect("a value"));
             answer
         }
+        "/sink" => text(Bytes::from("taken")),
         _ => text(repeated.into()),
     }
 }
 
 fn futures<T>(items: Vec<T>) -> futures_util::stream::Iter<std::vec::IntoIter<T>> {
     futures_util::stream::iter(items)
+}
+
+/// So many mebibytes of text that looks like an answer.
+fn bulk(mebibytes: usize) -> Answer {
+    let text = "{\"id\": 4711, \"name\": \"somebody\", \"mail\": \"somebody@example.org\"},\n".repeat(1 << 14);
+    let chunk = Bytes::from(text).slice(..1 << 20);
+    let chunks = std::iter::repeat_n(chunk, mebibytes).map(|chunk| Ok(Frame::data(chunk)));
+    Response::new(StreamBody::new(futures_util::stream::iter(chunks)).boxed_unsync())
 }
 
 fn text(body: Bytes) -> Answer {

@@ -9,3 +9,4 @@ mod names;
 mod outside;
 mod protocols;
 mod secrets;
+mod stage;
