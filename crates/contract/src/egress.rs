@@ -133,6 +133,18 @@ impl EgressHost {
         }
     }
 
+    /// Whether a host of a secret (`api.example`, `*.example`) and this have a name in common.
+    pub(crate) fn meets(&self, host: &str) -> bool {
+        let below = host.strip_prefix("*.");
+        let Ok(name) = DomainName::parse(below.unwrap_or(host)) else { return false };
+        match (self, below) {
+            (_, None) => self.covers_name(&name),
+            (Self::Name(own), Some(_)) => own.is_below(&name),
+            (Self::Below(apex), Some(_)) => *apex == name || apex.is_below(&name) || name.is_below(apex),
+            (Self::Address(_) | Self::Network(_), Some(_)) => false,
+        }
+    }
+
     /// Whether an address is meant, written out or as part of a network.
     #[must_use]
     pub fn covers_address(&self, address: IpAddr) -> bool {

@@ -29,6 +29,7 @@ use crate::{
     record::{Record, Recorder, Subject},
     resolve::{Resolve, System},
     responder::Responder,
+    secrets::{Armed, Secrets},
 };
 
 /// Sockets that were made inside the cell's network namespace, in which every address is local.
@@ -140,6 +141,21 @@ impl Broker {
         limits: Limits,
         resolver: Arc<dyn Resolve>,
     ) -> Result<BrokerHandle, BrokerError> {
+        Self::start_with_secrets(policy, sockets, sink, limits, resolver, None)
+    }
+
+    /// Serves a cell whose placeholders become values on the way to the hosts of its secrets.
+    ///
+    /// # Errors
+    /// The sockets are not what the policy needs.
+    pub fn start_with_secrets(
+        policy: Policy,
+        sockets: Sockets,
+        sink: Sender<Record>,
+        limits: Limits,
+        resolver: Arc<dyn Resolve>,
+        secrets: Option<Secrets>,
+    ) -> Result<BrokerHandle, BrokerError> {
         if let Some(port) =
             policy.ports().into_iter().find(|port| !sockets.tcp.iter().any(|(p, _)| p == port))
         {
@@ -155,6 +171,7 @@ impl Broker {
             allowance: Allowance::new(limits.bytes_up),
             policy,
             limits,
+            armed: secrets.map(Armed::new).map(Arc::new),
         });
         let v6 = sockets.tcp.iter().any(|(_, l)| l.local_addr().is_ok_and(|a| a.is_ipv6()));
         let (closing, closes) = watch::channel(false);

@@ -56,7 +56,7 @@ impl Activity {
         Self { start: Instant::now(), last_millis: AtomicU64::new(0) }
     }
 
-    fn note(&self) {
+    pub(crate) fn note(&self) {
         let millis = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.last_millis.store(millis, Ordering::Relaxed);
     }
@@ -81,7 +81,7 @@ impl Allowance {
         Self { sent: AtomicU64::new(0), most }
     }
 
-    fn spend(&self, bytes: u64) -> Result<(), Denial> {
+    pub(crate) fn spend(&self, bytes: u64) -> Result<(), Denial> {
         let Some(most) = self.most else { return Ok(()) };
         let before = self.sent.fetch_add(bytes, Ordering::Relaxed);
         if before.saturating_add(bytes) > most { Err(Denial::Bytes { most }) } else { Ok(()) }

@@ -13,6 +13,7 @@ use crate::{
     denial::Denial,
     dial::{dial, is_own},
     hello::Opening,
+    intercept::{Destination, intercept},
     limits::{ADDRESSES_TRIED, Limits},
     names::Names,
     opening::{First, Said, first, heard},
@@ -20,6 +21,7 @@ use crate::{
     rate::Rate,
     record::{Account, Ending, Recorder, Subject},
     resolve::Resolve,
+    secrets::Armed,
 };
 
 /// What the connections of a cell share.
@@ -33,6 +35,8 @@ pub(crate) struct Cell {
     /// Places for names that are being resolved.
     pub(crate) resolutions: Semaphore,
     pub(crate) allowance: Allowance,
+    /// What is needed where secrets are bound to hosts; `None` in a cell without any.
+    pub(crate) armed: Option<Arc<Armed>>,
 }
 
 /// A connection that may go on: whom it is for, what was heard, and where it may be dialled.
@@ -42,16 +46,18 @@ struct Admitted {
     addresses: Vec<Vetted>,
 }
 
-/// What is done with the bytes of an admitted connection. The place for interception of TLS, where a secret is bound to the
-/// host: by the time this is decided the name is checked, against what the client said unless it is silent. Who intercepts
-/// must therefore wait for a silent client and not dial, or silence would be a way round.
+/// What is done with the bytes of an admitted connection. By the time this is decided the name is checked, against what the
+/// client said unless it is silent; towards a host with a secret a silent client is waited for, or silence would be a way
+/// round.
 enum Handling {
     /// They are moved as they are.
     PassThrough,
+    /// TLS ends here, because a secret is bound to this host.
+    Intercept(Arc<Armed>, DomainName),
 }
 
 /// Serves one connection. `wanted` is the address and port that the cell connected to.
-pub(crate) async fn serve(client: TcpStream, wanted: SocketAddr, cell: &Cell) {
+pub(crate) async fn serve(client: TcpStream, wanted: SocketAddr, cell: &Arc<Cell>) {
     let target = cell.target(wanted.ip());
     let name = match &target {
         Target::Name(name) => Some(name.clone()),
@@ -59,8 +65,19 @@ pub(crate) async fn serve(client: TcpStream, wanted: SocketAddr, cell: &Cell) {
     };
     let subject = Subject { name, destination: Some(wanted), resolved: None };
     match admit(&client, target, wanted.port(), cell).await {
-        Ok(admitted) => match handling(&admitted) {
-            Handling::PassThrough => pass_through(client, admitted, subject, cell).await,
+        Ok(admitted) => match handling(&admitted, cell) {
+            Ok(Handling::PassThrough) => pass_through(client, admitted, subject, cell).await,
+            Ok(Handling::Intercept(armed, name)) => {
+                let Admitted { permit, first, addresses } = admitted;
+                let said = first.into_bytes();
+                let to = Destination { name, port: permit.port(), addresses };
+                // the rarer way, and the larger one
+                Box::pin(intercept(client, said, to, subject, (cell, &armed))).await;
+            }
+            Err(denial) => {
+                cell.recorder.denied(subject, denial);
+                reset(&client);
+            }
         },
         Err(denial) => {
             cell.recorder.denied(subject, denial);
@@ -81,6 +98,10 @@ async fn admit(client: &TcpStream, target: Target, port: u16, cell: &Cell) -> Re
     let permit = cell.policy.connect(target, port)?;
     let limits = &cell.limits;
     let first = match permit.name() {
+        Some(name) if cell.armed.as_ref().is_some_and(|armed| armed.reaches(name)) => {
+            let said = timeout(limits.idle_time, heard(client, name, port, limits.opening_time)).await;
+            First::Said(said.unwrap_or(Err(Denial::OpeningLimit))?)
+        }
         Some(name) => first(client, name, port, limits.silence_time, limits.opening_time).await?,
         // whoever grants an address grants what answers there, under whatever name
         None => First::Said(Said { bytes: Vec::new(), opening: Opening::Opaque }),
@@ -89,17 +110,37 @@ async fn admit(client: &TcpStream, target: Target, port: u16, cell: &Cell) -> Re
     Ok(Admitted { permit, first, addresses })
 }
 
-fn handling(admitted: &Admitted) -> Handling {
-    if let First::Said(Said { opening: Opening::Tls { .. }, .. }) = &admitted.first {
-        tracing::trace!(grant = %admitted.permit.grant(), "TLS goes through as it is");
+fn handling(admitted: &Admitted, cell: &Cell) -> Result<Handling, Denial> {
+    let (Some(armed), First::Said(said)) = (&cell.armed, &admitted.first) else {
+        return Ok(Handling::PassThrough);
+    };
+    let tls = matches!(said.opening, Opening::Tls { .. });
+    if let Some(name) = admitted.permit.name().filter(|name| tls && armed.reaches(name)) {
+        return Ok(Handling::Intercept(armed.clone(), name.clone()));
     }
-    Handling::PassThrough
+    if !tls {
+        let host = admitted.permit.name().map_or("", DomainName::as_str);
+        armed.in_clear(host, &said.bytes).map_err(Denial::Secret)?;
+    }
+    Ok(Handling::PassThrough)
 }
 
 async fn pass_through(client: TcpStream, admitted: Admitted, subject: Subject, cell: &Cell) {
     let Admitted { permit, first, addresses } = admitted;
     // the default waits for acknowledgements, at 40 ms each
     let _ = client.set_nodelay(true);
+    match dialled(addresses, &subject, cell).await {
+        Some((server, account)) => carry(&client, &server, &permit, first, account, cell).await,
+        None => reset(&client),
+    }
+}
+
+/// The first of these addresses that takes a connection, which is on record; so is each that does not.
+pub(crate) async fn dialled(
+    addresses: Vec<Vetted>,
+    subject: &Subject,
+    cell: &Cell,
+) -> Option<(TcpStream, Account)> {
     let deadline = tokio::time::Instant::now() + cell.limits.dial_time;
     let mut left = u32::try_from(addresses.len()).unwrap_or(u32::MAX);
     for address in addresses {
@@ -109,18 +150,18 @@ async fn pass_through(client: TcpStream, admitted: Admitted, subject: Subject, c
         let account = match cell.recorder.open(subject.clone(), address, cell.limits.dial_time).await {
             Ok(account) => account,
             Err(denial) => {
-                cell.recorder.denied(subject, denial);
-                break;
+                cell.recorder.denied(subject.clone(), denial);
+                return None;
             }
         };
         let cause = match timeout(share, dial(address)).await {
-            Ok(Ok(server)) => return carry(&client, &server, &permit, first, account, cell).await,
+            Ok(Ok(server)) => return Some((server, account)),
             Ok(Err(error)) => error.to_string(),
             Err(_) => "no answer in time".to_owned(),
         };
         account.end(Ending::Unreachable { cause });
     }
-    reset(&client);
+    None
 }
 
 /// Moves bytes both ways, after the client's opening if it has not been heard yet.

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use cella_contract::DomainName;
+use cella_secret::Violation;
 
 use crate::guard::Kind;
 
@@ -133,6 +134,65 @@ pub enum Denial {
     /// The node does not take records any more.
     #[error("the connection cannot be put on record")]
     NoRecord,
+    /// A placeholder where its secret has no business.
+    #[error("{0}")]
+    Secret(Violation),
+    /// A request that no program has to make of a host with a secret.
+    #[error("{what} towards a host with a secret")]
+    Form {
+        /// What was asked.
+        what: &'static str,
+    },
+    /// Towards a host with a secret only HTTP is understood.
+    #[error("towards {name}, to which a secret is bound, only HTTP is spoken; the client proposes {got}")]
+    Protocol {
+        /// The host.
+        name: DomainName,
+        /// What was proposed.
+        got: String,
+    },
+    /// The program does not trust the cell's authority.
+    #[error("the program in the cell does not take Cella's certificate for {name}: {cause}")]
+    Distrusted {
+        /// The host.
+        name: DomainName,
+        /// What it said.
+        cause: String,
+    },
+    /// The server did not prove to be the host.
+    #[error("no TLS with {name}, to which a secret is bound: {cause}")]
+    ServerTls {
+        /// The host.
+        name: DomainName,
+        /// What was wrong.
+        cause: String,
+    },
+    /// The value of a secret cannot be had.
+    #[error("the value of the secret `{secret}` cannot be had: {cause}")]
+    NoValue {
+        /// The secret.
+        secret: String,
+        /// The code of the cause.
+        code: &'static str,
+        /// Why.
+        cause: String,
+    },
+    /// A body that would have to be read whole is too long.
+    #[error("a body of more than {most} bytes in which a secret may stand")]
+    Body {
+        /// The limit.
+        most: usize,
+    },
+    /// An answer that cannot be looked into.
+    #[error("the answer of {name} cannot be passed on: {cause}")]
+    Answer {
+        /// The host.
+        name: DomainName,
+        /// The code of the cause.
+        code: &'static str,
+        /// Why.
+        cause: String,
+    },
 }
 
 const NAME: &str = "CE2301";
@@ -176,6 +236,13 @@ impl Denial {
             Self::PortClosed => PORT_CLOSED,
             Self::NoRecord => "CE2321",
             Self::NotResolved { .. } => "CE2322",
+            Self::Secret(violation) => violation.code(),
+            Self::Form { .. } => "CE2327",
+            Self::Protocol { .. } => "CE2328",
+            Self::Distrusted { .. } => "CE2329",
+            Self::ServerTls { .. } => "CE2330",
+            Self::Body { .. } => "CE2362",
+            Self::NoValue { code, .. } | Self::Answer { code, .. } => code,
         }
     }
 
@@ -207,6 +274,24 @@ impl Denial {
             | Self::Bytes { .. } => "see what the server does; raise the limit if it is meant".into(),
             Self::PortClosed => "add the host and port to the contract's `egress`".into(),
             Self::NotResolved { name, .. } => format!("look {name} up on the machine that Cella runs on"),
+            Self::Secret(_) => "if it is meant, widen `[secrets.NAME]` in the contract".into(),
+            Self::Form { .. } => {
+                "have the server make plain requests there; over a WebSocket no secret can be put in".into()
+            }
+            Self::Protocol { name, .. } => {
+                format!("take {name} out of the secret's `hosts`, or speak HTTP/1.1 or HTTP/2 with it")
+            }
+            Self::Distrusted { .. } => {
+                "have the program trust the file that SSL_CERT_FILE names in its cell, or take the host out of the \
+                 secret's `hosts`"
+                    .into()
+            }
+            Self::ServerTls { .. } => {
+                "see the certificate of the server; for an authority of your own set SSL_CERT_FILE for Cella".into()
+            }
+            Self::NoValue { .. } => "see where the contract says the secret is from".into(),
+            Self::Body { .. } => "send less at once, or put the secret into a header".into(),
+            Self::Answer { .. } => "see what the server answers".into(),
             Self::NoRecord => "see why the ledger does not take events".into(),
         }
     }

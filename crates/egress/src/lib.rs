@@ -9,10 +9,14 @@
 //! [`Policy`] and its neighbours decide and do no I/O; a [`Permit`] is the only way to an address and a [`Vetted`] address
 //! the only one that is dialled. Each connection and each refusal becomes a [`Record`].
 //!
-//! Refuses to do: making namespaces or sockets inside one (the cell's business), reading inside TLS, looking at requests
-//! after the first on a connection that HTTP keeps open.
+//! Towards a host to which a secret of the cell is bound, and only there, TLS ends in the broker: the value takes the place of
+//! its placeholder in requests and the other way round in answers (`intercept`).
+//!
+//! Refuses to do: making namespaces or sockets inside one (the cell's business), reading inside TLS towards any other host,
+//! looking at requests after the first on a connection that HTTP keeps open there, knowing where secrets are kept.
 
 mod audit;
+mod authority;
 mod broker;
 mod carry;
 mod connection;
@@ -21,19 +25,27 @@ mod dial;
 mod dns;
 mod guard;
 mod hello;
+mod intercept;
 mod limits;
 mod names;
 mod opening;
+mod placeholders;
 mod policy;
 mod rate;
 mod record;
 mod resolve;
 mod responder;
+mod secrets;
+mod trust;
 
+pub use authority::{Authority, AuthorityError};
 pub use broker::{Broker, BrokerError, BrokerHandle, Counts, Gauge, Sockets};
 pub use denial::{Denial, lacks_grant};
 pub use guard::Kind;
 pub use limits::Limits;
+pub use placeholders::Placeholders;
 pub use policy::{Permit, Policy, Target, Vetted, ports};
 pub use record::{Ending, Record, Subject, Verdict};
 pub use resolve::{Addresses, Resolve, System};
+pub use secrets::{Bound, NoValue, Secrets, Value, Values};
+pub use trust::{Trust, TrustError};

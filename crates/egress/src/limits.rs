@@ -64,6 +64,27 @@ pub(crate) const BULK_BYTES: usize = 1 << 20;
 /// Bytes in such a pipe. The kernel counts them against the user past 64 MiB in all, and then gives smaller ones.
 pub(crate) const PIPE_BYTES: usize = 256 * 1024;
 
+/// How old a value of a secret may be while connections use it. Threat: one that was changed stays in use, or in memory. Past
+/// it: read again.
+pub(crate) const VALUE_AGE_MAX: Duration = Duration::from_secs(60);
+/// Bytes of a request's head towards a host with a secret, and of an answer's. Threat: memory. Past it: 431, or broken off.
+pub(crate) const HEAD_BYTES_MAX: usize = 128 * 1024;
+/// Headers of a message. Threat: memory, processor time. Past it: 431, or broken off.
+pub(crate) const HEADERS_MAX: usize = 256;
+/// Requests at the same time on one HTTP/2 connection. Threat: memory. Past it: refused by the protocol.
+pub(crate) const STREAMS_MAX: u32 = 128;
+/// Bytes of a body in which a value may be put, or which is signed: it is read whole, so that its length is known and nothing
+/// is sent of a request that is refused. Threat: memory. Past it: 413.
+pub(crate) const REWRITTEN_BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Bytes of a body that is only searched, up to which it is read whole for the same reason. Longer ones are searched as they
+/// pass, and broken off at a placeholder.
+pub(crate) const SEARCHED_BODY_BYTES_MAX: u64 = 256 * 1024;
+/// Bytes of a refused body that are read and thrown away, so that the program reads the answer and does not see a reset; and how
+/// long. Threat: a program that sends without end. Past either: reset.
+pub(crate) const DRAINED: (usize, Duration) = (8 * 1024 * 1024, Duration::from_secs(5));
+/// Bytes of body that one side may be ahead of the other on an HTTP/2 stream, and on the connection. Threat: memory.
+pub(crate) const WINDOW_BYTES: (u32, u32) = (256 * 1024, 1024 * 1024);
+
 // === impl Limits ===
 
 impl Default for Limits {

@@ -28,6 +28,18 @@ pub(crate) struct Said {
     pub(crate) opening: Opening,
 }
 
+// === impl First ===
+
+impl First {
+    /// What was said so far.
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
+        match self {
+            Self::Said(said) => said.bytes,
+            Self::Silence => Vec::new(),
+        }
+    }
+}
+
 /// Waits a moment for the client.
 pub(crate) async fn first(
     client: &TcpStream,

@@ -70,6 +70,26 @@ pub enum Verdict {
         /// From before dialling.
         duration: Duration,
     },
+    /// The value of a secret was put into a request, which is sent next.
+    Used {
+        /// Number of the connection in this cell.
+        connection: u64,
+        /// The secret.
+        secret: String,
+        /// Where in the request, in words.
+        place: String,
+        /// Method of the request.
+        method: String,
+        /// Path of the request, without its query.
+        path: String,
+    },
+    /// A server repeated the value of a secret, and the cell got the placeholder.
+    Reflected {
+        /// Number of the connection in this cell.
+        connection: u64,
+        /// How often, in one answer.
+        times: u64,
+    },
     /// Refused.
     Denied(Denial),
 }
@@ -191,6 +211,26 @@ impl Recorder {
         })
     }
 
+    /// Puts what was done on a connection on record, before it is done; waits for room, but not for ever.
+    pub(crate) async fn note(
+        &self,
+        subject: &Subject,
+        verdict: Verdict,
+        patience: Duration,
+    ) -> Result<(), Denial> {
+        let record = Record { subject: subject.clone(), verdict, repeats: 1 };
+        let sent = timeout(patience, self.to.send(record)).await;
+        sent.map_err(|_| Denial::NoRecord)?.map_err(|_| Denial::NoRecord)
+    }
+
+    /// Puts on record what cannot be undone any more; without room it is left to the log.
+    pub(crate) fn note_now(&self, subject: &Subject, verdict: Verdict) {
+        let record = Record { subject: subject.clone(), verdict, repeats: 1 };
+        if let Err(error) = self.to.try_send(record) {
+            tracing::warn!(%error, "no room for a record");
+        }
+    }
+
     /// Puts a refusal on record: at once if it is new, with the next count if not.
     pub(crate) fn denied(&self, subject: Subject, denial: Denial) {
         let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
@@ -261,6 +301,11 @@ impl Drop for Recorder {
 // === impl Account ===
 
 impl Account {
+    /// Its number in this cell.
+    pub(crate) fn connection(&self) -> u64 {
+        self.connection
+    }
+
     /// Closes the account.
     pub(crate) fn end(mut self, ending: Ending) {
         self.ending = ending;

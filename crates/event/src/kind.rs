@@ -72,6 +72,10 @@ kinds! {
     CellConnected = "cell.connected",
     /// A connection of a cell ended, with bytes and duration.
     CellDisconnected = "cell.disconnected",
+    /// The value of a secret is about to take the place of its placeholder in a request of a cell.
+    CellSecretUsed = "cell.secret_used",
+    /// A server repeated the value of a secret, and the cell got the placeholder.
+    CellSecretReflected = "cell.secret_reflected",
     /// A client opened a session.
     SessionOpened = "session.opened",
     /// A session ended.

@@ -7,6 +7,7 @@ mod classes;
 mod egress;
 mod error;
 mod remote;
+mod secrets;
 mod sight;
 mod wish;
 
@@ -23,6 +24,7 @@ pub use self::{
     egress::Egress,
     error::ConfineError,
     remote::remote_report,
+    secrets::Sources,
     wish::{ShellWish, Terms, Wish, Wished, file_grants},
 };
 
@@ -34,6 +36,7 @@ pub(crate) use self::sight::{Line, Sight, seen, spec};
 #[derive(Clone, Debug, Default)]
 pub struct Confinement {
     classes: Classes,
+    shared: secrets::Shared,
 }
 
 /// A program that runs under its contract. Dropping it kills the program and all that it started.
@@ -71,7 +74,7 @@ impl Confinement {
         Self::default()
     }
 
-    /// Starts a program in its cell. `sink` hears of what it does outside, as long as it lives.
+    /// Starts a program in its cell. Its secrets come from `sources`, as placeholders. `sink` hears of what it does outside, as long as it lives.
     ///
     /// # Errors
     /// The refusal of the class, or of the broker; nothing is left behind.
@@ -79,9 +82,17 @@ impl Confinement {
         &self,
         spec: &Spec,
         contract: &Contract,
+        sources: &Sources,
         sink: Arc<dyn Sink>,
     ) -> Result<Confined, ConfineError> {
-        self.begin(contract.class, spec, |cell, ends| Egress::start(cell, contract, ends, sink)).await
+        let prepared = self.shared.prepared(spec, contract, sources)?;
+        let spec = prepared.as_ref().map_or(spec, |prepared| &prepared.spec).clone();
+        self.begin(contract.class, &spec, |cell, ends| {
+            // The cell has seen what was laid out for it.
+            let secrets = prepared.and_then(|prepared| prepared.for_broker(cell.clone()));
+            Egress::start(cell, contract, ends, (sink, secrets))
+        })
+        .await
     }
 
     /// Starts a program that reaches nothing, and tells `sink` what it tries at the ports of its brokered network.

@@ -1,6 +1,6 @@
 //! Starting servers: a program in a cell, or a connection to an address.
 
-mod env;
+pub(crate) mod env;
 mod instance;
 mod masks;
 pub(crate) mod program;
@@ -17,7 +17,8 @@ use cella_link::{Endpoint, LinkOptions, Root, Wire};
 use cella_transport::FaultKind;
 
 use crate::{
-    confine::{self, Confined, Confinement},
+    Places,
+    confine::{self, Confined, Confinement, Sources},
     install::Store,
     living::Living,
     load::{Loaded, Served},
@@ -39,6 +40,8 @@ pub(crate) struct Launcher {
     pub(crate) own_program: PathBuf,
     /// What no cell is shown.
     pub(crate) own_places: Arc<OwnPlaces>,
+    /// Where the node keeps its things.
+    pub(crate) places: Places,
     /// What `vault:` refers to.
     pub(crate) secrets: Secrets,
     /// The connections of the cells that run.
@@ -98,7 +101,8 @@ impl Launcher {
         let hint = sight.program.hidden_paths.first().map(|path| show(path));
         let traffic =
             Traffic { recorder: self.recorder.clone(), server: Label::clipped(&served.config.name) };
-        let running = self.confinement.start(&spec, &served.contract, Arc::new(traffic)).await;
+        let sources = Sources::of(&self.places, &served.contract_base);
+        let running = self.confinement.start(&spec, &served.contract, &sources, Arc::new(traffic)).await;
         let running = running.map_err(|e| {
             let fix = hint.clone().or_else(|| e.fix());
             error(FaultKind::Unavailable, e.code(), &e.to_string(), fix)

@@ -148,11 +148,9 @@ fn ignored(name: &str, server: &ServerConfig, contract: &Contract) -> Vec<String
     let secrets: Vec<&str> = contract.secrets.keys().map(String::as_str).collect();
     let found = [
         egress.then(|| "grants egress, but the server is remote: what it reaches is its owner's".to_owned()),
-        (!secrets.is_empty()).then(|| {
+        (remote && !secrets.is_empty()).then(|| {
             let names = secrets.join(", ");
-            format!(
-                "has secrets ({names}), which this version gives to nobody; use env in the server's entry"
-            )
+            format!("has secrets ({names}), but `url` is no cell; use headers in the server's entry")
         }),
         with(|terms| !terms.locks.is_empty())
             .map(|tools| format!("has locks ({tools}), which this version does not take; calls may overlap")),
@@ -198,7 +196,7 @@ mod tests {
         let contract = "egress = [\"a.example:443\"]\n[secrets.K]\nfrom = \"env:K\"\n[tools.pay]\neffect = \"reversible\"\n\
             undo = \"refund\"\nprobe = \"status\"\nlocks = [\"write row:x\"]\n";
         std::fs::write(dir.path().join("c.toml"), contract).expect("a file");
-        let config = "[servers.x]\ncommand = \"x\"\ncontract = \"c.toml\"\n";
+        let config = "[servers.x]\nurl = \"https://x.example/mcp\"\ncontract = \"c.toml\"\n";
         std::fs::write(dir.path().join("cella.toml"), config).expect("a file");
         let warnings = load(&dir.path().join("cella.toml")).expect("loaded").warnings;
         for word in ["secrets (K)", "locks (pay)", "undo (pay)", "probe (pay)"] {

@@ -208,6 +208,7 @@ impl Parts<'_> {
             recorder: self.recorder.clone(),
             own_program: std::env::current_exe().unwrap_or_else(|_| PathBuf::from("cella")),
             own_places: Arc::new(OwnPlaces::of(self.places, &about.whereabouts())),
+            places: self.places.clone(),
             secrets: Secrets::new(self.places.vault()),
             living: living.clone(),
         };

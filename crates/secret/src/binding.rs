@@ -66,7 +66,18 @@ impl Binding {
         if got > VALUE_BYTES_MAX {
             return Err(BindError::TooLong { name, got });
         }
-        Ok(Self {
+        Ok(Self::holding(name, terms, placeholder, SecretBytes::from(value)))
+    }
+
+    /// A binding whose value is not known: for a host that it does not reach, where nothing but the refusal is needed.
+    /// Should it be used all the same, nothing takes the placeholder's place.
+    #[must_use]
+    pub fn blank(name: &str, terms: &SecretTerms, placeholder: Placeholder) -> Self {
+        Self::holding(name.to_owned(), terms, placeholder, SecretBytes::new(Vec::new()))
+    }
+
+    fn holding(name: String, terms: &SecretTerms, placeholder: Placeholder, value: SecretBytes) -> Self {
+        Self {
             name,
             hosts: terms.hosts.clone(),
             methods: terms.methods.clone(),
@@ -74,8 +85,8 @@ impl Binding {
             places: terms.locations(),
             pair: terms.pair.clone(),
             placeholder,
-            value: SecretBytes::from(value),
-        })
+            value,
+        }
     }
 
     /// Its name in the contract.

@@ -7,7 +7,7 @@ use crate::fold::percent_text;
 pub struct NormalPath(String);
 
 /// Why a path has more than one reading. A rule on paths could be walked around with it, so the secret stays away.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum Ambiguity {
     /// No `/` in front, as in `*` or an absolute address.

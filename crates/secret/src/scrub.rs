@@ -61,16 +61,16 @@ impl Scrubber {
     }
 
     /// Scrubs the headers of an answer and begins with its body, which comes out without a content coding and with another
-    /// length: the headers that speak of those are taken off.
+    /// length: the headers that speak of those are taken off. Finds in the headers count as finds of the body.
     ///
     /// # Errors
     /// When the body has a coding that cannot be decoded here.
     pub fn answer(&self, headers: &mut HeaderMap) -> Result<BodyScrubber, ScrubError> {
-        let body = BodyScrubber::new(self.clone(), headers)?;
+        let mut body = BodyScrubber::new(self.clone(), headers)?;
         for name in [header::CONTENT_ENCODING, header::CONTENT_LENGTH, header::ACCEPT_RANGES] {
             headers.remove(name);
         }
-        self.headers(headers);
+        body.found(self.headers(headers));
         Ok(body)
     }
 

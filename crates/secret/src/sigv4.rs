@@ -16,7 +16,7 @@ use self::{
 use crate::{Binding, Facts, Permit, Place, Violation, decide, decide::excerpt};
 
 /// Why a request is not signed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum SigV4Refusal {
     /// There is no `Authorization` of this form.

@@ -3,7 +3,7 @@
 use crate::{Ambiguity, SigV4Refusal};
 
 /// A placeholder at a place where its secret has no business. Names what was expected and what came; never a value.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum Violation {
     /// There is no TLS, so nobody proved to be the host.

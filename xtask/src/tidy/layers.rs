@@ -24,7 +24,7 @@ const BELOW: &[(&str, &[&str])] = &[
     ("link", &["transport"]),
     ("door", &["transport"]),
     ("cell", &["contract"]),
-    ("egress", &["contract"]),
+    ("egress", &["secret"]),
     ("image", &[]),
     ("cell-wasm", &["cell"]),
     ("cell-vm", &["cell", "image"]),

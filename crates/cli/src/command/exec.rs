@@ -66,7 +66,7 @@ pub(crate) async fn carried_out(
     let traffic = Arc::new(Traffic::default());
     let command = wished.spec.program.command.display().to_string();
     let running = tokio::select! {
-        running = confinement.start(&wished.spec, contract, traffic.clone()) => {
+        running = confinement.start(&wished.spec, contract, &wished.sources, traffic.clone()) => {
             running.map_err(|error| not_started(&error, &command, wished))?
         }
         () = signals.next() => return Ok(Code::Program(128 + 15)),

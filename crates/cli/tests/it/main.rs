@@ -12,6 +12,7 @@ mod help;
 mod home;
 mod ledger;
 mod lingering;
+mod placeholders;
 mod proposals;
 mod published;
 mod secrets;

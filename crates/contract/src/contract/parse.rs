@@ -68,6 +68,7 @@ impl Reading<'_> {
         }
         self.pairs(root, &contract);
         contract.class = self.class(root);
+        self.reach(root, &contract);
         contract.isolation = root.text("isolation").and_then(Isolation::parse).unwrap_or_default();
         contract
     }
@@ -146,6 +147,28 @@ impl Reading<'_> {
                 self.read(text, table.place("format"), read)
             }),
             pair: table.text("pair").map(str::to_owned),
+        }
+    }
+
+    /// A secret for a host that the cell cannot reach is a mistake in one of the two.
+    fn reach(&mut self, root: Table<'_>, contract: &Contract) {
+        let Ok(grants) = contract.egress_grants() else { return };
+        for (name, table, _) in root.named("secrets") {
+            for (host, place) in table.placed_texts("hosts") {
+                if !is_host(host) || grants.iter().any(|grant| grant.host.meets(host)) {
+                    continue;
+                }
+                let (text, fix) = if host.parse::<core::net::IpAddr>().is_ok() {
+                    let text =
+                        format!("the secret `{name}` is bound to an address, which no certificate proves");
+                    (text, "write the name of the host".to_owned())
+                } else {
+                    let text =
+                        format!("the secret `{name}` is bound to {host}, which `egress` does not grant");
+                    (text, format!("add \"{host}:443\" (or its port) to `egress`"))
+                };
+                self.error(place, "CE2363", text, fix);
+            }
         }
     }
 

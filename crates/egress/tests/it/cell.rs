@@ -14,7 +14,9 @@ use std::{
 };
 
 use cella_contract::DomainName;
-use cella_egress::{Addresses, Broker, BrokerHandle, Limits, Policy, Record, Resolve, Sockets, Verdict};
+use cella_egress::{
+    Addresses, Broker, BrokerHandle, Limits, Policy, Record, Resolve, Secrets, Sockets, Verdict,
+};
 use rustix::{
     net::{AddressFamily, SocketFlags, SocketType, eth, socket_with},
     thread::{LinkNameSpaceType, move_into_link_name_space},
@@ -73,6 +75,16 @@ impl Cell {
     /// A cell with these grants and a resolver that knows these names; `None`, and a line that says why, where namespaces
     /// cannot be made.
     pub(crate) fn start(grants: &[String], names: &[(&str, &str)], limits: Limits) -> Option<Self> {
+        Self::start_with(grants, names, limits, None)
+    }
+
+    /// The same, with secrets.
+    pub(crate) fn start_with(
+        grants: &[String],
+        names: &[(&str, &str)],
+        limits: Limits,
+        secrets: Option<Secrets>,
+    ) -> Option<Self> {
         let grants: Vec<_> = grants.iter().map(|grant| grant.parse().expect(grant)).collect();
         let table = names.iter().fold(HashMap::<_, Vec<IpAddr>>::new(), |mut table, (name, address)| {
             let name = DomainName::parse(name).expect("a name");
@@ -98,7 +110,8 @@ impl Cell {
         let (to, records) = channel(4096);
         let broker = {
             let _inside = runtime.enter();
-            Broker::start_with(policy, sockets, to, limits, Arc::new(table)).expect("a broker")
+            Broker::start_with_secrets(policy, sockets, to, limits, Arc::new(table), secrets)
+                .expect("a broker")
         };
         Some(Self { first, broker: Some(broker), records, runtime, asked })
     }

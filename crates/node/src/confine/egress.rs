@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use cella_cell::NetworkEnds;
 use cella_contract::Contract;
-use cella_egress::{Broker, BrokerHandle, Gauge, Limits, Policy, Record, Sockets};
+use cella_egress::{Broker, BrokerHandle, Gauge, Limits, Policy, Record, Secrets, Sockets, System};
 use tokio::{sync::mpsc, task::JoinHandle};
 
 use super::{ConfineError, Sink};
@@ -35,10 +35,10 @@ impl Egress {
         cell: Arc<str>,
         contract: &Contract,
         ends: NetworkEnds,
-        sink: Arc<dyn Sink>,
+        (sink, secrets): (Arc<dyn Sink>, Option<Secrets>),
     ) -> Result<Self, ConfineError> {
         let policy = Policy::new(contract.egress_grants().map_err(ConfineError::Grant)?);
-        Self::with(cell, policy, limits(&contract.limits), ends, sink)
+        Self::with(cell, policy, limits(&contract.limits), ends, (sink, secrets))
     }
 
     /// Grants nothing and tells what is tried.
@@ -47,7 +47,7 @@ impl Egress {
         ends: NetworkEnds,
         sink: Arc<dyn Sink>,
     ) -> Result<Self, ConfineError> {
-        Self::with(cell, Policy::watching(), Limits::default(), ends, sink)
+        Self::with(cell, Policy::watching(), Limits::default(), ends, (sink, None))
     }
 
     fn with(
@@ -55,12 +55,13 @@ impl Egress {
         policy: Policy,
         limits: Limits,
         ends: NetworkEnds,
-        sink: Arc<dyn Sink>,
+        (sink, secrets): (Arc<dyn Sink>, Option<Secrets>),
     ) -> Result<Self, ConfineError> {
         let (records, told) = mpsc::channel((limits.connections * RECORDS_PER_CONNECTION).max(RECORDS_MIN));
         let NetworkEnds { tcp, dns_udp, dns_tcp, audit } = ends;
         let sockets = Sockets { tcp, dns_udp, dns_tcp, audit };
-        let broker = Broker::start(policy, sockets, records, limits).map_err(ConfineError::Broker)?;
+        let broker = Broker::start_with_secrets(policy, sockets, records, limits, Arc::new(System), secrets);
+        let broker = broker.map_err(ConfineError::Broker)?;
         Ok(Self { broker, telling: tokio::spawn(tell(cell, told, sink)) })
     }
 

@@ -6,7 +6,7 @@ use cella_catalog::LaunchError;
 use cella_cell::CellError;
 use cella_cell_vm::VmError;
 use cella_contract::EgressFault;
-use cella_egress::BrokerError;
+use cella_egress::{AuthorityError, BrokerError, TrustError};
 use cella_transport::FaultKind;
 
 /// What stands between a command with its contract and a specification. Codes have a page in `docs/errors`.
@@ -75,6 +75,28 @@ pub enum ConfineError {
     /// What stands between the cell and the hosts of its contract does not start.
     #[error(transparent)]
     Broker(BrokerError),
+    /// What vouches for the hosts of a cell's secrets cannot be made.
+    #[error(transparent)]
+    Authority(AuthorityError),
+    /// The same, because the operating system gives no randomness.
+    #[error("no placeholder for the secret `{secret}`: {cause}")]
+    Placeholder {
+        /// The secret.
+        secret: String,
+        /// Why.
+        cause: String,
+    },
+    /// Nobody can vouch for the hosts of a cell's secrets.
+    #[error(transparent)]
+    Trust(TrustError),
+    /// The certificates of a cell cannot be laid out for it.
+    #[error("the certificates for the cell cannot be written to {}: {cause}", path.display())]
+    Certificates {
+        /// Where.
+        path: PathBuf,
+        /// What the operating system said.
+        cause: std::io::Error,
+    },
     /// A server's entry cannot be turned into a command.
     #[error("{}", .0.message)]
     Server(LaunchError),
@@ -95,6 +117,9 @@ impl ConfineError {
             Self::Vm(error) => error.code(),
             Self::Grant(_) => EgressFault::CODE,
             Self::Broker(error) => error.code(),
+            Self::Authority(error) => error.code(),
+            Self::Placeholder { .. } | Self::Trust(_) => "CE2361",
+            Self::Certificates { .. } => "CE2364",
             Self::Server(error) => error.code,
         }
     }
@@ -116,7 +141,10 @@ impl ConfineError {
             Self::Cell(error) => error.fix(),
             Self::Vm(error) => error.fix(),
             Self::Grant(fault) => fault.fix(),
-            Self::Broker(_) => "try again; if it stays, report it with the log".into(),
+            Self::Certificates { .. } => "make the directory writable for the user that Cella runs as".into(),
+            Self::Broker(_) | Self::Authority(_) | Self::Placeholder { .. } | Self::Trust(_) => {
+                "try again; if it stays, report it with the log".into()
+            }
             Self::Server(error) => return error.fix.clone(),
         })
     }

@@ -10,7 +10,7 @@ use std::{
 use cella_cell::{Access, Spec};
 use cella_contract::{Contract, FileGrant, Preset, Run};
 
-use super::{ConfineError, Line, Sight, seen, sight, spec};
+use super::{ConfineError, Line, Sight, Sources, seen, sight, spec};
 use crate::{
     Places, StartError, Whereabouts,
     grants::{self, Grants},
@@ -68,6 +68,8 @@ pub struct Wished {
     pub spec: Spec,
     /// Paths in the arguments that exist and are not shown.
     pub hidden: Vec<PathBuf>,
+    /// Where its secrets are.
+    pub sources: Sources,
 }
 
 // === impl Terms ===
@@ -137,7 +139,8 @@ impl Wish {
         let mut spec = spec(&self.name, contract, &sight, &self.env, self.best_effort);
         // Of one call, for a server; a command is one call.
         spec.limits.wall_time = contract.limits.time;
-        Ok(Wished { spec, hidden: sight.program.hidden_paths })
+        let sources = Sources::of(places, &self.terms.base);
+        Ok(Wished { spec, hidden: sight.program.hidden_paths, sources })
     }
 }
 
@@ -167,7 +170,8 @@ impl ShellWish<'_> {
         )?;
         become_shell(&mut sight, shell, self.args);
         let spec = spec(&served.config.name, &served.contract, &sight, &[], served.config.best_effort);
-        Ok(Some(Wished { spec, hidden: sight.program.hidden_paths }))
+        let sources = Sources::of(places, &served.contract_base);
+        Ok(Some(Wished { spec, hidden: sight.program.hidden_paths, sources }))
     }
 }
 

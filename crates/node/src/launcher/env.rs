@@ -51,7 +51,12 @@ pub(super) fn check_headers(headers: &[(String, String)]) -> Result<(), LaunchEr
 
 /// What kind of value it is, is read from what stands in the configuration; variables are replaced after that. So what a
 /// variable holds is never taken for a reference to a file or a command.
-async fn value_of(name: &str, value: &str, base: &Path, secrets: &Secrets) -> Result<String, LaunchError> {
+pub(crate) async fn value_of(
+    name: &str,
+    value: &str,
+    base: &Path,
+    secrets: &Secrets,
+) -> Result<String, LaunchError> {
     let missing = |what: String, fix: String| error(FaultKind::Unavailable, "CE4122", &what, Some(fix));
     match Text::read(value) {
         Text::Plain(text) => expanded(&text),

@@ -38,6 +38,20 @@ fn draft(cell: &str, record: &Record) -> Draft {
             let body = refused(body, denial).with("times", Int::saturating(record.repeats));
             Draft::new(Kind::CellDenied).body(body)
         }
+        Verdict::Used { connection, secret, place, method, path } => {
+            let body = body
+                .with("connection", Int::saturating(*connection))
+                .with("secret", secret.clone())
+                .with("place", place.clone())
+                .with("method", method.clone())
+                .with("path", path.clone());
+            Draft::new(Kind::CellSecretUsed).body(body)
+        }
+        Verdict::Reflected { connection, times } => {
+            let body =
+                body.with("connection", Int::saturating(*connection)).with("times", Int::saturating(*times));
+            Draft::new(Kind::CellSecretReflected).body(body)
+        }
         // a verdict of a later version of the broker still has its place in the record
         other => Draft::new(Kind::CellDenied).body(body.with("what", format!("{other:?}"))),
     }

@@ -48,6 +48,11 @@ impl BodyScrubber {
         Ok(Self { sieve: scrubber.sieve(), scrubber, decoder, hits: 0 })
     }
 
+    /// Counts finds that were made elsewhere in the answer.
+    pub(super) fn found(&mut self, hits: u64) {
+        self.hits += hits;
+    }
+
     /// Takes a chunk in and appends to `out` what may be passed on: decoded and scrubbed.
     ///
     /// # Errors

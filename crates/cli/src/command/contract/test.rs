@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use cella_cell::{Access, Enforcement, Report};
 use cella_contract::Contract;
-use cella_node::confine::{ConfineError, Confined, Confinement, NoSink, Terms, Wish, file_grants};
+use cella_node::confine::{ConfineError, Confined, Confinement, NoSink, Terms, Wish, Wished, file_grants};
 use cella_node::observe::Refused;
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
@@ -85,11 +85,11 @@ async fn look(of: &Terms, global: &Global) -> Result<Found, Stop> {
     let mut wished = wish.resolve(&target::places(global), loaded.as_ref()).map_err(failed)?;
     let confinement = Confinement::new();
     let contract = &wish.terms.contract;
-    let (running, refused) = match start(&confinement, &wished.spec, contract).await {
+    let (running, refused) = match start(&confinement, &wished, contract).await {
         Ok(running) => (running, None),
         Err(error) => {
             wished.spec.enforcement = Enforcement::BestEffort;
-            let again = start(&confinement, &wished.spec, contract).await;
+            let again = start(&confinement, &wished, contract).await;
             (again.map_err(failed)?, Some(error))
         }
     };
@@ -108,10 +108,10 @@ async fn look(of: &Terms, global: &Global) -> Result<Found, Stop> {
 
 async fn start(
     confinement: &Confinement,
-    spec: &cella_cell::Spec,
+    wished: &Wished,
     contract: &Contract,
 ) -> Result<Confined, ConfineError> {
-    confinement.start(spec, contract, Arc::new(NoSink)).await
+    confinement.start(&wished.spec, contract, &wished.sources, Arc::new(NoSink)).await
 }
 
 async fn answers(mut running: Confined) -> Result<String, Stop> {

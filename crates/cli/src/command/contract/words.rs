@@ -1,6 +1,8 @@
 //! A contract as sentences and as data. One sentence is one grant, so that contracts can be compared by them.
 
-use cella_contract::{CellClass, Contract, FileGrant, Limits, Mode, Preset, ToolTerms, VmChoice};
+use cella_contract::{
+    CellClass, Contract, FileGrant, Limits, Location, Mode, Preset, SecretTerms, ToolTerms, VmChoice,
+};
 use cella_node::confine::Terms;
 use serde_json::{Value, json};
 
@@ -69,12 +71,45 @@ fn egress(contract: &Contract) -> Vec<String> {
 }
 
 fn secrets(contract: &Contract) -> Vec<String> {
-    let line = |(name, terms): (&String, &cella_contract::SecretTerms)| {
-        let hosts = if terms.hosts.is_empty() { "no host".to_owned() } else { terms.hosts.join(", ") };
-        let from = terms.from.as_deref().unwrap_or("nowhere");
-        format!("uses the secret {name} (from {from}) towards {hosts}")
+    contract.secrets.iter().map(|(name, terms)| secret(name, terms)).collect()
+}
+
+/// Which secret goes where, and what the server has of it.
+fn secret(name: &str, terms: &SecretTerms) -> String {
+    let from = terms.from.as_deref().unwrap_or("nowhere");
+    let has = match &terms.env {
+        Some(variable) => format!("a placeholder in {variable}"),
+        None => "not even a placeholder, for want of `env`".to_owned(),
     };
-    contract.secrets.iter().map(line).collect()
+    if terms.hosts.is_empty() {
+        return format!("secret {name} (from {from}): goes nowhere; the server has {has}");
+    }
+    let mut places: Vec<String> = terms.locations().iter().map(place).collect();
+    let last = places.pop().unwrap_or_default();
+    let places = if places.is_empty() { last } else { format!("{} or {last}", places.join(", ")) };
+    let methods = terms.methods.as_ref().map(|m| format!(", with {}", m.join(", "))).unwrap_or_default();
+    let paths: Option<Vec<String>> =
+        terms.paths.as_ref().map(|paths| paths.iter().map(ToString::to_string).collect());
+    let paths = paths.map(|paths| format!(", at {}", paths.join(", "))).unwrap_or_default();
+    format!(
+        "secret {name} (from {from}): put into requests to {}{methods}{paths}, in {places}; the server has {has}",
+        terms.hosts.join(", ")
+    )
+}
+
+fn place(location: &Location) -> String {
+    let one = |kind: &str, name: &Option<String>| match name {
+        Some(name) => format!("the {kind} {name}"),
+        None => format!("any {kind}"),
+    };
+    match location {
+        Location::Header(name) => one("header", name),
+        Location::Query(name) => one("query parameter", name),
+        Location::Form(name) => one("form field", name),
+        Location::Basic => "Basic authentication".to_owned(),
+        Location::SigV4 => "AWS signatures".to_owned(),
+        other => other.to_string(),
+    }
 }
 
 fn limits(limits: &Limits) -> Vec<String> {
@@ -148,8 +183,17 @@ pub(super) fn as_json(terms: &Terms) -> Value {
         });
         (name.clone(), value)
     };
-    let secret = |(name, terms): (&String, &cella_contract::SecretTerms)| {
-        (name.clone(), json!({ "from": terms.from, "hosts": terms.hosts, "env": terms.env }))
+    let secret = |(name, terms): (&String, &SecretTerms)| {
+        let paths = terms.paths.as_ref();
+        let value = json!({
+            "from": terms.from,
+            "hosts": terms.hosts,
+            "env": terms.env,
+            "methods": terms.methods,
+            "paths": paths.map(|paths| paths.iter().map(ToString::to_string).collect::<Vec<_>>()),
+            "in": terms.locations().iter().map(ToString::to_string).collect::<Vec<_>>(),
+        });
+        (name.clone(), value)
     };
     let files = |grants: &[FileGrant]| -> Vec<Value> {
         let grant =
@@ -197,6 +241,20 @@ mod tests {
         for said in ["sees no files", "reaches no host", "memory of the whole process tree: at most 1 GiB"] {
             assert!(lines.contains(said), "{said} in {lines}");
         }
+    }
+
+    #[test]
+    fn a_secret_says_where_it_goes_and_what_the_server_has() {
+        let text = "egress = [\"a.example:443\"]\n[secrets.K]\nfrom = \"vault:k\"\nenv = \"TOKEN\"\nhosts = [\"a.example\"]\n\
+            paths = [\"/v1/**\"]\nin = [\"header:x-key\", \"basic\"]\n";
+        let contract = Contract::parse("c.toml", text).expect("a contract");
+        assert_eq!(
+            secrets(&contract),
+            [
+                "secret K (from vault:k): put into requests to a.example, at /v1/**, in the header x-key or Basic \
+              authentication; the server has a placeholder in TOKEN"
+            ]
+        );
     }
 
     #[test]

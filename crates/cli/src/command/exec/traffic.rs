@@ -21,6 +21,9 @@ struct Seen {
     connections: u64,
     bytes_up: u64,
     bytes_down: u64,
+    /// By secret, host and place: how often its value was put there.
+    used: BTreeMap<(String, String, String), u64>,
+    reflected: u64,
     /// By text: the denial and how often.
     refused: BTreeMap<String, (Denial, u64)>,
     refused_more: u64,
@@ -35,6 +38,11 @@ impl Sink for Traffic {
                 seen.bytes_up += bytes_up;
                 seen.bytes_down += bytes_down;
             }
+            Verdict::Used { secret, place, .. } => {
+                let host = record.subject.name.as_ref().map_or_else(String::new, ToString::to_string);
+                *seen.used.entry((secret.clone(), host, place.clone())).or_default() += record.repeats;
+            }
+            Verdict::Reflected { times, .. } => seen.reflected += times,
             Verdict::Denied(denial) => seen.refuse(record, denial),
             _ => {}
         }
@@ -67,6 +75,12 @@ impl Traffic {
                 seen.connections, seen.bytes_up, seen.bytes_down
             ));
         }
+        for ((secret, host, place), times) in &seen.used {
+            lines.push(format!("  secret    {secret} towards {host}, in {place} ({times} times)"));
+        }
+        if seen.reflected > 0 {
+            lines.push(format!("  secret    taken out of answers ({} times)", seen.reflected));
+        }
         for (text, (denial, times)) in &seen.refused {
             lines.push(format!(
                 "  refused   {text} ({times} times) [{}]\n            fix: {}",
@@ -90,7 +104,16 @@ impl Traffic {
                 json!({ "code": denial.code(), "why": text, "fix": denial.fix(), "times": times })
             })
             .collect();
+        let used: Vec<Value> = seen
+            .used
+            .iter()
+            .map(|((secret, host, place), times)| {
+                json!({ "secret": secret, "host": host, "place": place, "times": times })
+            })
+            .collect();
         json!({
+            "secrets_used": used,
+            "secrets_taken_out": seen.reflected,
             "connections": seen.connections,
             "bytes_up": seen.bytes_up,
             "bytes_down": seen.bytes_down,
