@@ -142,6 +142,9 @@ impl fmt::Debug for Authority {
 // === impl AuthorityError ===
 
 impl AuthorityError {
+    /// The code of everything that a cell with secrets needs and that could not be made.
+    pub const CODE: &'static str = "CE2361";
+
     fn of(subject: &str, cause: impl fmt::Display) -> Self {
         Self { subject: subject.to_owned(), cause: cause.to_string() }
     }
@@ -149,7 +152,7 @@ impl AuthorityError {
     /// The stable code.
     #[must_use]
     pub const fn code(&self) -> &'static str {
-        "CE2361"
+        Self::CODE
     }
 }
 

@@ -163,6 +163,9 @@ pub(crate) struct Meter {
     pub(crate) down: AtomicU64,
 }
 
+/// The code of a host that does not answer, whether the connection or a request in it failed.
+pub(crate) const NO_ANSWER: &str = "CE2323";
+
 // === impl Ending ===
 
 impl Ending {
@@ -170,7 +173,7 @@ impl Ending {
     #[must_use]
     pub fn code(&self) -> Option<&'static str> {
         match self {
-            Self::Unreachable { .. } => Some("CE2323"),
+            Self::Unreachable { .. } => Some(NO_ANSWER),
             Self::Idle => Some("CE2324"),
             Self::Denied(denial) => Some(denial.code()),
             Self::Finished | Self::Broken | Self::CellEnded => None,

@@ -7,10 +7,7 @@ use http::{HeaderValue, Response, StatusCode, Version, header};
 use http_body_util::{BodyExt, Full};
 
 use super::{exchange::Stop, upstream::Body};
-use crate::denial::Denial;
-
-/// The code of a server that does not answer, as of an address that does not.
-const NO_ANSWER: &str = "CE2323";
+use crate::{denial::Denial, record::NO_ANSWER};
 
 /// The answer to a request that goes nowhere.
 pub(super) fn refusal(stop: &Stop, version: Version) -> Response<Body> {

@@ -77,7 +77,7 @@ fn secrets(
 }
 
 fn bound(name: &str, terms: &cella_contract::SecretTerms) -> Bound {
-    let format = terms.format.clone().unwrap_or_else(Format::default);
+    let format = terms.format.clone().unwrap_or_default();
     let mut random = vec![0; Placeholder::random_bytes(&format)];
     std::fs::File::open("/dev/urandom").and_then(|mut f| f.read_exact(&mut random)).expect("randomness");
     let placeholder = Placeholder::generate(&format, &random).expect("a placeholder");

@@ -118,7 +118,7 @@ impl ConfineError {
             Self::Grant(_) => EgressFault::CODE,
             Self::Broker(error) => error.code(),
             Self::Authority(error) => error.code(),
-            Self::Placeholder { .. } | Self::Trust(_) => "CE2361",
+            Self::Placeholder { .. } | Self::Trust(_) => AuthorityError::CODE,
             Self::Certificates { .. } => "CE2364",
             Self::Server(error) => error.code,
         }

@@ -49,6 +49,9 @@ pub(super) fn check_headers(headers: &[(String, String)]) -> Result<(), LaunchEr
     Err(error(FaultKind::Unavailable, "CE2423", &message, Some(fix)))
 }
 
+/// The code of a value that cannot be had from where it is to come from.
+pub(crate) const NO_VALUE: &str = "CE4122";
+
 /// What kind of value it is, is read from what stands in the configuration; variables are replaced after that. So what a
 /// variable holds is never taken for a reference to a file or a command.
 pub(crate) async fn value_of(
@@ -57,7 +60,7 @@ pub(crate) async fn value_of(
     base: &Path,
     secrets: &Secrets,
 ) -> Result<String, LaunchError> {
-    let missing = |what: String, fix: String| error(FaultKind::Unavailable, "CE4122", &what, Some(fix));
+    let missing = |what: String, fix: String| error(FaultKind::Unavailable, NO_VALUE, &what, Some(fix));
     match Text::read(value) {
         Text::Plain(text) => expanded(&text),
         Text::Env(variable) => std::env::var(&variable).map_err(|_| {

@@ -19,8 +19,10 @@ pub(super) struct Lookup {
 impl Values for Lookup {
     fn value<'a>(&'a self, secret: &'a str) -> Value<'a> {
         Box::pin(async move {
-            let missing =
-                || NoValue { code: "CE4122", message: "the contract does not say where it is from".into() };
+            let missing = || NoValue {
+                code: env::NO_VALUE,
+                message: "the contract does not say where it is from".into(),
+            };
             let from = self.from.get(secret).and_then(Option::as_ref).ok_or_else(missing)?;
             let value = env::value_of(secret, from, &self.base, &self.vault).await;
             let value = value.map_err(|error| NoValue { code: error.code, message: error.message })?;
