@@ -11,7 +11,7 @@ use std::{
     time::SystemTime,
 };
 
-use cella_contract::{Contract, Format};
+use cella_contract::Contract;
 use cella_egress::{Authority, Bound, Limits, NoValue, Placeholders, Secrets, Trust, Value, Values};
 use cella_secret::{Placeholder, SecretBytes};
 
