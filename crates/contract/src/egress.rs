@@ -147,6 +147,12 @@ impl EgressHost {
 // === impl EgressFault ===
 
 impl EgressFault {
+    /// The stable code.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        crate::codes::EGRESS
+    }
+
     /// What to write instead.
     #[must_use]
     pub fn fix(&self) -> String {

@@ -24,8 +24,8 @@ mod units;
 
 pub use capture::Capture;
 pub use config::{
-    Config, Isolation, LedgerConfig, NodeConfig, Remote, Run, ServerConfig, Start, StdioProgram, Transport,
-    ViewConfig,
+    Config, InstallConfig, Isolation, LedgerConfig, NodeConfig, Remote, Run, ServerConfig, Start,
+    StdioProgram, Transport, ViewConfig,
 };
 pub use contract::{
     CONTRACT_VERSION, Contract, ContractSource, FileGrant, Limits, Mode, Preset, SecretTerms, ToolTerms,

@@ -17,7 +17,7 @@ use cella_transport::FaultKind;
 
 use crate::{
     confine::{self, Confined, Confinement},
-    install::Store,
+    install::{Installed, Store},
     load::{Loaded, Served},
     own::OwnPlaces,
     record::Recorder,
@@ -34,6 +34,8 @@ pub(crate) struct Launcher {
     pub(crate) recorder: Recorder,
     /// This very program: built-in servers are run by it.
     pub(crate) own_program: PathBuf,
+    /// The configuration file.
+    pub(crate) config: PathBuf,
     /// What no cell is shown.
     pub(crate) own_places: Arc<OwnPlaces>,
 }
@@ -72,6 +74,8 @@ impl Launcher {
             own_program: &self.own_program,
             own_places: &self.own_places,
             loaded: &loaded,
+            sink: Arc::new(self.traffic(served)),
+            config: &self.config,
         };
         let sight = program::sight(&ground, served, program).await?;
         self.own_places.cover(&sight.mounts);
@@ -79,16 +83,15 @@ impl Launcher {
         let spec =
             confine::spec(&served.config.name, &served.contract, &sight, &env, served.config.best_effort);
         let hint = sight.program.hidden_paths.first().map(|path| show(path));
-        let traffic = Traffic {
-            recorder: self.recorder.clone(),
-            server: Label::clipped(&served.config.name),
-        };
-        let running = self.confinement.start(&spec, &served.contract, Arc::new(traffic)).await;
+        if let Some(package) = sight.package.as_ref().filter(|package| package.fresh) {
+            self.record_install(served, package).await;
+        }
+        let running = self.confinement.start(&spec, &served.contract, Arc::new(self.traffic(served))).await;
         let running = running.map_err(|e| {
             let fix = hint.clone().or_else(|| e.fix());
             error(FaultKind::Unavailable, e.code(), &e.to_string(), fix)
         })?;
-        self.record_start(served, &running).await;
+        self.record_start(served, &running, sight.package.as_ref()).await;
         let wire = Wire::Stdio { stdin: Box::new(running.stdin), stdout: Box::new(running.stdout) };
         let options = link_options(served, &sight.roots);
         let guard = CellInstance::new(
@@ -107,7 +110,17 @@ impl Launcher {
         Ok(launched)
     }
 
-    async fn record_start(&self, served: &Served, running: &Confined) {
+    fn traffic(&self, served: &Served) -> Traffic {
+        Traffic { recorder: self.recorder.clone(), server: Label::clipped(&served.config.name) }
+    }
+
+    async fn record_install(&self, served: &Served, package: &Installed) {
+        let body = of_package(Map::new().with("state", "installed"), package);
+        let draft = Draft::new(Kind::ServerState).server(Label::clipped(&served.config.name)).body(body);
+        self.recorder.note(draft).await;
+    }
+
+    async fn record_start(&self, served: &Served, running: &Confined, package: Option<&Installed>) {
         let report = running.cell.report();
         let degraded: Vec<&str> = report.degraded.iter().map(|d| d.what.as_str()).collect();
         let body = Map::new()
@@ -115,8 +128,21 @@ impl Launcher {
             .with("class", report.class.clone())
             .with("contract", served.contract_digest.clone())
             .with("degraded", degraded.join(","));
+        let body = match package {
+            Some(package) => of_package(body, package),
+            None => body,
+        };
         let draft = Draft::new(Kind::CellStarted).server(Label::clipped(&served.config.name)).body(body);
         self.recorder.note(draft).await;
+    }
+}
+
+/// Which package, in which version, with which files.
+fn of_package(body: Map, package: &Installed) -> Map {
+    let body = body.with("package", package.package.clone()).with("files", package.tree.digest.clone());
+    match &package.version {
+        Some(version) => body.with("version", version.clone()),
+        None => body,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::{os::unix::fs::MetadataExt, path::Path};
 
+use cella_node::install::{InstallError, Installed, Lock, Recipe, Store};
 use serde_json::{Value, json};
 
 use crate::{
@@ -31,6 +32,9 @@ pub(crate) async fn run(args: Doctor, global: &Global, printer: Printer) -> Outc
     findings.extend(tools());
     findings.extend(configuration(global));
     findings.extend(disk(global));
+    if !args.quick {
+        findings.extend(packages(global));
+    }
     if !args.quick {
         findings.extend(node(global).await);
     }
@@ -207,6 +211,37 @@ fn configuration(global: &Global) -> Vec<Finding> {
             }]
         }
     }
+}
+
+/// Whether installed packages are what was installed: every file is read.
+fn packages(global: &Global) -> Vec<Finding> {
+    let path = target::config_path(global);
+    let Ok(loaded) = cella_node::load(&path) else { return Vec::new() };
+    let store = Store::new(target::places(global).store);
+    let lock = Lock::read(&Lock::path(&path));
+    let verified =
+        |recipe: &Recipe| store.verify(recipe, lock.as_ref().ok().and_then(|lock| lock.get(recipe)));
+    let finding = |what: String, found: Result<Option<Installed>, &InstallError>| {
+        let (state, detail, fix) = match found {
+            Ok(Some(found)) => {
+                let detail = format!("{} files, as they were installed", found.tree.files);
+                (State::Good, detail, None)
+            }
+            Ok(None) => (State::Weak, "not installed yet".into(), Some("its first start does it".into())),
+            Err(e) => (State::Bad, format!("{e} [{}]", e.code()), Some(e.fix())),
+        };
+        Finding { what, state, detail, fix }
+    };
+    let wrong = lock.as_ref().err().map(|e| finding("cella.lock".into(), Err(e)));
+    let servers = loaded.servers.values().filter_map(|served| {
+        let recipe = crate::packages::recipe(&loaded.config, &served.config).ok()??;
+        let what = format!("package {}", served.config.name);
+        Some(match verified(&recipe) {
+            Ok(found) => finding(what, Ok(found)),
+            Err(e) => finding(what, Err(&e)),
+        })
+    });
+    wrong.into_iter().chain(servers).collect()
 }
 
 fn disk(global: &Global) -> Vec<Finding> {

@@ -14,6 +14,7 @@ use crate::{
     clients::{self, Client, Found, KNOWN},
     codes, edit,
     exit::{Code, Outcome, Stop},
+    packages,
     print::Printer,
     prompt, target,
 };
@@ -63,8 +64,10 @@ pub(crate) async fn run(args: Import, global: &Global, printer: Printer) -> Outc
         }
         edit::exchange(&path, after.as_bytes()).map_err(Stop::system(path.display()))?;
         let _said = super::add::tell_node(global, printer);
+        let (config, _) =
+            Config::parse(&path.display().to_string(), &after).map_err(|found| Stop::diagnostics(&found))?;
         for server in plan.add.iter().filter(|_| !args.no_install) {
-            if let Err(stop) = super::add::install(server, global, printer).await {
+            if let Err(stop) = packages::install(&config, &server.name, global, printer).await {
                 printer.warn(format!("{}: {}", server.name, stop.message));
                 failed += 1;
             }

@@ -44,7 +44,7 @@ impl Reading<'_> {
         for (host, place) in &egress {
             if let Err(fault) = host.parse::<EgressGrant>() {
                 let text = format!("`{host}` is no egress grant: {fault}");
-                self.error(place.clone(), "CE1021", text, fault.fix());
+                self.error(place.clone(), fault.code(), text, fault.fix());
             }
         }
         let files =

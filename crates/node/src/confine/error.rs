@@ -88,7 +88,7 @@ impl ConfineError {
             Self::Own { .. } => "CE4124",
             Self::Redirectable { .. } | Self::LedElsewhere { .. } => "CE4125",
             Self::Cell(error) => error.code(),
-            Self::Grant(_) => "CE1021",
+            Self::Grant(fault) => fault.code(),
             Self::Broker(error) => error.code(),
             Self::Server(error) => error.code,
         }
