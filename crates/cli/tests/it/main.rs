@@ -10,7 +10,9 @@ mod errors;
 mod exec;
 mod help;
 mod home;
+mod install;
 mod ledger;
+mod registry;
 mod supervised;
 #[cfg(feature = "otlp")]
 mod traces;

@@ -77,6 +77,13 @@ pub(super) enum Around<'a> {
     PackageCode,
 }
 
+/// What a command sees, may reach, and is told.
+struct Terms {
+    sight: Sight,
+    contract: Contract,
+    env: Vec<(String, String)>,
+}
+
 // === impl Bench ===
 
 impl Bench<'_> {
@@ -116,7 +123,7 @@ impl Bench<'_> {
             package: self.recipe().packages.join(" "),
             source: Box::new(source),
         };
-        let (sight, contract, env) = self.sight(&step).map_err(refused)?;
+        let Terms { sight, contract, env } = self.terms(&step).map_err(refused)?;
         let mut spec = confine::spec("install", &contract, &sight, &env, self.recipe().allowed.best_effort);
         spec.limits.wall_time = Some(STEP_TIME_MAX);
         spec.limits.file_bytes = Some(DISK_BYTES_MAX);
@@ -160,8 +167,7 @@ impl Bench<'_> {
         }
     }
 
-    /// What the command sees, its contract, and its environment.
-    fn sight(&self, step: &Step<'_>) -> Result<(Sight, Contract, Vec<(String, String)>), ConfineError> {
+    fn terms(&self, step: &Step<'_>) -> Result<Terms, ConfineError> {
         let mut program = program_files(step.program, &step.args, Some(self.home), &search_path())?;
         program.files.retain(|file| !file.starts_with(self.home));
         let var = |name: &str| -> Option<OsString> { std::env::var_os(name) };
@@ -187,7 +193,7 @@ impl Bench<'_> {
         contract.file = Some(CONTRACT.to_owned());
         contract.egress = grants;
         let sight = Sight { program, mounts, masks: Vec::new(), roots: Vec::new(), package: None };
-        Ok((sight, contract, env.into_iter().collect()))
+        Ok(Terms { sight, contract, env: env.into_iter().collect() })
     }
 }
 

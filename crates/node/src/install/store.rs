@@ -139,12 +139,14 @@ impl Store {
     /// with different locks do not take turns.
     fn homes(&self, recipe: &Recipe, locked: Option<&Locked>) -> Vec<PathBuf> {
         let root = fs::canonicalize(&self.root).unwrap_or_else(|_| self.root.clone());
-        let plain = root.join(recipe.key());
+        // Where code of the package has run, other files are.
+        let built = if recipe.allowed.build_from_source { "-built" } else { "" };
+        let name = format!("{}{built}", recipe.key());
         let own = locked.map(|locked| {
             let digest: String = locked.digest().chars().skip("sha256:".len()).take(8).collect();
-            root.join(format!("{}-{digest}", recipe.key()))
+            root.join(format!("{name}-{digest}"))
         });
-        own.into_iter().chain([plain]).collect()
+        own.into_iter().chain([root.join(&name)]).collect()
     }
 
     /// Installs the recipe unless it is installed.
