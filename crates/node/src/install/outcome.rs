@@ -220,7 +220,7 @@ mod tests {
 
     #[test]
     fn a_host_that_was_denied_is_named_with_the_entry_that_grants_it() {
-        let name: cella_contract::DomainName = "files.example".parse().expect("a name");
+        let name = cella_contract::DomainName::parse("files.example").expect("a name");
         let denied = Record {
             subject: Subject { name: Some(name.clone()), ..Subject::default() },
             verdict: Verdict::Denied(Denial::Name { name }),
