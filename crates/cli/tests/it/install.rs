@@ -167,6 +167,27 @@ fn changed_files_are_refused_and_named_by_doctor() {
 }
 
 #[test]
+fn a_proxy_that_the_settings_name_is_reached_and_nothing_past_it() {
+    let (home, registry) = (Home::new(), Registry::behind("http://registry.invalid"));
+    let proxy = format!("http://localhost:{}", registry.address().port());
+    home.write(".npmrc", &format!("registry={}\nproxy={proxy}\n", registry.url("/")));
+    home.write(
+        ".config/pip/pip.conf",
+        &format!(
+            "[global]\nindex-url = {}\ntrusted-host = registry.invalid\nproxy = {proxy}\n",
+            registry.url("/simple")
+        ),
+    );
+    home.write("cella.toml", "");
+    registry.npm_tool(&home.path("made"), "from npm", "");
+    registry.wheel(&home.path("made"), "from python", &registry.url(""));
+    for (name, runner) in [("a", "npx"), ("b", "uvx")] {
+        let added = home.cella(&["add", name, "--", runner, "tool"]);
+        assert_eq!(added.status, 0, "{added:?}");
+    }
+}
+
+#[test]
 fn a_broken_lock_is_refused_before_anything_is_installed() {
     let packages = Packages::new();
     packages.home.write("cella.lock", "{\"schema\":\"cella-lock/v9\",\"packages\":{}}");

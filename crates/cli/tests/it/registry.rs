@@ -18,12 +18,15 @@ type Pages = Arc<Mutex<BTreeMap<String, Vec<u8>>>>;
 pub(crate) struct Registry {
     address: SocketAddr,
     pages: Pages,
+    /// Where its pages say that they are.
+    base: String,
 }
 
 impl Registry {
     pub(crate) fn new() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let registry = Self { address: listener.local_addr().unwrap(), pages: Pages::default() };
+        let address = listener.local_addr().unwrap();
+        let registry = Self { address, pages: Pages::default(), base: format!("http://{address}") };
         let pages = registry.pages.clone();
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -34,8 +37,13 @@ impl Registry {
         registry
     }
 
+    /// The same, found under that name by those who take it for their proxy.
+    pub(crate) fn behind(base: &str) -> Self {
+        Self { base: base.to_owned(), ..Self::new() }
+    }
+
     pub(crate) fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
+        format!("{}{path}", self.base)
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -110,7 +118,10 @@ fn answer(stream: TcpStream, pages: &Pages) {
     while reader.read_line(&mut header).is_ok_and(|count| count > 2) {
         header.clear();
     }
-    let path = request.split(' ').nth(1).unwrap_or("/").split('?').next().unwrap_or("/").to_owned();
+    let target = request.split(' ').nth(1).unwrap_or("/").split('?').next().unwrap_or("/");
+    // A proxy is asked for whole addresses.
+    let path =
+        target.split_once("://").map_or(target, |(_, rest)| &rest[rest.find('/').unwrap_or(0)..]).to_owned();
     let page = pages.lock().unwrap().get(&path).cloned();
     let (status, body) = page.map_or(("404 Not Found", Vec::new()), |body| ("200 OK", body));
     let kind = match path.as_str() {

@@ -17,6 +17,7 @@ use super::{
     InstallError, Recipe,
     environment::Surroundings,
     outcome::{Ended, Purpose, Watch},
+    registry::{Reach, Unreadable},
     store::Order,
     tree,
 };
@@ -70,7 +71,7 @@ pub(super) enum Around<'a> {
     /// Settings with the credentials of registries, but no host.
     Settings,
     /// Settings, and these hosts.
-    Registries(&'a BTreeSet<String>),
+    Registries(&'a Reach),
     /// Neither: it unpacks what is there.
     Nothing,
     /// No settings, and the hosts that the user grants: it runs code of the package.
@@ -98,6 +99,17 @@ impl Bench<'_> {
     /// What an installer is told, before anything is added for its cell.
     pub(super) fn surroundings(&self) -> Surroundings {
         Surroundings::of_installer(&|name| std::env::var_os(name), &|path| path.exists())
+    }
+
+    /// Grants the proxies, by their addresses as this machine knows them.
+    pub(super) async fn through_proxies(&self, reach: Reach) -> Result<Reach, Unreadable> {
+        let mut addresses = BTreeMap::new();
+        for (name, port) in reach.proxy_names() {
+            let found = tokio::net::lookup_host((name.as_str(), port)).await;
+            let address = found.ok().and_then(|mut found| found.next());
+            addresses.extend(address.map(|address| ((name, port), address.ip())));
+        }
+        reach.through(&addresses)
     }
 
     /// Whether an installer is on this machine.
@@ -138,7 +150,7 @@ impl Bench<'_> {
         let (out, err) = (tokio::spawn(first_bytes(stdout)), tokio::spawn(last_bytes(stderr)));
         let full = tokio::select! {
             _exit = cell.wait() => false,
-            () = self.full() => true,
+            () = grown(self.home, DISK_BYTES_MAX, self.order.tell) => true,
         };
         let exit = if full { cell.kill().await } else { cell.wait().await };
         if let Some(egress) = egress {
@@ -149,31 +161,15 @@ impl Bench<'_> {
         Ended { exit, out: text(out), err: text(err), troubles: watch.troubles(), full }
     }
 
-    /// Completes when the package has become too large, and says now and then how large it is.
-    async fn full(&self) {
-        let (began, mut told) = (Instant::now(), Duration::ZERO);
-        loop {
-            tokio::time::sleep(LOOK_EVERY).await;
-            let home = self.home.to_path_buf();
-            let bytes =
-                tokio::task::spawn_blocking(move || tree::bytes_below(&home)).await.unwrap_or_default();
-            if bytes > DISK_BYTES_MAX {
-                return;
-            }
-            if began.elapsed() - told > TELL_EVERY {
-                told = began.elapsed();
-                self.tell(&format!("still at it after {} s, {} MiB", told.as_secs(), bytes >> 20));
-            }
-        }
-    }
-
     fn terms(&self, step: &Step<'_>) -> Result<Terms, ConfineError> {
         let mut program = program_files(step.program, &step.args, Some(self.home), &search_path())?;
         program.files.retain(|file| !file.starts_with(self.home));
         let var = |name: &str| -> Option<OsString> { std::env::var_os(name) };
         let (told, grants) = match step.around {
             Around::Settings => (self.surroundings(), Vec::new()),
-            Around::Registries(hosts) => (self.surroundings(), hosts.iter().cloned().collect()),
+            Around::Registries(reach) => {
+                (with(self.surroundings(), reach), reach.grants.iter().cloned().collect())
+            }
             Around::Nothing => (Surroundings::of_code(&var), Vec::new()),
             Around::PackageCode => (Surroundings::of_code(&var), self.recipe().allowed.egress.clone()),
         };
@@ -195,6 +191,34 @@ impl Bench<'_> {
         let sight = Sight { program, mounts, masks: Vec::new(), roots: Vec::new(), package: None };
         Ok(Terms { sight, contract, env: env.into_iter().collect() })
     }
+}
+
+/// Completes when a directory has more than so many bytes, and says now and then how many it has.
+async fn grown(dir: &Path, most: u64, tell: &(dyn Fn(&str) + Sync)) {
+    let (began, mut told) = (Instant::now(), Duration::ZERO);
+    loop {
+        let looked_at = dir.to_path_buf();
+        let bytes =
+            tokio::task::spawn_blocking(move || tree::bytes_below(&looked_at)).await.unwrap_or_default();
+        if bytes > most {
+            return;
+        }
+        if began.elapsed() - told > TELL_EVERY {
+            told = began.elapsed();
+            tell(&format!("still at it after {} s, {} MiB", told.as_secs(), bytes >> 20));
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+/// What the settings name beside, and the proxies by their addresses.
+fn with(mut told: Surroundings, reach: &Reach) -> Surroundings {
+    told.files.extend(reach.files.iter().cloned());
+    let npms = |name: &String| name.to_ascii_lowercase().starts_with("npm_config_");
+    // npm takes these in capitals too.
+    told.env.retain(|name, _| !npms(name) || !reach.proxies.keys().any(|own| own.eq_ignore_ascii_case(name)));
+    told.env.extend(reach.proxies.clone());
+    told
 }
 
 /// Where installers put what they keep.
@@ -251,4 +275,30 @@ async fn last_bytes(mut from: pipe::Receiver) -> Vec<u8> {
         }
     }
     kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_directory_that_grows_past_its_limit_is_noticed() {
+        let dir = tempfile::tempdir().expect("a directory");
+        fs::create_dir(dir.path().join("below")).expect("a directory");
+        fs::write(dir.path().join("below/file"), [0; 2000]).expect("a file");
+        grown(dir.path(), 1999, &|_| ()).await;
+        let below = tokio::time::timeout(Duration::from_millis(100), grown(dir.path(), 2000, &|_| ())).await;
+        assert!(below.is_err(), "so much is allowed");
+    }
+
+    #[test]
+    fn a_proxys_address_is_told_whatever_the_case_of_its_variable() {
+        let env = BTreeMap::from([("NPM_CONFIG_PROXY".to_owned(), "http://name".to_owned())]);
+        let proxies = BTreeMap::from([("npm_config_proxy".to_owned(), "http://192.0.2.1:1".to_owned())]);
+        let told = with(
+            Surroundings { env, files: vec![] },
+            &Reach { proxies: proxies.clone(), ..Reach::default() },
+        );
+        assert_eq!(told.env, proxies);
+    }
 }

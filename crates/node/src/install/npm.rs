@@ -9,7 +9,7 @@ use super::{
     lock::Locked,
     outcome::Purpose,
     pins,
-    registry::Reach,
+    registry::{Reach, Unreadable},
 };
 
 /// Installs; gives what came of it, and the lock that would give the same.
@@ -18,7 +18,7 @@ pub(super) async fn install(bench: &Bench<'_>) -> Result<(Vec<Pin>, Option<Locke
     bench.has("npm", "install Node.js: apt-get install nodejs npm")?;
     bench.write("package.json", "{\"private\":true}\n")?;
     let reach = reach(bench).await?;
-    let around = Around::Registries(&reach.grants);
+    let around = Around::Registries(&reach);
     let exact = bench.order.locked.and_then(Locked::npms);
     let (args, purpose) = match exact {
         Some(lock) => {
@@ -56,6 +56,7 @@ async fn reach(bench: &Bench<'_>) -> Result<Reach, InstallError> {
     let said = bench.run(step).await?;
     let failed = |why: String| InstallError::NoRegistry { tool: "npm", why };
     let settings: Value = serde_json::from_str(&said).map_err(|e| failed(e.to_string()))?;
-    Reach::of_npm(&settings, bench.recipe(), &bench.surroundings().env)
-        .map_err(|e| failed(format!("`{}`: {}", e.url, e.why)))
+    let unreadable = |e: Unreadable| failed(format!("`{}`: {}", e.url, e.why));
+    let reach = Reach::of_npm(&settings, bench.recipe(), &bench.surroundings().env).map_err(unreadable)?;
+    bench.through_proxies(reach).await.map_err(unreadable)
 }

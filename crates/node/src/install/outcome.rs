@@ -26,7 +26,7 @@ const REFUSED: [&str; 8] = [
     "403 Client Error",
     "401 Unauthorized",
     "403 Forbidden",
-    "407 ",
+    "407 Proxy",
 ];
 
 /// What they say when nothing fits the digests of a lock.

@@ -9,7 +9,7 @@ use super::{
     lock::Locked,
     outcome::Purpose,
     pins,
-    registry::{ASK_PIP, PipSettings, Reach},
+    registry::{ASK_PIP, PipSettings, Reach, Unreadable},
     tree,
 };
 
@@ -55,14 +55,16 @@ async fn reach(bench: &Bench<'_>, python: &str) -> Result<Reach, InstallError> {
     let settings: PipSettings = serde_json::from_str(said.trim()).map_err(|e| failed(e.to_string()))?;
     let env = bench.surroundings().env;
     let uv = env.get("UV_CONFIG_FILE").and_then(|file| fs::read_to_string(file).ok());
-    Reach::of_pip(&settings, bench.recipe(), &env)
+    let unreadable = |e: Unreadable| failed(format!("`{}`: {}", e.url, e.why));
+    let reach = Reach::of_pip(&settings, bench.recipe(), &env)
         .and_then(|reach| reach.with_uv(uv.as_deref(), &env))
-        .map_err(|e| failed(format!("`{}`: {}", e.url, e.why)))
+        .map_err(unreadable)?;
+    bench.through_proxies(reach).await.map_err(unreadable)
 }
 
 /// The files first, with the registry; then the packages, of wheels without it.
 async fn with_pip(bench: &Bench<'_>, python: &str, reach: &Reach) -> Result<Vec<Option<Pin>>, InstallError> {
-    let around = Around::Registries(&reach.grants);
+    let around = Around::Registries(reach);
     let (args, purpose) = match bench.order.locked {
         Some(locked) => {
             bench.write("requirements.txt", &pins::requirements(&locked.pins()))?;
@@ -103,7 +105,7 @@ async fn with_uv(bench: &Bench<'_>, python: &str, reach: &Reach) -> Result<Vec<O
         "uv",
         "install uv, which asks one index after the other, or name a single one: --default-index URL",
     )?;
-    let around = Around::Registries(&reach.grants);
+    let around = Around::Registries(reach);
     let mut purpose = Purpose::Find;
     if let Some(locked) = bench.order.locked {
         bench.write("requirements.txt", &pins::requirements(&locked.pins()))?;

@@ -3,6 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    net::{IpAddr, SocketAddr},
     path::PathBuf,
 };
 
@@ -36,6 +37,8 @@ pub(super) struct Reach {
     pub(super) grants: BTreeSet<String>,
     /// Files that the settings name.
     pub(super) files: Vec<PathBuf>,
+    /// Proxies, under the variable that names each to the installer.
+    pub(super) proxies: BTreeMap<String, String>,
 }
 
 /// An address that cannot be granted, and why.
@@ -70,10 +73,11 @@ impl Reach {
         let mut reach = Self::of_recipe(recipe, env)?;
         for (key, value) in settings.as_object().into_iter().flatten() {
             let is_registry = key == "registry" || (key.starts_with('@') && key.ends_with(":registry"));
-            let is_proxy = ["proxy", "https-proxy", "http-proxy"].contains(&key.as_str());
-            match value.as_str() {
-                Some(url) if is_registry || is_proxy => reach.add(url)?,
-                Some(file) if key == "cafile" => reach.files.push(file.into()),
+            match (key.as_str(), value.as_str()) {
+                (_, Some(url)) if is_registry => reach.add(url)?,
+                ("cafile", Some(file)) => reach.files.push(file.into()),
+                ("proxy" | "http-proxy", Some(url)) => reach.proxy("npm_config_proxy", url),
+                ("https-proxy", Some(url)) => reach.proxy("npm_config_https_proxy", url),
                 _ => {}
             }
         }
@@ -103,8 +107,8 @@ impl Reach {
             }
         }
         reach.files.extend(settings.cert.as_ref().map(PathBuf::from));
-        if let Some(proxy) = settings.proxy.as_deref().filter(|proxy| !proxy.is_empty()) {
-            reach.add(proxy)?;
+        if let Some(proxy) = &settings.proxy {
+            reach.proxy("PIP_PROXY", proxy);
         }
         if host(index) == host(&settings.default) {
             reach.add(&format!("https://{}", settings.files))?;
@@ -146,10 +150,48 @@ impl Reach {
         for url in places.filter(|url| url.starts_with("http")) {
             reach.add(url)?;
         }
-        for proxy in PROXIES.iter().filter_map(|name| env.get(*name)).filter(|proxy| !proxy.is_empty()) {
-            reach.add(proxy)?;
+        for name in PROXIES {
+            if let Some(url) = env.get(name) {
+                reach.proxy(name, url);
+            }
         }
         Ok(reach)
+    }
+
+    fn proxy(&mut self, variable: &str, url: &str) {
+        if !url.is_empty() {
+            self.proxies.insert(variable.to_owned(), url.to_owned());
+        }
+    }
+
+    /// Names of proxies, whose addresses [`Reach::through`] wants to know.
+    pub(super) fn proxy_names(&self) -> BTreeSet<(String, u16)> {
+        let hosts = self.proxies.values().filter_map(|url| host(url));
+        hosts.filter(|(host, _)| host.trim_matches(['[', ']']).parse::<IpAddr>().is_err()).collect()
+    }
+
+    /// Grants the proxies. What is said to a proxy names somebody else, which a grant of its name would not allow; so it is
+    /// granted, and told to the installer, by its address. One that is spoken to in TLS shows its own name there.
+    pub(super) fn through(mut self, addresses: &BTreeMap<(String, u16), IpAddr>) -> Result<Self, Unreadable> {
+        for (variable, url) in std::mem::take(&mut self.proxies) {
+            if url.starts_with("https://") {
+                self.add(&url)?;
+                self.proxies.insert(variable, url);
+                continue;
+            }
+            let unreadable = |why: &str| Unreadable { url: without_credentials(&url), why: why.into() };
+            let place = host(&url).ok_or_else(|| unreadable("it names no host"))?;
+            let literal = place.0.trim_matches(['[', ']']).parse().ok();
+            let address = literal.or_else(|| addresses.get(&place).copied());
+            let address = address.ok_or_else(|| unreadable("the proxy has no address"))?;
+            let socket = SocketAddr::new(address, place.1).to_string();
+            self.add(&format!("http://{socket}"))?;
+            let (scheme, rest) = url.split_once("://").unwrap_or(("http", &url));
+            let credentials = rest.split('/').next().and_then(|authority| authority.rsplit_once('@'));
+            let credentials = credentials.map(|(user, _)| format!("{user}@")).unwrap_or_default();
+            self.proxies.insert(variable, format!("{scheme}://{credentials}{socket}"));
+        }
+        Ok(self)
     }
 
     fn add(&mut self, url: &str) -> Result<(), Unreadable> {
@@ -226,6 +268,7 @@ mod tests {
             "https-proxy": "http://u:p@10.0.0.1:3128", "cafile": "/ca.pem", "editor": "https://x.example",
         });
         let reach = Reach::of_npm(&settings, &recipe("npx tool"), &BTreeMap::new()).expect("readable");
+        let reach = reach.through(&BTreeMap::new()).expect("an address");
         let grants: Vec<&str> = reach.grants.iter().map(String::as_str).collect();
         assert_eq!(grants, ["10.0.0.1:3128", "npm.example:443", "own.example:8443"]);
         assert_eq!(reach.files, [PathBuf::from("/ca.pem")]);
@@ -256,11 +299,31 @@ mod tests {
             Reach::of_pip(&pip(Some("https://c.example")), &recipe("uvx tool"), &env).expect("readable");
         let reach =
             reach.with_uv(Some("[[index]]\nurl = \"https://d.example/s\"\n"), &env).expect("readable");
+        let reach = reach.through(&BTreeMap::new()).expect("an address");
         let grants: Vec<&str> = reach.grants.iter().map(String::as_str).collect();
         assert_eq!(
             grants,
             ["127.0.0.1:3128", "a.example:443", "b.example:443", "c.example:443", "d.example:443"]
         );
+    }
+
+    #[test]
+    fn a_proxy_is_granted_and_told_by_its_address() {
+        let env = env(&[
+            ("HTTP_PROXY", "http://u:p@proxy.example:3128/"),
+            ("HTTPS_PROXY", "https://tls.example"),
+            ("ALL_PROXY", "socks5://[2001:db8::1]"),
+        ]);
+        let reach = Reach::of_npm(&Value::Null, &recipe("npx tool"), &env).expect("readable");
+        let name = ("proxy.example".to_owned(), 3128);
+        assert!(reach.proxy_names().contains(&name));
+        assert!(reach.clone().through(&BTreeMap::new()).is_err(), "without an address nothing is granted");
+        let address: IpAddr = [192, 0, 2, 1].into();
+        let reach = reach.through(&BTreeMap::from([(name, address)])).expect("an address");
+        let grants: Vec<&str> = reach.grants.iter().map(String::as_str).collect();
+        assert_eq!(grants, ["192.0.2.1:3128", "[2001:db8::1]:1080", "tls.example:443"]);
+        let told = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"].map(|name| reach.proxies[name].as_str());
+        assert_eq!(told, ["http://u:p@192.0.2.1:3128", "https://tls.example", "socks5://[2001:db8::1]:1080"]);
     }
 
     #[test]
