@@ -1,11 +1,20 @@
 //! Packages: installed in a cell that reaches the registry, run in one that does not, and locked.
 
-use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, process::Command};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::PathBuf,
+    process::Command,
+    time::{Duration, Instant},
+};
 
 use super::{
-    home::{Ended, Home},
+    home::{Ended, Home, Node},
     registry::Registry,
 };
+
+/// Longest time that an installation may take here.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What a package's install script can do, written to a file of its own.
 const SPY: &str = "
@@ -185,6 +194,35 @@ fn a_proxy_that_the_settings_name_is_reached_and_nothing_past_it() {
         let added = home.cella(&["add", name, "--", runner, "tool"]);
         assert_eq!(added.status, 0, "{added:?}");
     }
+}
+
+#[test]
+fn the_ledger_says_what_was_installed_and_from_where() {
+    let packages = Packages::new();
+    packages.home.write(
+        "cella.toml",
+        "[node]\nlisten = \"127.0.0.1:0\"\n[servers.tool]\ncommand = \"npx\"\nargs = [\"tool\"]\nstart = \"eager\"\n",
+    );
+    let _node = Node::start(packages.command("data", &["up", "--json"]));
+    let events =
+        |kind: &str| packages.cella(&["log", "query", "--kind", kind, "--json"]).json()["events"].take();
+    let began = Instant::now();
+    // The tool is no server, so it is started again and again; its installation is there once.
+    let started = loop {
+        let found = events("cell.started");
+        match found.as_array().and_then(|found| found.first()) {
+            Some(first) => break first["body"].clone(),
+            None => assert!(began.elapsed() < PATIENCE, "it did not start"),
+        }
+    };
+    let installed = events("server.state");
+    assert_eq!(installed.as_array().map(Vec::len), Some(1), "{installed}");
+    let body = &installed[0]["body"];
+    assert_eq!((body["state"].as_str(), body["version"].as_str()), (Some("installed"), Some("1.0.0")));
+    assert_eq!((&started["package"], &started["files"]), (&body["package"], &body["files"]));
+    assert!(body["files"].as_str().is_some_and(|digest| digest.starts_with("sha256:")), "{body}");
+    let to = events("cell.connected")[0]["body"]["to"].clone();
+    assert_eq!(to, packages.registry.address().to_string());
 }
 
 #[test]
