@@ -73,8 +73,19 @@ impl Lock {
         if lock.schema != LOCK_SCHEMA {
             return Err(format!("its schema is `{}`, this program reads `{LOCK_SCHEMA}`", lock.schema));
         }
-        match lock.packages.iter().find(|(_, locked)| locked.npm.is_some() != locked.pypi.is_empty()) {
-            Some((key, _)) => Err(format!("`{key}` has to have one of `npm` and `pypi`")),
+        let both = |(_, locked): &(&String, &Locked)| locked.npm.is_some() != locked.pypi.is_empty();
+        if let Some((key, _)) = lock.packages.iter().find(both) {
+            return Err(format!("`{key}` has to have one of `npm` and `pypi`"));
+        }
+        if let Some((key, _)) =
+            lock.packages.iter().find(|(_, l)| !l.npm.as_ref().is_none_or(pins::stays_below))
+        {
+            return Err(format!("`{key}` has packages elsewhere than below node_modules"));
+        }
+        let pins = lock.packages.values().flat_map(|locked| &locked.pypi);
+        let whole = |pin: &&Pin| pin.is_plain() && !pin.hashes.is_empty();
+        match pins.into_iter().find(|pin| !whole(pin)) {
+            Some(pin) => Err(format!("`{}` has no plain name, version and digest", pin.name.escape_debug())),
             None => Ok(lock),
         }
     }
@@ -111,13 +122,14 @@ impl Lock {
 impl Locked {
     pub(super) fn npm(recipe: &Recipe, lock: serde_json::Value) -> Option<Self> {
         let asked = recipe.packages.clone();
-        let complete = pins::of_npm(&lock).iter().all(|pin| !pin.hashes.is_empty());
+        let complete =
+            pins::of_npm(&lock).iter().all(|pin| !pin.hashes.is_empty()) && pins::stays_below(&lock);
         (is_lockable(recipe) && complete).then_some(Self { asked, npm: Some(lock), pypi: Vec::new() })
     }
 
     pub(super) fn pypi(recipe: &Recipe, pins: Vec<Pin>) -> Option<Self> {
         let asked = recipe.packages.clone();
-        let complete = !pins.is_empty() && pins.iter().all(|pin| !pin.hashes.is_empty());
+        let complete = !pins.is_empty() && pins.iter().all(|pin| pin.is_plain() && !pin.hashes.is_empty());
         (is_lockable(recipe) && complete).then_some(Self { asked, npm: None, pypi: pins })
     }
 

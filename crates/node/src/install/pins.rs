@@ -19,6 +19,20 @@ pub struct Pin {
 // === impl Pin ===
 
 impl Pin {
+    /// Whether it can stand in a file of requirements without being anything else there: such a file may also have flags
+    /// in it, and a lock comes with a project that somebody else wrote.
+    pub(super) fn is_plain(&self) -> bool {
+        let word = |text: &str, more: &str| {
+            text.starts_with(|c: char| c.is_ascii_alphanumeric())
+                && text.chars().all(|c| c.is_ascii_alphanumeric() || more.contains(c))
+        };
+        let digest = |hash: &String| {
+            hash.strip_prefix("sha256:")
+                .is_some_and(|hex| word(hex, "") && hex.bytes().all(|b| b.is_ascii_hexdigit()))
+        };
+        word(&self.name, ".-_") && word(&self.version, ".-_!+") && self.hashes.iter().all(digest)
+    }
+
     /// Whether this is what another pin asks for, which may allow several archives.
     pub(super) fn fulfils(&self, wanted: &Self) -> bool {
         let same = (&self.name, &self.version) == (&wanted.name, &wanted.version);
@@ -48,6 +62,16 @@ pub(super) fn of_npm(lock: &Value) -> Vec<Pin> {
     pins.sort();
     pins.dedup();
     pins
+}
+
+/// Whether a lock of npm puts everything below `node_modules` of its own directory.
+pub(super) fn stays_below(lock: &Value) -> bool {
+    let packages = lock["packages"].as_object().into_iter().flatten();
+    packages.filter(|(path, _)| !path.is_empty()).all(|(path, package)| {
+        let below =
+            path.starts_with("node_modules/") && path.split('/').all(|part| ![".", ".."].contains(&part));
+        below && package["link"] != true
+    })
 }
 
 /// The package of a file that pip fetched, by the file's name. `None` for what is no wheel and no source distribution of

@@ -87,8 +87,40 @@ fn what_has_no_digest_or_is_named_by_an_address_is_not_locked() {
         vec![Pin { name: "t".into(), version: "1".into(), hashes }]
     };
     assert_eq!(Locked::pypi(&recipe("uvx t"), pin(&[])), None);
-    assert_eq!(Locked::pypi(&recipe("uvx --from https://u:p@a.example/t-1.whl t"), pin(&["sha256:1"])), None);
-    assert!(Locked::pypi(&recipe("uvx t"), pin(&["sha256:1"])).is_some());
+    assert_eq!(
+        Locked::pypi(&recipe("uvx --from https://u:p@a.example/t-1.whl t"), pin(&["sha256:01"])),
+        None
+    );
+    assert!(Locked::pypi(&recipe("uvx t"), pin(&["sha256:01"])).is_some());
+}
+
+#[test]
+fn a_lock_cannot_say_anything_but_packages_to_an_installer() {
+    let with = |name: &str, version: &str, hashes: &[&str]| {
+        let pin = serde_json::json!({ "name": name, "version": version, "hashes": hashes });
+        let locked = serde_json::json!({ "asked": [], "pypi": [pin] });
+        Lock::parse(&serde_json::json!({ "schema": LOCK_SCHEMA, "packages": { "k": locked } }).to_string())
+    };
+    assert!(with("a.b-c_d", "1!2.0+local", &["sha256:00ff"]).is_ok());
+    for (name, version, hash) in [
+        ("a\n--no-binary=:all:", "1", "sha256:00"),
+        ("--index-url=http://a.example", "1", "sha256:00"),
+        ("a @ http://a.example/", "1", "sha256:00"),
+        ("a", "1 --no-binary=:all:", "sha256:00"),
+        ("a", "1", "sha256:00 --no-binary=:all:"),
+        ("a", "1", "md5:00"),
+    ] {
+        assert!(with(name, version, &[hash]).is_err(), "{name} {version} {hash}");
+    }
+    assert!(with("a", "1", &[]).is_err(), "without a digest nothing is pinned");
+    for (path, package) in
+        [("node_modules/../../x", "{}"), ("x", "{}"), ("node_modules/x", "{\"link\":true}")]
+    {
+        let npm = format!("{{\"packages\":{{\"{path}\":{package}}}}}");
+        let text =
+            format!("{{\"schema\":\"{LOCK_SCHEMA}\",\"packages\":{{\"k\":{{\"asked\":[],\"npm\":{npm}}}}}}}");
+        assert!(Lock::parse(&text).expect_err("refused").contains("below"), "{text}");
+    }
 }
 
 #[test]
