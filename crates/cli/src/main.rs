@@ -9,6 +9,7 @@ mod edit;
 mod exit;
 mod mcp_client;
 mod node_client;
+mod packages;
 mod print;
 mod prompt;
 mod relay;

@@ -17,6 +17,8 @@ pub struct Config {
     pub node: NodeConfig,
     /// The ledger.
     pub ledger: LedgerConfig,
+    /// Installing packages.
+    pub install: InstallConfig,
 }
 
 /// One server. Texts are as written: `${VAR}` is not replaced yet.
@@ -44,7 +46,7 @@ pub struct ServerConfig {
     pub instances: Option<u32>,
     /// Offered to clients.
     pub enabled: bool,
-    /// Its package may run build code when it is installed, outside of any cell.
+    /// Its package may run code of its own when it is installed, in the installer's cell.
     pub build_from_source: bool,
     /// Runs even where not all limits can be enforced.
     pub best_effort: bool,
@@ -166,6 +168,13 @@ pub struct LedgerConfig {
     pub path: Option<PathBuf>,
     /// What is kept of payloads.
     pub capture: Capture,
+}
+
+/// What an installer may reach beside the registries that its own configuration names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct InstallConfig {
+    /// Hosts and ports, as written; each is an [`crate::EgressGrant`].
+    pub egress: Vec<String>,
 }
 
 impl Isolation {

@@ -125,7 +125,10 @@ mod tests {
 
     #[test]
     fn a_secret_and_where_it_may_be_used_change_the_digest() {
-        let digest = |text: &str| Contract::parse("c", text).expect("a contract").digest();
+        let digest = |text: &str| {
+            let text = format!("egress = [\"a.example:443\", \"b.example:443\"]\n{text}");
+            Contract::parse("c", &text).expect("a contract").digest()
+        };
         let one = digest("[secrets.K]\nfrom = \"env:K\"\nhosts = [\"a.example\"]\n");
         assert_ne!(one, digest(""));
         assert_ne!(one, digest("[secrets.K]\nfrom = \"env:K\"\nhosts = [\"b.example\"]\n"));

@@ -28,8 +28,8 @@ pub use binding::{Alphabet, Format, JsonStep, Location, Part, PathPattern};
 pub use capture::Capture;
 pub use class::{CellClass, VmChoice};
 pub use config::{
-    CellEndpoint, Config, Isolation, LedgerConfig, NodeConfig, Remote, Run, ServerConfig, Start,
-    StdioProgram, Transport, ViewConfig,
+    CellEndpoint, Config, InstallConfig, Isolation, LedgerConfig, NodeConfig, Remote, Run, ServerConfig,
+    Start, StdioProgram, Transport, ViewConfig,
 };
 pub use contract::{
     CONTRACT_VERSION, Contract, ContractSource, FileGrant, Limits, Mode, Preset, SecretTerms, ToolTerms,

@@ -95,6 +95,19 @@ impl Confinement {
         .await
     }
 
+    /// The same for a program that has no secrets of its own.
+    ///
+    /// # Errors
+    /// As for [`Confinement::start`].
+    pub(crate) async fn start_without_secrets(
+        &self,
+        spec: &Spec,
+        contract: &Contract,
+        sink: Arc<dyn Sink>,
+    ) -> Result<Confined, ConfineError> {
+        self.begin(contract.class, spec, |cell, ends| Egress::start(cell, contract, ends, (sink, None))).await
+    }
+
     /// Starts a program that reaches nothing, and tells `sink` what it tries at the ports of its brokered network.
     ///
     /// # Errors

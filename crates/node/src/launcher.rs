@@ -19,7 +19,7 @@ use cella_transport::FaultKind;
 use crate::{
     Places,
     confine::{self, Confined, Confinement, Sources},
-    install::Store,
+    install::{Installed, Store},
     living::Living,
     load::{Loaded, Served},
     own::OwnPlaces,
@@ -38,6 +38,8 @@ pub(crate) struct Launcher {
     pub(crate) recorder: Recorder,
     /// This very program: built-in servers are run by it.
     pub(crate) own_program: PathBuf,
+    /// The configuration file.
+    pub(crate) config: PathBuf,
     /// What no cell is shown.
     pub(crate) own_places: Arc<OwnPlaces>,
     /// Where the node keeps its things.
@@ -92,6 +94,8 @@ impl Launcher {
             own_program: &self.own_program,
             own_places: &self.own_places,
             loaded: &loaded,
+            sink: Arc::new(self.traffic(served)),
+            config: &self.config,
         };
         let sight = program::sight(&ground, served, program).await?;
         self.own_places.cover(&sight.mounts);
@@ -99,15 +103,17 @@ impl Launcher {
         let spec =
             confine::spec(&served.config.name, &served.contract, &sight, &env, served.config.best_effort);
         let hint = sight.program.hidden_paths.first().map(|path| show(path));
-        let traffic =
-            Traffic { recorder: self.recorder.clone(), server: Label::clipped(&served.config.name) };
+        if let Some(package) = sight.package.as_ref().filter(|package| package.fresh) {
+            self.record_install(served, package).await;
+        }
         let sources = Sources::of(&self.places, &served.contract_base);
-        let running = self.confinement.start(&spec, &served.contract, &sources, Arc::new(traffic)).await;
+        let traffic = Arc::new(self.traffic(served));
+        let running = self.confinement.start(&spec, &served.contract, &sources, traffic).await;
         let running = running.map_err(|e| {
             let fix = hint.clone().or_else(|| e.fix());
             error(FaultKind::Unavailable, e.code(), &e.to_string(), fix)
         })?;
-        self.record_start(served, &running).await;
+        self.record_start(served, &running, sight.package.as_ref()).await;
         let mut options = link_options(served, &sight.roots);
         let cell = Arc::new(running.cell);
         let guard = CellInstance::new(
@@ -140,9 +146,31 @@ impl Launcher {
         Ok(launched)
     }
 
-    async fn record_start(&self, served: &Served, running: &Confined) {
-        let draft = started(served, Some(running.cell.id()), running.cell.report());
+    fn traffic(&self, served: &Served) -> Traffic {
+        Traffic { recorder: self.recorder.clone(), server: Label::clipped(&served.config.name) }
+    }
+
+    async fn record_install(&self, served: &Served, package: &Installed) {
+        let body = of_package(Map::new().with("state", "installed"), package);
+        let draft = Draft::new(Kind::ServerState).server(Label::clipped(&served.config.name)).body(body);
         self.recorder.note(draft).await;
+    }
+
+    async fn record_start(&self, served: &Served, running: &Confined, package: Option<&Installed>) {
+        let mut draft = started(served, Some(running.cell.id()), running.cell.report());
+        if let Some(package) = package {
+            draft.body = of_package(draft.body, package);
+        }
+        self.recorder.note(draft).await;
+    }
+}
+
+/// Which package, in which version, with which files.
+fn of_package(body: Map, package: &Installed) -> Map {
+    let body = body.with("package", package.package.clone()).with("files", package.tree.digest.clone());
+    match &package.version {
+        Some(version) => body.with("version", version.clone()),
+        None => body,
     }
 }
 

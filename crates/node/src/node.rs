@@ -201,10 +201,12 @@ impl Parts<'_> {
         // What does not exist cannot be covered, and a cell could make it.
         let _install_will_say = std::fs::create_dir_all(&self.places.store);
         let living = Living::default();
+        let confinement = Confinement::new();
         let launcher = Launcher {
             loaded: loaded.clone(),
-            confinement: Confinement::new(),
-            store: Store::new(self.places.store.clone()),
+            store: Store::with(self.places.store.clone(), confinement.clone()),
+            confinement,
+            config: self.places.config.clone(),
             recorder: self.recorder.clone(),
             own_program: std::env::current_exe().unwrap_or_else(|_| PathBuf::from("cella")),
             own_places: Arc::new(OwnPlaces::of(self.places, &about.whereabouts())),

@@ -161,8 +161,14 @@ async fn watch(
     let own_places = OwnPlaces::of(places, &Whereabouts::of(places));
     let own_program = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("cella"));
     let store = Store::new(places.store.clone());
-    let ground =
-        program::Ground { store: &store, own_program: &own_program, own_places: &own_places, loaded };
+    let ground = program::Ground {
+        store: &store,
+        own_program: &own_program,
+        own_places: &own_places,
+        loaded,
+        config: &places.config,
+        sink: Arc::new(confine::NoSink),
+    };
     let sight = program::sight(&ground, &served, program).await?;
     let env = without_secrets(&program.env);
     let contract = Contract::preset(Preset::Untrusted);

@@ -13,6 +13,8 @@ mod bytes;
 mod decide;
 mod fold;
 mod form;
+#[cfg(test)]
+mod granted;
 mod index;
 mod limits;
 mod path;

@@ -5,13 +5,13 @@ mod proposal;
 use std::path::Path;
 
 use cella_contract::{EditError, NewServer, Preset, add_server, looks_like_secret, set_contract};
-use cella_node::install::{Recipe, Store};
 use serde_json::json;
 
 use crate::{
     args::{Add, Global},
     codes, edit,
     exit::{Code, Outcome, Stop},
+    packages,
     print::Printer,
     target,
 };
@@ -27,14 +27,13 @@ pub(crate) async fn run(args: Add, global: &Global, printer: Printer) -> Outcome
             .map_err(|e| not_edited(&path, &e, "choose another name"))?;
     }
     let name = path.display().to_string();
-    if let Err(found) = cella_contract::Config::parse(&name, &after) {
-        return Err(Stop::diagnostics(&found));
-    }
+    let (config, _) =
+        cella_contract::Config::parse(&name, &after).map_err(|found| Stop::diagnostics(&found))?;
     if let Some(program) = server.command.as_deref().filter(|c| !can_be_found(c)) {
         printer.warn(format!("`{program}` is not on this shell's PATH; write its whole path, or install it"));
     }
     if !args.no_install {
-        installed(&server, args.build_from_source, global, printer).await?;
+        packages::install(&config, &server.name, global, printer).await?;
     }
     let proposed = proposal::of(&args, &server, (&path, &after), global, printer).await?;
     if let Some(taken) = proposed.as_ref().and_then(|proposed| proposed.taken.as_ref()) {
@@ -112,33 +111,6 @@ pub(crate) fn can_be_found(command: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let there = std::env::split_paths(&path).any(|dir| dir.join(command).is_file());
     there || matches!(command, "npx" | "uvx")
-}
-
-/// Installs what the server's command names, if it is a package. Nothing of it runs.
-pub(crate) async fn install(server: &NewServer, global: &Global, printer: Printer) -> Result<(), Stop> {
-    installed(server, false, global, printer).await
-}
-
-async fn installed(
-    server: &NewServer,
-    build_from_source: bool,
-    global: &Global,
-    printer: Printer,
-) -> Result<(), Stop> {
-    let Some(command) = &server.command else { return Ok(()) };
-    let failed = |e: cella_node::install::InstallError| Stop::new(Code::Failed, e.code(), &e).fix(e.fix());
-    let Some(mut recipe) = Recipe::read(command, &server.args).map_err(failed)? else { return Ok(()) };
-    recipe.build_from_source = build_from_source;
-    // As the node will: it is the same installation then.
-    recipe.take_registries(&server.env, &|text| {
-        cella_contract::expand(text, &|name| std::env::var(name).ok()).ok()
-    });
-    let store = Store::new(target::places(global).store);
-    let installed =
-        store.install(&recipe, &|text| printer.note(format!("  … {text}"))).await.map_err(failed)?;
-    let version = installed.version.map(|v| format!(" {v}")).unwrap_or_default();
-    printer.done(format!("{}{version} is installed", recipe.package_name()));
-    Ok(())
 }
 
 /// A running node reads its configuration again; one that would refuse it is not asked, and the user is told why.

@@ -4,6 +4,7 @@ mod kernels;
 
 use std::{os::unix::fs::MetadataExt, path::Path};
 
+use cella_node::install::{InstallError, Installed, Lock, Recipe, Store};
 use serde_json::{Value, json};
 
 use crate::{
@@ -35,6 +36,9 @@ pub(crate) async fn run(args: Doctor, global: &Global, printer: Printer) -> Outc
     findings.extend(configuration(global));
     findings.extend(vault(global));
     findings.extend(disk(global));
+    if !args.quick {
+        findings.extend(packages(global));
+    }
     if !args.quick {
         findings.extend(node(global).await);
     }
@@ -230,6 +234,37 @@ fn vault(global: &Global) -> Option<Finding> {
         false => (State::Good, None),
     };
     Some(Finding { what, state, detail, fix })
+}
+
+/// Whether installed packages are what was installed: every file is read.
+fn packages(global: &Global) -> Vec<Finding> {
+    let path = target::config_path(global);
+    let Ok(loaded) = cella_node::load(&path) else { return Vec::new() };
+    let store = Store::new(target::places(global).store);
+    let lock = Lock::read(&Lock::path(&path));
+    let verified =
+        |recipe: &Recipe| store.verify(recipe, lock.as_ref().ok().and_then(|lock| lock.get(recipe)));
+    let finding = |what: String, found: Result<Option<Installed>, &InstallError>| {
+        let (state, detail, fix) = match found {
+            Ok(Some(found)) => {
+                let detail = format!("{} files, as they were installed", found.tree.files);
+                (State::Good, detail, None)
+            }
+            Ok(None) => (State::Weak, "not installed yet".into(), Some("its first start does it".into())),
+            Err(e) => (State::Bad, format!("{e} [{}]", e.code()), Some(e.fix())),
+        };
+        Finding { what, state, detail, fix }
+    };
+    let wrong = lock.as_ref().err().map(|e| finding("cella.lock".into(), Err(e)));
+    let servers = loaded.servers.values().filter_map(|served| {
+        let recipe = crate::packages::recipe(&loaded.config, &served.config).ok()??;
+        let what = format!("package {}", served.config.name);
+        Some(match verified(&recipe) {
+            Ok(found) => finding(what, Ok(found)),
+            Err(e) => finding(what, Err(&e)),
+        })
+    });
+    wrong.into_iter().chain(servers).collect()
 }
 
 fn disk(global: &Global) -> Vec<Finding> {

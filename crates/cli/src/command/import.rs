@@ -22,6 +22,7 @@ use crate::{
     },
     edit,
     exit::{Code, Outcome, Stop},
+    packages,
     print::Printer,
     prompt, target,
 };
@@ -72,8 +73,10 @@ pub(crate) async fn run(args: Import, global: &Global, printer: Printer) -> Outc
     }
     let told = write(&plan, &mut vault, (&path, &before, &after), global, printer)?;
     let mut failed = 0;
+    let (config, _) =
+        Config::parse(&path.display().to_string(), &after).map_err(|found| Stop::diagnostics(&found))?;
     for server in plan.add.iter().filter(|_| !args.no_install) {
-        if let Err(stop) = add::install(server, global, printer).await {
+        if let Err(stop) = packages::install(&config, &server.name, global, printer).await {
             printer.warn(format!("{}: {}", server.name, stop.message));
             failed += 1;
         }

@@ -10,11 +10,13 @@ mod errors;
 mod exec;
 mod help;
 mod home;
+mod install;
 mod ledger;
 mod lingering;
 mod placeholders;
 mod proposals;
 mod published;
+mod registry;
 mod secrets;
 mod supervised;
 #[cfg(feature = "otlp")]

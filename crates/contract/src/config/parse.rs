@@ -3,11 +3,11 @@
 use std::{collections::BTreeMap, num::NonZeroU16, ops::Range, path::PathBuf};
 
 use super::{
-    CellEndpoint, Config, Isolation, LedgerConfig, NodeConfig, Remote, Run, ServerConfig, Start,
-    StdioProgram, Transport, ViewConfig,
+    CellEndpoint, Config, InstallConfig, Isolation, LedgerConfig, NodeConfig, Remote, Run, ServerConfig,
+    Start, StdioProgram, Transport, ViewConfig,
 };
 use crate::{
-    Capture, ContractSource, Diagnostics, Severity, codes,
+    Capture, ContractSource, Diagnostics, EgressFault, EgressGrant, Severity, codes,
     diagnostic::{Diagnostic, Origin},
     shape::{CONFIG, Checked, Table, check},
     text,
@@ -66,7 +66,19 @@ impl Reading<'_> {
         }
         let node = root.table("node").map(node).unwrap_or_default();
         let ledger = root.table("ledger").map(ledger).unwrap_or_default();
-        Config { servers, views, node, ledger }
+        let install = root.table("install").map(|table| self.install(table)).unwrap_or_default();
+        Config { servers, views, node, ledger, install }
+    }
+
+    fn install(&mut self, table: Table<'_>) -> InstallConfig {
+        let egress = table.placed_texts("egress");
+        for (host, place) in &egress {
+            if let Err(fault) = host.parse::<EgressGrant>() {
+                let text = format!("`{host}` is no egress grant: {fault}");
+                self.error(place.clone(), EgressFault::CODE, text, fault.fix());
+            }
+        }
+        InstallConfig { egress: egress.into_iter().map(|(host, _)| host.to_owned()).collect() }
     }
 
     fn server_name(&mut self, name: &str, place: Range<usize>) {

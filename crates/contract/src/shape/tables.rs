@@ -19,6 +19,7 @@ pub(crate) static CONFIG: Shape = Shape {
         field("views", Kind::Named(&VIEW), "Curated tool sets, each at /mcp/views/NAME."),
         field("node", Kind::Table(&NODE), "The node itself."),
         field("ledger", Kind::Table(&LEDGER), "The record of everything."),
+        field("install", Kind::Table(&INSTALL), "Installing packages of npx and uvx."),
     ],
 };
 
@@ -73,7 +74,7 @@ static SERVER: Shape = Shape {
         field(
             "build_from_source",
             Kind::Flag,
-            "true: a Python package without a wheel may run its build code, outside of any cell, when it is installed.",
+            "true: the package may run code of its own (install scripts, builds) in the installer's cell.",
         ),
         field(
             "best_effort",
@@ -128,6 +129,15 @@ static LEDGER: Shape = Shape {
             "Payloads: all, digests only, or all but the members with these names.",
         ),
     ],
+};
+
+static INSTALL: Shape = Shape {
+    what: "installing",
+    fields: &[field(
+        "egress",
+        Kind::Texts,
+        "Hosts an installer may reach, \"host:port\", beside the registries that npm, pip and uv are configured for.",
+    )],
 };
 
 pub(crate) static CONTRACT: Shape = Shape {

@@ -8,6 +8,7 @@ use cella_contract::{Contract, Mode};
 use super::ConfineError;
 use crate::{
     grants::{Grant, Grants, Refused},
+    install::Installed,
     own::OwnPlaces,
 };
 
@@ -30,6 +31,8 @@ pub(crate) struct Sight {
     pub(crate) masks: Vec<PathBuf>,
     /// Directories the contract shows, for a server that asks for roots.
     pub(crate) roots: Vec<PathBuf>,
+    /// The package of the store that it is part of.
+    pub(crate) package: Option<Installed>,
 }
 
 /// Finds the program and what its contract shows it.
@@ -46,7 +49,7 @@ pub(crate) fn seen(
     check_own(own, &mounts, &program)?;
     program.hidden_paths.retain(|path| !mounts.iter().any(|m| path.starts_with(&m.source)));
     let roots = mounts.iter().filter(|m| m.source.is_dir()).map(|m| m.target.clone()).collect();
-    Ok(Sight { program, mounts, masks: Vec::new(), roots })
+    Ok(Sight { program, mounts, masks: Vec::new(), roots, package: None })
 }
 
 /// The specification of the cell. `env` is the whole environment beside a cell's defaults.

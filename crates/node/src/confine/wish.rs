@@ -10,7 +10,7 @@ use std::{
 use cella_cell::{Access, Spec};
 use cella_contract::{Contract, FileGrant, Preset, Run};
 
-use super::{ConfineError, Line, Sight, Sources, seen, sight, spec};
+use super::{ConfineError, Line, NoSink, Sight, Sources, seen, sight, spec};
 use crate::{
     Places, StartError, Whereabouts,
     grants::{self, Grants},
@@ -158,8 +158,14 @@ impl ShellWish<'_> {
         let own_places = OwnPlaces::of(places, &Whereabouts::of(places));
         let store = Store::new(places.store.clone());
         let own_program = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("cella"));
-        let ground =
-            program::Ground { store: &store, own_program: &own_program, own_places: &own_places, loaded };
+        let ground = program::Ground {
+            store: &store,
+            own_program: &own_program,
+            own_places: &own_places,
+            loaded,
+            sink: Arc::new(NoSink),
+            config: &places.config,
+        };
         let mut sight = program::sight(&ground, served, program).await?;
         own_places.cover(&sight.mounts);
         let shell = seen(

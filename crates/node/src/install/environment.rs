@@ -1,19 +1,14 @@
 //! The environment of an installer: what it needs to reach a registry, and nothing else of the node's. Pure.
 
 use std::{
+    collections::BTreeMap,
     ffi::OsString,
     path::{Path, PathBuf},
 };
 
-/// Variables that are passed on: programs, language, proxies, certificates, registries, and where version switchers keep
-/// what their shims start. An address of a registry may hold its own credentials; they are for that registry.
+/// Variables that are passed on: language, proxies, certificates and registries. An address of a registry may hold its
+/// own credentials; they are for that registry.
 const PASSED: &[&str] = &[
-    "PATH",
-    "LANG",
-    "LC_ALL",
-    "LC_CTYPE",
-    "TZ",
-    "TMPDIR",
     "http_proxy",
     "https_proxy",
     "no_proxy",
@@ -22,12 +17,6 @@ const PASSED: &[&str] = &[
     "HTTPS_PROXY",
     "NO_PROXY",
     "ALL_PROXY",
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
-    "CURL_CA_BUNDLE",
-    "REQUESTS_CA_BUNDLE",
-    "NODE_EXTRA_CA_CERTS",
-    "PIP_CERT",
     "PIP_CONFIG_FILE",
     "PIP_DEFAULT_TIMEOUT",
     "PIP_EXTRA_INDEX_URL",
@@ -44,25 +33,53 @@ const PASSED: &[&str] = &[
     "UV_INDEX_URL",
     "UV_NATIVE_TLS",
     "UV_SYSTEM_CERTS",
-    "npm_config_cafile",
     "npm_config_https_proxy",
     "npm_config_noproxy",
     "npm_config_proxy",
     "npm_config_registry",
     "npm_config_userconfig",
-    "NPM_CONFIG_CAFILE",
     "NPM_CONFIG_HTTPS_PROXY",
     "NPM_CONFIG_NOPROXY",
     "NPM_CONFIG_PROXY",
     "NPM_CONFIG_REGISTRY",
     "NPM_CONFIG_USERCONFIG",
-    "ASDF_DATA_DIR",
-    "ASDF_DIR",
-    "MISE_DATA_DIR",
-    "NVM_DIR",
-    "PYENV_ROOT",
-    "PYENV_VERSION",
-    "VOLTA_HOME",
+];
+
+/// What also code of a package is told: language, time zone, and whom to trust. None of it is secret.
+const HARMLESS: &[&str] = &[
+    "LANG",
+    "LC_ALL",
+    "LC_CTYPE",
+    "TZ",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "CURL_CA_BUNDLE",
+    "REQUESTS_CA_BUNDLE",
+    "NODE_EXTRA_CA_CERTS",
+    "PIP_CERT",
+    "npm_config_cafile",
+    "NPM_CONFIG_CAFILE",
+];
+
+/// Those of them that name files, to be shown to the installer.
+const FILES: &[&str] = &[
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "CURL_CA_BUNDLE",
+    "REQUESTS_CA_BUNDLE",
+    "NODE_EXTRA_CA_CERTS",
+    "PIP_CERT",
+    "npm_config_cafile",
+    "NPM_CONFIG_CAFILE",
+];
+
+/// Those that name settings and stores of packages.
+const SETTINGS_FILES: &[&str] = &[
+    "PIP_CONFIG_FILE",
+    "PIP_FIND_LINKS",
+    "UV_CONFIG_FILE",
+    "npm_config_userconfig",
+    "NPM_CONFIG_USERCONFIG",
 ];
 
 /// Variables that say where packages are, and may stand in a server's own environment. Those of one line mean the same
@@ -82,7 +99,6 @@ const SETTINGS: &[(&str, &str)] = &[
     ("PIP_CONFIG_FILE", ".config/pip/pip.conf"),
     ("PIP_CONFIG_FILE", ".pip/pip.conf"),
     ("UV_CONFIG_FILE", ".config/uv/uv.toml"),
-    ("VOLTA_HOME", ".volta"),
 ];
 
 /// True for a variable that says where packages are.
@@ -90,100 +106,135 @@ pub(super) fn is_registry(name: &str) -> bool {
     REGISTRIES.iter().any(|same| same.contains(&name))
 }
 
-/// The whole environment. `home` is a directory of the store; `registries` are the server's own, `var` looks up the node's
-/// own environment, `exists` the host.
-pub(super) fn environment(
-    home: &Path,
+/// Looks up the node's own environment, with a server's own registries in the place of the node's.
+pub(super) fn replaced(
     registries: &[(String, String)],
+    name: &str,
     var: &dyn Fn(&str) -> Option<OsString>,
-    exists: &dyn Fn(&Path) -> bool,
-) -> Vec<(String, OsString)> {
-    let var = |name: &str| {
-        if let Some((_, value)) = registries.iter().find(|(own, _)| own == name) {
-            return Some(OsString::from(value));
-        }
-        let same = REGISTRIES.iter().find(|same| same.contains(&name)).copied().unwrap_or_default();
-        let replaced = registries.iter().any(|(own, _)| same.contains(&own.as_str()));
-        if replaced { None } else { var(name) }
-    };
-    let mut env: Vec<(String, OsString)> =
-        PASSED.iter().filter_map(|name| Some(((*name).to_owned(), var(name)?))).collect();
-    let users = var("HOME").map(PathBuf::from).unwrap_or_default();
-    for (name, file) in SETTINGS {
-        let file = users.join(file);
-        if !env.iter().any(|(known, _)| known.eq_ignore_ascii_case(name))
-            && file.is_absolute()
-            && exists(&file)
-        {
-            env.push(((*name).to_owned(), file.into_os_string()));
-        }
+) -> Option<OsString> {
+    if let Some((_, value)) = registries.iter().find(|(own, _)| own == name) {
+        return Some(OsString::from(value));
     }
-    // What is asked of uvx is done by pip, which knows its own variables only.
-    let default = ["UV_DEFAULT_INDEX", "UV_INDEX_URL"].iter().find_map(|name| var(name));
-    if let (Some(url), None) = (default, var("PIP_INDEX_URL")) {
-        env.push(("PIP_INDEX_URL".to_owned(), url));
-    }
-    env.push(("HOME".to_owned(), home.as_os_str().to_owned()));
-    env
+    let same = REGISTRIES.iter().find(|same| same.contains(&name)).copied().unwrap_or_default();
+    let replaced = registries.iter().any(|(own, _)| same.contains(&own.as_str()));
+    if replaced { None } else { var(name) }
 }
 
-/// Where a program is, by the `PATH` of that environment.
-pub(super) fn program(
-    name: &str,
-    env: &[(String, OsString)],
-    is_program: &dyn Fn(&Path) -> bool,
-) -> Option<PathBuf> {
-    let (_, path) = env.iter().find(|(key, _)| key == "PATH")?;
-    let dirs = std::env::split_paths(path).filter(|dir| dir.is_absolute());
-    dirs.map(|dir| dir.join(name)).find(|file| is_program(file))
+/// Settings of the whole machine.
+const MACHINES: &[&str] =
+    &["/etc/npmrc", "/etc/pip.conf", "/etc/xdg/pip/pip.conf", "/etc/uv/uv.toml", "/etc/xdg/uv/uv.toml"];
+
+/// What an installer is told, and what it is shown for that.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Surroundings {
+    /// The whole environment, beside a cell's own.
+    pub(super) env: BTreeMap<String, String>,
+    /// Files and directories that it names.
+    pub(super) files: Vec<PathBuf>,
+}
+
+// === impl Surroundings ===
+
+impl Surroundings {
+    /// Of an installer that fetches. `var` looks up the node's own environment, `exists` the host. A value that is no
+    /// UTF-8 is left out.
+    pub(super) fn of_installer(
+        var: &dyn Fn(&str) -> Option<OsString>,
+        exists: &dyn Fn(&Path) -> bool,
+    ) -> Self {
+        let mut found = Self::of_code(var);
+        found.env.extend(PASSED.iter().filter_map(|name| Some(((*name).to_owned(), text(var(name)?)?))));
+        let users = var("HOME").map(PathBuf::from).unwrap_or_default();
+        for (name, file) in SETTINGS {
+            let file = users.join(file);
+            let set = found.env.keys().any(|known| known.eq_ignore_ascii_case(name));
+            if !set && file.is_absolute() && exists(&file) {
+                found.env.extend(file.to_str().map(|file| ((*name).to_owned(), file.to_owned())));
+            }
+        }
+        // What is asked of uvx is done by pip, which knows its own variables only.
+        let default = ["UV_DEFAULT_INDEX", "UV_INDEX_URL"].iter().find_map(|name| found.env.get(*name));
+        if let (Some(url), false) = (default.cloned(), found.env.contains_key("PIP_INDEX_URL")) {
+            found.env.insert("PIP_INDEX_URL".to_owned(), url);
+        }
+        let named: Vec<PathBuf> = named(&found.env, SETTINGS_FILES);
+        found.files.extend(named);
+        found.files.extend(MACHINES.iter().map(PathBuf::from).filter(|file| exists(file)));
+        found
+    }
+
+    /// Of a package's own code: whom to trust, and no credentials.
+    pub(super) fn of_code(var: &dyn Fn(&str) -> Option<OsString>) -> Self {
+        let pairs = HARMLESS.iter().filter_map(|name| Some(((*name).to_owned(), text(var(name)?)?)));
+        let env: BTreeMap<String, String> = pairs.collect();
+        Self { files: named(&env, FILES), env }
+    }
+}
+
+/// Absolute paths in these variables. `PIP_FIND_LINKS` may have several, between spaces.
+fn named(env: &BTreeMap<String, String>, names: &[&str]) -> Vec<PathBuf> {
+    let values = names.iter().filter_map(|name| env.get(*name));
+    values.flat_map(|value| value.split_whitespace()).map(PathBuf::from).filter(|p| p.is_absolute()).collect()
+}
+
+fn text(value: OsString) -> Option<String> {
+    value.into_string().ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn var(name: &str) -> Option<OsString> {
+        let value = match name {
+            "HOME" => "/home/u",
+            "HTTPS_PROXY" => "http://proxy",
+            "UV_INDEX_URL" => "https://a.example",
+            "SSL_CERT_FILE" => "/opt/ca.pem",
+            "AWS_SECRET_ACCESS_KEY"
+            | "GITHUB_TOKEN"
+            | "NPM_TOKEN"
+            | "NODE_OPTIONS"
+            | "PYTHONPATH"
+            | "LD_PRELOAD" => "secret",
+            _ => return None,
+        };
+        Some(value.into())
+    }
+
     #[test]
     fn an_installer_is_told_of_registries_and_of_nothing_secret() {
-        let var = |name: &str| {
-            let value = match name {
-                "HOME" => "/home/u",
-                "PATH" => "/usr/bin",
-                "HTTPS_PROXY" => "http://proxy",
-                "UV_INDEX_URL" => "https://a.example",
-                "AWS_SECRET_ACCESS_KEY"
-                | "GITHUB_TOKEN"
-                | "NPM_TOKEN"
-                | "NODE_OPTIONS"
-                | "PYTHONPATH"
-                | "LD_PRELOAD" => "secret",
-                _ => return None,
-            };
-            Some(value.into())
-        };
         let exists = |path: &Path| path == Path::new("/home/u/.npmrc");
-        let env = environment(Path::new("/store/home"), &[], &var, &exists);
-        let get = |name: &str| env.iter().find(|(key, _)| key == name).and_then(|(_, value)| value.to_str());
-        assert_eq!(get("HOME"), Some("/store/home"));
+        let told = Surroundings::of_installer(&var, &exists);
+        let get = |name: &str| told.env.get(name).map(String::as_str);
         assert_eq!(get("npm_config_userconfig"), Some("/home/u/.npmrc"));
         assert_eq!((get("PIP_INDEX_URL"), get("PIP_CONFIG_FILE")), (Some("https://a.example"), None));
-        assert_eq!((get("PATH"), get("HTTPS_PROXY")), (Some("/usr/bin"), Some("http://proxy")));
-        assert!(env.iter().all(|(_, value)| value != "secret"), "{env:?}");
+        assert_eq!((get("HTTPS_PROXY"), get("HOME")), (Some("http://proxy"), None));
+        assert!(told.env.values().all(|value| value != "secret"), "{told:?}");
+        assert_eq!(told.files, [Path::new("/opt/ca.pem"), Path::new("/home/u/.npmrc")]);
+    }
+
+    #[test]
+    fn code_of_a_package_is_told_of_no_registry_and_shown_no_settings() {
+        let told = Surroundings::of_code(&var);
+        assert_eq!(told.env.keys().collect::<Vec<_>>(), ["SSL_CERT_FILE"]);
+        assert_eq!(told.files, [Path::new("/opt/ca.pem")]);
     }
 
     #[test]
     fn a_registry_of_the_server_takes_the_place_of_the_nodes() {
-        let nodes = ["PATH", "PIP_INDEX_URL", "UV_DEFAULT_INDEX", "NPM_CONFIG_REGISTRY"];
+        let nodes = ["PIP_INDEX_URL", "UV_DEFAULT_INDEX", "NPM_CONFIG_REGISTRY", "LANG"];
         let var = |name: &str| nodes.contains(&name).then(|| "node's".into());
         let own = [("UV_INDEX_URL", "own"), ("npm_config_registry", "own")];
         let own = own.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        let env = environment(Path::new("/store/home"), &own, &var, &|_| false);
-        let get = |name: &str| env.iter().find(|(key, _)| key == name).and_then(|(_, value)| value.to_str());
+        let told = Surroundings::of_installer(&|name| replaced(&own, name, &var), &|_| false);
+        let get = |name: &str| told.env.get(name).map(String::as_str);
         assert_eq!(
             (get("PIP_INDEX_URL"), get("UV_INDEX_URL"), get("UV_DEFAULT_INDEX")),
             (Some("own"), Some("own"), None)
         );
         assert_eq!(
-            (get("npm_config_registry"), get("NPM_CONFIG_REGISTRY"), get("PATH")),
+            (get("npm_config_registry"), get("NPM_CONFIG_REGISTRY"), get("LANG")),
             (Some("own"), None, Some("node's"))
         );
     }

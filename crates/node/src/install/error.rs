@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::Ecosystem;
+use crate::confine::ConfineError;
 
 /// Failures of reading a command line or installing what it names.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +45,90 @@ pub enum InstallError {
         /// The installer's last words.
         said: String,
     },
+    /// The installer wanted a host that neither its settings nor the configuration name.
+    #[error("installing `{package}` needs {host}, which it may not reach: {why}; it said: {said}")]
+    Denied {
+        /// The package asked for.
+        package: String,
+        /// The entry of `egress` that would allow it.
+        host: String,
+        /// Why it was refused.
+        why: String,
+        /// The installer's last words.
+        said: String,
+    },
+    /// A registry does not answer.
+    #[error("installing `{package}`: {host} cannot be reached: {cause}")]
+    Unreachable {
+        /// The package asked for.
+        package: String,
+        /// The host.
+        host: String,
+        /// From the operating system.
+        cause: String,
+    },
+    /// The registry does not let this user in.
+    #[error("the registry refuses `{package}`: {said}")]
+    Refused {
+        /// The package asked for.
+        package: String,
+        /// The installer's last words.
+        said: String,
+    },
+    /// The installer used more than it may.
+    #[error("installing `{package}` took more {what} than an installer may")]
+    Limit {
+        /// The package asked for.
+        package: String,
+        /// `disk` or `memory`.
+        what: &'static str,
+    },
+    /// The installer took too long.
+    #[error("installing `{package}` came to no end in time")]
+    Time {
+        /// The package asked for.
+        package: String,
+    },
+    /// The registry has not what the lock says.
+    #[error("`{package}` cannot be installed as `cella.lock` says: {said}")]
+    NotAsLocked {
+        /// The package asked for.
+        package: String,
+        /// What is different.
+        said: String,
+    },
+    /// The installer does not say which registries it would ask.
+    #[error("which registries `{tool}` asks cannot be found out: {why}")]
+    NoRegistry {
+        /// `npm` or `pip`.
+        tool: &'static str,
+        /// What is wrong.
+        why: String,
+    },
+    /// The lock cannot be used.
+    #[error("{path}: {why}", path = path.display())]
+    Lock {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+    /// The installed files are not those that were installed.
+    #[error("the installed files of `{package}` in {directory} have changed since they were installed", directory = directory.display())]
+    Changed {
+        /// The package.
+        package: String,
+        /// Where it is.
+        directory: PathBuf,
+    },
+    /// There is no cell for the installer.
+    #[error("the installer of `{package}` gets no cell: {source}")]
+    Cell {
+        /// The package asked for.
+        package: String,
+        /// Why.
+        source: Box<ConfineError>,
+    },
     /// Nothing can be installed without running the package's own code.
     #[error("there is no package, or no wheel, for `{package}` and what it needs: {said}")]
     NoWheel {
@@ -83,7 +168,7 @@ pub enum InstallError {
 impl InstallError {
     /// The stable code, with a page in `docs/errors`.
     #[must_use]
-    pub const fn code(&self) -> &'static str {
+    pub fn code(&self) -> &'static str {
         match self {
             Self::NoPackage { .. } => "CE2201",
             Self::Container { .. } => "CE2202",
@@ -94,6 +179,16 @@ impl InstallError {
             Self::NoWheel { .. } => "CE2207",
             Self::UnknownFlag { .. } => "CE2208",
             Self::NoPython { .. } => "CE2209",
+            Self::Changed { .. } => "CE4131",
+            Self::Denied { .. } => "CE4132",
+            Self::Unreachable { .. } => "CE4133",
+            Self::Refused { .. } => "CE4134",
+            Self::Limit { .. } => "CE4135",
+            Self::Time { .. } => "CE4136",
+            Self::NotAsLocked { .. } => "CE4137",
+            Self::NoRegistry { .. } => "CE4138",
+            Self::Lock { .. } => "CE4139",
+            Self::Cell { source, .. } => source.code(),
         }
     }
 
@@ -109,7 +204,7 @@ impl InstallError {
             }
             Self::NoInstaller { fix, .. } => (*fix).into(),
             Self::NoPython { asked } => format!(
-                "install Python {asked}, or uv, which fetches it; or take the flag --python out to use the python3 that is here"
+                "install Python {asked}, or take the flag --python out to use the python3 that is here"
             ),
             Self::Failed { package, .. } => {
                 format!("check the name `{package}` and the connection to the registry, then run: cella add")
@@ -118,13 +213,38 @@ impl InstallError {
                 format!("name the program: npx -p {package} PROGRAM, or uvx --from {package} PROGRAM")
             }
             Self::NoWheel { package, .. } => format!(
-                "check the name; if `{package}` must be built, its code runs outside of any cell: to allow that, set \
+                "check the name; if `{package}` must be built, its code runs in the installer's cell: to allow that, set \
                  build_from_source = true under its [servers.NAME], or add it with --build-from-source"
             ),
             Self::UnknownFlag { flag, .. } => format!(
                 "take `{flag}` out, write it after the package if it is for the program, or install the package yourself \
                  and name its program"
             ),
+            Self::Denied { host, .. } => {
+                format!("if the host is meant, add to cella.toml: [install] egress = [\"{host}\"]")
+            }
+            Self::Unreachable { host, .. } => {
+                format!("see whether this machine reaches {host}; behind a proxy, set HTTPS_PROXY for Cella")
+            }
+            Self::Refused { .. } => {
+                "see the credentials in the installer's own settings (.npmrc, pip.conf)".into()
+            }
+            Self::Limit { .. } | Self::Time { .. } => {
+                "install it yourself, outside of Cella, and name its program as `command`".into()
+            }
+            Self::NotAsLocked { .. } => {
+                "if another version is wanted, take the package out of cella.lock and run \
+                 cella add again; the lock may also be of another kind of machine"
+                    .into()
+            }
+            Self::NoRegistry { .. } => "correct the address in the installer's own settings".into(),
+            Self::Lock { path, .. } => {
+                format!("take it from your version control, or remove {} and run: cella add", path.display())
+            }
+            Self::Changed { directory, .. } => {
+                format!("see who changed it; to install it anew, remove {}", directory.display())
+            }
+            Self::Cell { source, .. } => source.fix().unwrap_or_default(),
             Self::Store { path, .. } => format!("make {} writable, or set XDG_DATA_HOME", path.display()),
         }
     }

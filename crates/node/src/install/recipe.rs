@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use cella_contract::{InstallConfig, ServerConfig};
 use sha2::{Digest, Sha256};
 
 use super::{InstallError, environment::is_registry};
@@ -33,8 +34,30 @@ pub struct Recipe {
     pub python: Option<String>,
     /// Addresses of registries from the server's own environment; they take the place of the node's.
     pub registries: Vec<(String, String)>,
-    /// The user has said that code of the package may run, outside of any cell, in order to build it.
+    /// What the user allows its installer.
+    pub allowed: Allowed,
+}
+
+/// What a user allows an installer beyond reaching its registries and unpacking what it gets.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Allowed {
+    /// Code of the package may run, in the installer's cell: install scripts, builds.
     pub build_from_source: bool,
+    /// It runs even where not all limits can be enforced.
+    pub best_effort: bool,
+    /// Hosts and ports that it may reach beside its registries.
+    pub egress: Vec<String>,
+}
+
+// === impl Allowed ===
+
+impl Allowed {
+    /// What a configuration says for one of its servers.
+    #[must_use]
+    pub fn of(server: &ServerConfig, install: &InstallConfig) -> Self {
+        let egress = install.egress.clone();
+        Self { build_from_source: server.build_from_source, best_effort: server.best_effort, egress }
+    }
 }
 
 // === impl Recipe ===
@@ -286,7 +309,7 @@ fn npx(command: &str, words: &[&str]) -> Result<Option<Recipe>, InstallError> {
         indexes: line.indexes,
         python: line.python,
         registries: Vec::new(),
-        build_from_source: false,
+        allowed: Allowed::default(),
     }))
 }
 
@@ -314,7 +337,7 @@ fn uvx(command: &str, words: &[&str]) -> Result<Option<Recipe>, InstallError> {
         indexes: line.indexes,
         python: line.python,
         registries: Vec::new(),
-        build_from_source: false,
+        allowed: Allowed::default(),
     }))
 }
 

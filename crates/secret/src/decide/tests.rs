@@ -6,7 +6,7 @@ use super::*;
 use crate::Placeholder;
 
 fn terms(text: &str) -> SecretTerms {
-    Contract::parse("c", &format!("[secrets.K]\n{text}"))
+    Contract::parse("c", &crate::granted::granted(&format!("[secrets.K]\n{text}")))
         .unwrap_or_else(|e| panic!("{e}"))
         .secrets
         .remove("K")

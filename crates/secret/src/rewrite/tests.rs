@@ -20,7 +20,8 @@ fn placeholder(seed: u8) -> Placeholder {
 
 /// A rewriter of the cell `a`, whose secret K has placeholder 1; placeholder 2 is of the cell `b`.
 fn rewriter(terms: &str, value: &str, sni: &str) -> Rewriter {
-    let contract = Contract::parse("c", &format!("[secrets.K]\n{terms}")).unwrap_or_else(|e| panic!("{e}"));
+    let contract = Contract::parse("c", &crate::granted::granted(&format!("[secrets.K]\n{terms}")))
+        .unwrap_or_else(|e| panic!("{e}"));
     let binding = Binding::new("K", &contract.secrets["K"], placeholder(1), value.as_bytes()).expect("bound");
     let index = PlaceholderIndex::new([("a", "K", &placeholder(1)), ("b", "K", &placeholder(2))]);
     let facts = Facts {

@@ -31,7 +31,8 @@ struct House {
 impl House {
     /// The pair of the vectors, and a session token.
     fn new(vectors: &Value) -> Self {
-        let contract = Contract::parse("c", TERMS).unwrap_or_else(|e| panic!("{e}"));
+        let contract =
+            Contract::parse("c", &crate::granted::granted(TERMS)).unwrap_or_else(|e| panic!("{e}"));
         let pair = |at: usize, n: usize| vectors["ids"][at][n].as_str().expect("a text").to_owned();
         let token = |key: &str| {
             let cases = vectors["cases"].as_array().expect("cases").iter();

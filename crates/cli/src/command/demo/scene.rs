@@ -8,7 +8,7 @@ use std::{
 
 use cella_node::{
     Options, Places,
-    install::{Recipe, Store},
+    install::{Order, Recipe, Store},
 };
 
 use crate::{exit::Stop, print::Printer, target};
@@ -86,7 +86,7 @@ impl Scene {
         }
         let store = Store::new(self.places().store);
         store
-            .install(&recipe, &|text| printer.note(format!("  … {text}")))
+            .install(&Order { tell: &|text| printer.note(format!("  … {text}")), ..Order::new(&recipe) })
             .await
             .map_err(|e| e.to_string())?;
         Ok(())
