@@ -52,7 +52,7 @@ fn main() {
                 sent / 1048576.0
             );
             let urls: Vec<String> = (0..REQUESTS).map(|n| url(&format!("/n/{n}"))).collect();
-            let mut args = vec!["-w", "%{time_total}\\n"];
+            let mut args = vec!["-w", "%{time_total}\n"];
             let quiet: Vec<&str> = urls.iter().flat_map(|url| ["-o", "/dev/null", url.as_str()]).collect();
             args.extend(quiet);
             let printed =
