@@ -228,7 +228,7 @@ pub(crate) struct Add {
     /// HTTP header for --url, NAME=VALUE
     #[arg(long, value_name = "NAME=VALUE")]
     pub(crate) header: Vec<String>,
-    /// Let code of the package run outside of any cell, where it has to be built (Python packages without a wheel)
+    /// Let code of the package run in the cell of its installer, where it has to be built
     #[arg(long, conflicts_with_all = ["url", "builtin"])]
     pub(crate) build_from_source: bool,
     /// Do not install or start it now
