@@ -123,6 +123,8 @@ def contract_text(host: Host, attempt: Attempt, preset, arguments):
     """The contract of an attempt: one directory to read, one to write, and what it names itself."""
     lines = ["version = 1", f'preset = "{preset}"']
     granted = attempt.egress(arguments) if attempt.egress else []
+    # a secret is bound to a host, and that host must be granted
+    granted = list(granted) + [f'{terms["host"]}:443' for terms in attempt.secrets.values()]
     lines.append("egress = [" + ", ".join(f'"{one}"' for one in granted) + "]")
     for path, mode in ((host.readable, "read"), (host.data, "write")):
         lines += ["", "[[files]]", f'path = "{path}"', f'mode = "{mode}"']
