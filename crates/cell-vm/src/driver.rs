@@ -101,11 +101,3 @@ impl fmt::Display for DriverName {
         f.write_str(self.as_str())
     }
 }
-
-// === free functions ===
-
-/// The refusal of a driver that is only looked for.
-pub(crate) fn not_yet(driver: DriverName) -> VmError {
-    let why = "this version of Cella does not start it yet".to_owned();
-    VmError::Unusable { driver, why, fix: "write vm = \"gvisor\" or vm = \"qemu\"".into() }
-}

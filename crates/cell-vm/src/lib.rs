@@ -10,14 +10,12 @@
 mod capped;
 mod driver;
 mod error;
-mod firecracker;
 mod groups;
 mod gvisor;
 mod hardware;
 mod judge;
-mod kata;
-mod microsandbox;
 mod qemu;
+mod sought;
 mod tools;
 mod tree;
 mod view;
@@ -26,9 +24,6 @@ mod ward;
 
 pub use driver::{Choice, Driver, DriverName, LaunchFuture, Probe};
 pub use error::VmError;
-pub use firecracker::Firecracker;
 pub use gvisor::Gvisor;
-pub use kata::Kata;
-pub use microsandbox::Microsandbox;
 pub use qemu::Qemu;
 pub use vm::{Surveyed, Vm, survey, sweep};

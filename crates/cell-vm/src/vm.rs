@@ -7,9 +7,7 @@ use std::{
 
 use cella_cell::{Cell, Class, Running, SpawnFuture, Spec};
 
-use crate::{
-    Choice, Driver, DriverName, Firecracker, Gvisor, Kata, Microsandbox, Probe, Qemu, VmError, tools,
-};
+use crate::{Choice, Driver, DriverName, Gvisor, Probe, Qemu, VmError, sought, tools};
 
 /// Class `vm`. One per node and choice.
 #[derive(Clone, Debug)]
@@ -98,9 +96,9 @@ fn drivers() -> Vec<Arc<dyn Driver>> {
     vec![
         Arc::new(Gvisor::new()),
         Arc::new(Qemu::new()),
-        Arc::new(Microsandbox),
-        Arc::new(Firecracker),
-        Arc::new(Kata),
+        Arc::new(sought::MICROSANDBOX),
+        Arc::new(sought::FIRECRACKER),
+        Arc::new(sought::KATA),
     ]
 }
 
@@ -129,10 +127,10 @@ mod tests {
     use std::sync::Arc;
 
     use super::choose;
-    use crate::{Choice, Driver, DriverName, Firecracker, Gvisor, Probe, VmError};
+    use crate::{Choice, Driver, DriverName, Gvisor, Probe, VmError, sought};
 
     fn drivers() -> Vec<Arc<dyn Driver>> {
-        vec![Arc::new(Gvisor::new()), Arc::new(Firecracker)]
+        vec![Arc::new(Gvisor::new()), Arc::new(sought::FIRECRACKER)]
     }
 
     #[test]
