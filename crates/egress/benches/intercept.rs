@@ -30,8 +30,7 @@ fn main() {
     let more = [("plain.example", plain.port)];
     let Some(mut stage) = Stage::among(ONE, &Arc::default(), &ca, &more) else { return };
     let draining = stage.cell.drain();
-    let body =
-        written("bulk", &"a line of something that is sent up, and that holds no secret\n".repeat(2 << 20));
+    let body = written(&"a line of something that is sent up, and that holds no secret\n".repeat(2 << 20));
     let up = format!("@{}", body.display());
     let bearer = format!("Authorization: Bearer {}", stage.key());
     for (what, host, port) in

@@ -139,7 +139,7 @@ fn basic_authentication_json_and_forms_are_written_as_they_have_it() {
     stage.curl(&["-d", &format!("x=1&key={key}"), &url]).printed();
     assert_eq!(stage.api.last().body, b"x=1&key=sk-live%2F9f8e7d%2B6c5b4a");
     stage.refused("CE2338", &["--json", &format!("{{\"other\": \"{key}\"}}"), &url]);
-    let coded = written("body.gz", "any bytes");
+    let coded = written("any bytes");
     let file = format!("@{}", coded.display());
     stage.refused("CE2341", &["--data-binary", &file, "-H", "Content-Encoding: gzip", &url]);
 }
@@ -178,8 +178,8 @@ fn a_placeholder_in_many_small_pieces_is_still_found() {
 fn a_long_body_with_a_placeholder_in_it_is_broken_off() {
     let Some(mut stage) = Stage::set(ONE) else { return };
     let body = format!("{}{}{}", "x".repeat(700_000), stage.key(), "x".repeat(700_000));
-    let (file, url) = (written("body", &body), stage.url("/"));
-    let clean = written("clean", &"y".repeat(1_400_000));
+    let (file, url) = (written(&body), stage.url("/"));
+    let clean = written(&"y".repeat(1_400_000));
     for protocol in ["--http1.1", "--http2"] {
         stage.curl(&[protocol, "--data-binary", &format!("@{}", clean.display()), &url]).printed();
         assert_eq!(stage.api.last().body.len(), 1_400_000);
@@ -293,7 +293,7 @@ fn a_placeholder_is_not_sent_in_the_clear() {
 fn a_program_that_trusts_somebody_else_is_told_apart() {
     let ca = Ca::new();
     let Some(mut stage) = Stage::among(ONE, &Arc::default(), &ca, &[]) else { return };
-    let only = written("pinned.pem", &ca.pem());
+    let only = written(&ca.pem());
     let url = stage.url("/");
     let outcome = stage.cell.run(&["curl", "-sS", "-m", "20", "--cacert", &only.display().to_string(), &url]);
     assert_ne!(outcome.code, Some(0), "{}", outcome.out);
@@ -306,9 +306,9 @@ fn hosts_without_a_secret_are_not_opened() {
     let free = ca.api("free.example");
     let port = free.port;
     let Some(stage) = Stage::among(ONE, &Arc::default(), &ca, &[("free.example", port)]) else { return };
-    let only = written("free.pem", &ca.pem()).display().to_string();
+    let only = written(&ca.pem());
     let url = format!("https://free.example:{port}/");
-    let outcome = stage.cell.run(&["curl", "-sS", "-m", "20", "--cacert", &only, &url]);
+    let outcome = stage.cell.run(&["curl", "-sS", "-m", "20", "--cacert", &only.display().to_string(), &url]);
     assert!(outcome.printed().contains("you sent"), "it sees the server's own certificate");
     assert_eq!(stage.table.asked.load(Ordering::Relaxed), 0);
 }

@@ -2,8 +2,7 @@
 
 use std::{
     collections::HashMap,
-    io::Read,
-    path::PathBuf,
+    io::{Read, Write},
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -14,6 +13,7 @@ use std::{
 use cella_contract::Contract;
 use cella_egress::{Authority, Bound, Limits, NoValue, Placeholders, Secrets, Trust, Value, Values};
 use cella_secret::{Placeholder, SecretBytes};
+use tempfile::TempPath;
 
 use crate::{
     api::{Api, Ca},
@@ -37,7 +37,7 @@ pub(crate) struct Stage {
     pub(crate) api: Api,
     pub(crate) placeholders: HashMap<String, String>,
     pub(crate) table: Arc<Table>,
-    pub(crate) trusted: PathBuf,
+    pub(crate) trusted: TempPath,
 }
 
 impl Values for Table {
@@ -84,12 +84,11 @@ fn bound(name: &str, terms: &cella_contract::SecretTerms) -> Bound {
     Bound { name: name.to_owned(), terms: terms.clone(), placeholder }
 }
 
-pub(crate) fn written(name: &str, text: &str) -> PathBuf {
-    static NUMBER: AtomicUsize = AtomicUsize::new(0);
-    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-    let path = std::env::temp_dir().join(format!("cella-{}-{number}-{name}", std::process::id()));
-    std::fs::write(&path, text).expect("written");
-    path
+/// A file with this text, gone when it is dropped.
+pub(crate) fn written(text: &str) -> TempPath {
+    let mut file = tempfile::NamedTempFile::new().expect("a file");
+    file.write_all(text.as_bytes()).expect("written");
+    file.into_temp_path()
 }
 
 pub(crate) const ONE: &str = "[secrets.KEY]\nfrom = \"env:KEY\"\nhosts = [\"api.example\"]\n";
@@ -117,7 +116,7 @@ impl Stage {
         static NUMBER: AtomicUsize = AtomicUsize::new(0);
         let id = format!("cell-{}", NUMBER.fetch_add(1, Ordering::Relaxed));
         let (secrets, placeholders, table) = secrets(&id, terms, ca, all);
-        let trusted = written("ca.pem", &format!("{}{}", secrets.authority.pem(), ca.pem()));
+        let trusted = written(&format!("{}{}", secrets.authority.pem(), ca.pem()));
         let hosts: Vec<(&str, u16)> =
             [("api.example", api.port)].into_iter().chain(more.iter().copied()).collect();
         let granted: Vec<_> = hosts.iter().flat_map(|(name, port)| grants(name, *port)).collect();
