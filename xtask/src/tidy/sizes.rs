@@ -23,9 +23,6 @@ const FUNCTION_LINES_MAX: usize = 70;
 const LONG_FUNCTIONS_PER_MILLE: usize = 10;
 /// Lines of a crate without its tests.
 const CRATE_LINES_MAX: usize = 8_000;
-/// Crates that are over it and have an appointment: the ceiling until then, and what moves out.
-const LARGE_CRATES: [(&str, usize, &str); 1] =
-    [("node", 9_600, "installing packages becomes a crate of its own")];
 /// The largest crate's share of all code, in per cent.
 const SHARE_PERCENT_MAX: usize = 20;
 /// A crate of so many lines has grown; the share means something once ten have.
@@ -99,12 +96,13 @@ fn crates(repo: &Repo, report: &mut Report) {
     for (krate, own) in lines {
         let path = format!("crates/{krate}/src/lib.rs");
         let share = own * 100 / all.max(1);
-        let large = LARGE_CRATES.iter().find(|(name, ..)| *name == krate);
-        let most = large.map_or(CRATE_LINES_MAX, |(_, most, _)| *most);
-        if own > most {
-            report.fail(&path, 1, "size", format!("crate of {own} lines, {most} allowed: split it"));
-        } else if let (true, Some((.., what))) = (own > CRATE_LINES_MAX, large) {
-            report.warn(&path, 1, "size", format!("crate of {own} lines, {CRATE_LINES_MAX} allowed: {what}"));
+        if own > CRATE_LINES_MAX {
+            report.fail(
+                &path,
+                1,
+                "size",
+                format!("crate of {own} lines, {CRATE_LINES_MAX} allowed: split it"),
+            );
         }
         if share > SHARE_PERCENT_MAX && grown >= GROWN_CRATES {
             let fix = format!("{share} % of all code, {SHARE_PERCENT_MAX} allowed: move a question out");

@@ -11,15 +11,17 @@ use std::{
 
 use cella_cell::{Access, Mount, program_files};
 use cella_contract::{Contract, Preset};
+use cella_packages::{
+    InstallError, Recipe,
+    environment::{self, Surroundings},
+    registry::{Reach, Unreadable},
+    tree,
+};
 use tokio::{io::AsyncReadExt, net::unix::pipe};
 
 use super::{
-    InstallError, Recipe,
-    environment::{self, Surroundings},
     outcome::{Ended, Purpose, Watch},
-    registry::{Reach, Unreadable},
     store::Order,
-    tree,
 };
 use crate::confine::{self, ConfineError, Confined, Confinement, Sight};
 
@@ -144,9 +146,11 @@ impl Bench<'_> {
     /// Runs one command to its end. Everything that it starts is gone when this returns or is dropped.
     pub(super) async fn run(&self, step: Step<'_>) -> Result<String, InstallError> {
         let purpose = step.purpose;
-        let refused = |source: ConfineError| InstallError::Cell {
+        let refused = |error: ConfineError| InstallError::Cell {
             package: self.recipe().packages.join(" "),
-            source: Box::new(source),
+            code: error.code(),
+            said: error.to_string(),
+            fix: error.fix(),
         };
         let Terms { sight, contract, env } = self.terms(&step).map_err(refused)?;
         let mut spec = confine::spec("install", &contract, &sight, &env, self.recipe().allowed.best_effort);

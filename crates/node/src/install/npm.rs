@@ -2,14 +2,14 @@
 
 use serde_json::{Value, json};
 
-use super::{
-    InstallError, Pin,
-    bench::{Around, Bench, Step},
-    lines,
-    lock::Locked,
-    outcome::Purpose,
-    pins,
+use cella_packages::{
+    InstallError, Locked, Pin, lines, pins,
     registry::{Reach, Unreadable},
+};
+
+use super::{
+    bench::{Around, Bench, Step},
+    outcome::Purpose,
 };
 
 /// Installs; gives what came of it, and the lock that would give the same.

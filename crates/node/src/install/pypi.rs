@@ -2,15 +2,15 @@
 
 use std::{fs, io};
 
-use super::{
-    Index, InstallError, Pin,
-    bench::{Around, Bench, Step},
-    lines,
-    lock::Locked,
-    outcome::Purpose,
-    pins,
+use cella_packages::{
+    Index, InstallError, Locked, Pin, lines, pins,
     registry::{ASK_PIP, PipSettings, Reach, Unreadable},
     tree,
+};
+
+use super::{
+    bench::{Around, Bench, Step},
+    outcome::Purpose,
 };
 
 /// Variables that name indexes which uv asks before the public one.

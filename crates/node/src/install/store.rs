@@ -9,10 +9,12 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+use cella_packages::program;
+
 use super::{
     Ecosystem, InstallError, Locked, Pin, Recipe, Tree,
     bench::{Bench, WORK},
-    npm, program, pypi,
+    npm, pypi,
 };
 use crate::confine::{Confinement, NoSink, Sink};
 

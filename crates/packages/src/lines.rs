@@ -1,6 +1,6 @@
 //! What installers are asked to do, as command lines. Pure.
 
-use super::{Index, Recipe};
+use crate::{Index, Recipe};
 
 const NPM: [&str; 6] = [
     "--no-audit",
@@ -15,18 +15,18 @@ const NPM: [&str; 6] = [
 const PIP_QUIET: [&str; 4] = ["-q", "--disable-pip-version-check", "--no-input", "--progress-bar=off"];
 
 /// Finds versions and installs them. The lock it writes names no registry, so that another machine takes its own.
-pub(super) fn npm_install(recipe: &Recipe) -> Vec<String> {
+pub fn npm_install(recipe: &Recipe) -> Vec<String> {
     let fixed = [&["install"][..], &NPM, &["--omit-lockfile-registry-resolved"]].concat();
     line(&fixed, &recipe.indexes, |_| "--registry", &recipe.packages)
 }
 
 /// Installs what a lock names, or fails.
-pub(super) fn npm_exact(recipe: &Recipe) -> Vec<String> {
+pub fn npm_exact(recipe: &Recipe) -> Vec<String> {
     line(&[&["ci"][..], &NPM].concat(), &recipe.indexes, |_| "--registry", &[])
 }
 
 /// Runs the scripts of what is installed.
-pub(super) fn npm_scripts() -> Vec<String> {
+pub fn npm_scripts() -> Vec<String> {
     let words = [
         "rebuild",
         "--no-update-notifier",
@@ -38,13 +38,13 @@ pub(super) fn npm_scripts() -> Vec<String> {
 }
 
 /// Finds versions and fetches their files into `files`.
-pub(super) fn pip_fetch(recipe: &Recipe) -> Vec<String> {
+pub fn pip_fetch(recipe: &Recipe) -> Vec<String> {
     let fixed = [&["-m", "pip", "download"][..], &PIP_QUIET, &["--dest", "files"], wheels(recipe)].concat();
     line(&fixed, &recipe.indexes, |_| "--index-url", &recipe.packages)
 }
 
 /// Fetches what a file of requirements names, or fails.
-pub(super) fn pip_exact(recipe: &Recipe) -> Vec<String> {
+pub fn pip_exact(recipe: &Recipe) -> Vec<String> {
     let exact = ["--require-hashes", "--no-deps", "-r", "requirements.txt"];
     let fixed =
         [&["-m", "pip", "download"][..], &PIP_QUIET, &["--dest", "files"], wheels(recipe), &exact].concat();
@@ -52,7 +52,7 @@ pub(super) fn pip_exact(recipe: &Recipe) -> Vec<String> {
 }
 
 /// Installs fetched files. Sources are built, for which an index may be needed; wheels are unpacked, for which none is.
-pub(super) fn pip_install(recipe: &Recipe, files: &[String]) -> Vec<String> {
+pub fn pip_install(recipe: &Recipe, files: &[String]) -> Vec<String> {
     let wheels = files.iter().all(|file| file.ends_with(".whl"));
     let fixed = [&["-m", "pip", "install"][..], &PIP_QUIET, &["--no-deps"]].concat();
     let (offline, indexes): (&[&str], &[Index]) =
@@ -61,7 +61,7 @@ pub(super) fn pip_install(recipe: &Recipe, files: &[String]) -> Vec<String> {
 }
 
 /// Finds versions, index after index, and writes them with every digest to `requirements.txt`.
-pub(super) fn uv_find(recipe: &Recipe, python: &str) -> Vec<String> {
+pub fn uv_find(recipe: &Recipe, python: &str) -> Vec<String> {
     let fixed =
         ["pip", "compile", "--quiet", "--generate-hashes", "--no-header", "--index-strategy", "first-index"];
     let places = ["--python", python, "-o", "requirements.txt"];
@@ -74,7 +74,7 @@ pub(super) fn uv_find(recipe: &Recipe, python: &str) -> Vec<String> {
 }
 
 /// Installs what a file of requirements names, or fails.
-pub(super) fn uv_exact(recipe: &Recipe, python: &str) -> Vec<String> {
+pub fn uv_exact(recipe: &Recipe, python: &str) -> Vec<String> {
     let fixed = ["pip", "install", "--quiet", "--index-strategy", "first-index", "--python", python];
     let exact = ["--require-hashes", "--no-deps", "-r", "requirements.txt"];
     let mut line = line(&[&fixed[..], wheels(recipe), &exact].concat(), &recipe.indexes, uv_flag, &[]);
@@ -109,12 +109,12 @@ fn line(
 }
 
 /// Whether a requirement is an address or a path, and not a name.
-pub(super) fn names_a_place(package: &str) -> bool {
+pub fn names_a_place(package: &str) -> bool {
     package.contains("://") || package.contains(" @ ") || package.starts_with(['.', '/', '~'])
 }
 
 /// Whether a requirement is an address or a path, and not that of a wheel.
-pub(super) fn names_sources(package: &str) -> bool {
+pub fn names_sources(package: &str) -> bool {
     let is_place = package.contains("://") || package.starts_with(['.', '/', '~']);
     is_place && !package.split(['#', '?']).next().unwrap_or(package).ends_with(".whl")
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use cella_contract::{InstallConfig, ServerConfig};
 use sha2::{Digest, Sha256};
 
-use super::{InstallError, environment::is_registry};
+use crate::{InstallError, environment::is_registry};
 use cella_contract::Text;
 
 /// Where packages come from.

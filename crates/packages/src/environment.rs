@@ -102,12 +102,12 @@ const SETTINGS: &[(&str, &str)] = &[
 ];
 
 /// True for a variable that says where packages are.
-pub(super) fn is_registry(name: &str) -> bool {
+pub fn is_registry(name: &str) -> bool {
     REGISTRIES.iter().any(|same| same.contains(&name))
 }
 
 /// Looks up the node's own environment, with a server's own registries in the place of the node's.
-pub(super) fn replaced(
+pub fn replaced(
     registries: &[(String, String)],
     name: &str,
     var: &dyn Fn(&str) -> Option<OsString>,
@@ -126,11 +126,11 @@ const MACHINES: &[&str] =
 
 /// What an installer is told, and what it is shown for that.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Surroundings {
+pub struct Surroundings {
     /// The whole environment, beside a cell's own.
-    pub(super) env: BTreeMap<String, String>,
+    pub env: BTreeMap<String, String>,
     /// Files and directories that it names.
-    pub(super) files: Vec<PathBuf>,
+    pub files: Vec<PathBuf>,
 }
 
 // === impl Surroundings ===
@@ -138,10 +138,7 @@ pub(super) struct Surroundings {
 impl Surroundings {
     /// Of an installer that fetches. `var` looks up the node's own environment, `exists` the host. A value that is no
     /// UTF-8 is left out.
-    pub(super) fn of_installer(
-        var: &dyn Fn(&str) -> Option<OsString>,
-        exists: &dyn Fn(&Path) -> bool,
-    ) -> Self {
+    pub fn of_installer(var: &dyn Fn(&str) -> Option<OsString>, exists: &dyn Fn(&Path) -> bool) -> Self {
         let mut found = Self::of_code(var);
         found.env.extend(PASSED.iter().filter_map(|name| Some(((*name).to_owned(), text(var(name)?)?))));
         let users = var("HOME").map(PathBuf::from).unwrap_or_default();
@@ -164,7 +161,7 @@ impl Surroundings {
     }
 
     /// Of a package's own code: whom to trust, and no credentials.
-    pub(super) fn of_code(var: &dyn Fn(&str) -> Option<OsString>) -> Self {
+    pub fn of_code(var: &dyn Fn(&str) -> Option<OsString>) -> Self {
         let pairs = HARMLESS.iter().filter_map(|name| Some(((*name).to_owned(), text(var(name)?)?)));
         let env: BTreeMap<String, String> = pairs.collect();
         Self { files: named(&env, FILES), env }

@@ -2,17 +2,22 @@
 
 use std::{fs, path::Path};
 
-use super::{Ecosystem, InstallError, Recipe};
+use crate::{Ecosystem, InstallError, Recipe};
 
 /// What to start.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Found {
-    pub(super) command: String,
+pub struct Found {
+    /// Name or path.
+    pub command: String,
     /// Before the server's own.
-    pub(super) args: Vec<String>,
+    pub args: Vec<String>,
 }
 
-pub(super) fn find(recipe: &Recipe, home: &Path) -> Result<Found, InstallError> {
+/// Finds what the recipe is to run, below the directory that it was installed into.
+///
+/// # Errors
+/// [`InstallError::NoProgram`], with what is there, or a directory that cannot be read.
+pub fn find(recipe: &Recipe, home: &Path) -> Result<Found, InstallError> {
     match recipe.ecosystem {
         Ecosystem::Npm => of_npm(recipe, home),
         Ecosystem::PyPi => of_pypi(recipe, home),

@@ -37,7 +37,7 @@ struct Entry {
 
 impl Tree {
     /// Reads all of it, but the files of that name at its top.
-    pub(super) fn read(dir: &Path, but: &str) -> io::Result<Self> {
+    pub fn read(dir: &Path, but: &str) -> io::Result<Self> {
         let entries = entries(dir, but)?;
         let mut content = Sha256::new();
         let (mut files, mut bytes) = (0, 0);
@@ -60,13 +60,13 @@ impl Tree {
     }
 
     /// Whether nobody has written there since: looks at the names and times of everything, at the content of nothing.
-    pub(super) fn looks_unchanged(&self, dir: &Path, but: &str) -> io::Result<bool> {
+    pub fn looks_unchanged(&self, dir: &Path, but: &str) -> io::Result<bool> {
         Ok(index(&entries(dir, but)?) == self.index)
     }
 }
 
 /// A file's content, hashed as it is read: an archive may be larger than this process should become.
-pub(super) fn of_file(path: &Path) -> io::Result<Sha256> {
+pub fn of_file(path: &Path) -> io::Result<Sha256> {
     let (mut file, mut hash) = (fs::File::open(path)?, Sha256::new());
     let mut chunk = vec![0; CHUNK_BYTES];
     loop {
@@ -78,7 +78,7 @@ pub(super) fn of_file(path: &Path) -> io::Result<Sha256> {
 }
 
 /// Bytes of all files below; what goes away meanwhile does not count.
-pub(super) fn bytes_below(dir: &Path) -> u64 {
+pub fn bytes_below(dir: &Path) -> u64 {
     let entries = fs::read_dir(dir).into_iter().flatten().flatten();
     entries
         .filter_map(|entry| Some((entry.path(), entry.metadata().ok()?)))
@@ -130,7 +130,7 @@ fn add_path(hash: &mut Sha256, path: &Path) {
 }
 
 /// `sha256:HEX`
-pub(super) fn hex(hash: Sha256) -> String {
+pub fn hex(hash: Sha256) -> String {
     let digits: String = hash.finalize().iter().map(|b| format!("{b:02x}")).collect();
     format!("sha256:{digits}")
 }

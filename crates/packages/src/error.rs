@@ -2,8 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::Ecosystem;
-use crate::confine::ConfineError;
+use crate::Ecosystem;
 
 /// Failures of reading a command line or installing what it names.
 #[derive(Debug, thiserror::Error)]
@@ -122,12 +121,16 @@ pub enum InstallError {
         directory: PathBuf,
     },
     /// There is no cell for the installer.
-    #[error("the installer of `{package}` gets no cell: {source}")]
+    #[error("the installer of `{package}` gets no cell: {said}")]
     Cell {
         /// The package asked for.
         package: String,
+        /// Code of the refusal.
+        code: &'static str,
         /// Why.
-        source: Box<ConfineError>,
+        said: String,
+        /// What to do about it.
+        fix: Option<String>,
     },
     /// Nothing can be installed without running the package's own code.
     #[error("there is no package, or no wheel, for `{package}` and what it needs: {said}")]
@@ -188,7 +191,7 @@ impl InstallError {
             Self::NotAsLocked { .. } => "CE4137",
             Self::NoRegistry { .. } => "CE4138",
             Self::Lock { .. } => "CE4139",
-            Self::Cell { source, .. } => source.code(),
+            Self::Cell { code, .. } => code,
         }
     }
 
@@ -244,7 +247,7 @@ impl InstallError {
             Self::Changed { directory, .. } => {
                 format!("see who changed it; to install it anew, remove {}", directory.display())
             }
-            Self::Cell { source, .. } => source.fix().unwrap_or_default(),
+            Self::Cell { fix, .. } => fix.clone().unwrap_or_default(),
             Self::Store { path, .. } => format!("make {} writable, or set XDG_DATA_HOME", path.display()),
         }
     }

@@ -10,7 +10,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{InstallError, Pin, Recipe, lines, pins, tree};
+use crate::{InstallError, Pin, Recipe, lines, pins, tree};
 
 /// The format that this program reads and writes.
 pub const LOCK_SCHEMA: &str = "cella-lock/v1";
@@ -120,21 +120,25 @@ impl Lock {
 // === impl Locked ===
 
 impl Locked {
-    pub(super) fn npm(recipe: &Recipe, lock: serde_json::Value) -> Option<Self> {
+    /// Of npm's own lock; `None` if something in it has no digest, or is named by an address.
+    #[must_use]
+    pub fn npm(recipe: &Recipe, lock: serde_json::Value) -> Option<Self> {
         let asked = recipe.packages.clone();
         let complete =
             pins::of_npm(&lock).iter().all(|pin| !pin.hashes.is_empty()) && pins::stays_below(&lock);
         (is_lockable(recipe) && complete).then_some(Self { asked, npm: Some(lock), pypi: Vec::new() })
     }
 
-    pub(super) fn pypi(recipe: &Recipe, pins: Vec<Pin>) -> Option<Self> {
+    /// Of the pins of an environment; `None` if one has no digest, or something was asked for by an address.
+    #[must_use]
+    pub fn pypi(recipe: &Recipe, pins: Vec<Pin>) -> Option<Self> {
         let asked = recipe.packages.clone();
         let complete = !pins.is_empty() && pins.iter().all(|pin| pin.is_plain() && !pin.hashes.is_empty());
         (is_lockable(recipe) && complete).then_some(Self { asked, npm: None, pypi: pins })
     }
 
     /// npm's lock file, for a recipe of npm.
-    pub(super) fn npms(&self) -> Option<&serde_json::Value> {
+    pub fn npms(&self) -> Option<&serde_json::Value> {
         self.npm.as_ref()
     }
 
@@ -145,7 +149,7 @@ impl Locked {
     }
 
     /// A digest of what is to be installed; two locks with the same come to the same.
-    pub(super) fn digest(&self) -> String {
+    pub fn digest(&self) -> String {
         let text = serde_json::to_vec(&(&self.npm, &self.pypi)).unwrap_or_default();
         tree::hex(Sha256::new().chain_update(text))
     }

@@ -21,7 +21,7 @@ pub struct Pin {
 impl Pin {
     /// Whether it can stand in a file of requirements without being anything else there: such a file may also have flags
     /// in it, and a lock comes with a project that somebody else wrote.
-    pub(super) fn is_plain(&self) -> bool {
+    pub fn is_plain(&self) -> bool {
         let word = |text: &str, more: &str| {
             text.starts_with(|c: char| c.is_ascii_alphanumeric())
                 && text.chars().all(|c| c.is_ascii_alphanumeric() || more.contains(c))
@@ -34,14 +34,14 @@ impl Pin {
     }
 
     /// Whether this is what another pin asks for, which may allow several archives.
-    pub(super) fn fulfils(&self, wanted: &Self) -> bool {
+    pub fn fulfils(&self, wanted: &Self) -> bool {
         let same = (&self.name, &self.version) == (&wanted.name, &wanted.version);
         same && self.hashes.iter().all(|hash| wanted.hashes.contains(hash))
     }
 }
 
 /// The packages of npm's own lock file.
-pub(super) fn of_npm(lock: &Value) -> Vec<Pin> {
+pub fn of_npm(lock: &Value) -> Vec<Pin> {
     let packages = lock["packages"].as_object().into_iter().flatten();
     let mut pins: Vec<Pin> = packages
         .filter_map(|(path, package)| {
@@ -65,7 +65,7 @@ pub(super) fn of_npm(lock: &Value) -> Vec<Pin> {
 }
 
 /// Whether a lock of npm puts everything below `node_modules` of its own directory.
-pub(super) fn stays_below(lock: &Value) -> bool {
+pub fn stays_below(lock: &Value) -> bool {
     let packages = lock["packages"].as_object().into_iter().flatten();
     packages.filter(|(path, _)| !path.is_empty()).all(|(path, package)| {
         let below =
@@ -76,7 +76,7 @@ pub(super) fn stays_below(lock: &Value) -> bool {
 
 /// The package of a file that pip fetched, by the file's name. `None` for what is no wheel and no source distribution of
 /// a version: nobody could ask for the same again.
-pub(super) fn of_file(name: &str, digest: &str) -> Option<Pin> {
+pub fn of_file(name: &str, digest: &str) -> Option<Pin> {
     let (name, version) = match name.strip_suffix(".whl") {
         Some(stem) => {
             let mut parts = stem.split('-');
@@ -90,7 +90,7 @@ pub(super) fn of_file(name: &str, digest: &str) -> Option<Pin> {
 }
 
 /// A file of requirements that nothing else fulfils.
-pub(super) fn requirements(pins: &[Pin]) -> String {
+pub fn requirements(pins: &[Pin]) -> String {
     let line = |pin: &Pin| {
         let hashes: String = pin.hashes.iter().map(|hash| format!(" --hash={hash}")).collect();
         format!("{}=={}{hashes}\n", pin.name, pin.version)
@@ -99,7 +99,7 @@ pub(super) fn requirements(pins: &[Pin]) -> String {
 }
 
 /// Reads such a file, as uv writes it: an entry may go on after `\`, and `#` begins a comment.
-pub(super) fn of_requirements(text: &str) -> Vec<Pin> {
+pub fn of_requirements(text: &str) -> Vec<Pin> {
     let plain: Vec<&str> = text.lines().map(|line| line.split(" #").next().unwrap_or(line)).collect();
     let joined = plain.join("\n").replace("\\\n", " ");
     let entry = |line: &str| {

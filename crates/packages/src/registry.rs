@@ -11,7 +11,7 @@ use cella_contract::EgressGrant;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Index, Recipe};
+use crate::{Index, Recipe};
 
 /// Variables that name a proxy.
 const PROXIES: [&str; 6] =
@@ -21,7 +21,7 @@ const PROXIES: [&str; 6] =
 const UV_INDEXES: [&str; 4] = ["UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_INDEX", "UV_EXTRA_INDEX_URL"];
 
 /// Asks pip for its effective settings and for what it takes where nothing is set; it prints one line of JSON.
-pub(super) const ASK_PIP: &str = "\
+pub const ASK_PIP: &str = "\
 import json
 from pip._internal.commands import create_command
 from pip._internal.models.index import PyPI
@@ -32,26 +32,27 @@ print(json.dumps({'index': o.index_url, 'extra': list(o.extra_index_urls), 'link
 
 /// Hosts to be reached and files to be read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Reach {
+pub struct Reach {
     /// Entries of `egress`.
-    pub(super) grants: BTreeSet<String>,
+    pub grants: BTreeSet<String>,
     /// Files that the settings name.
-    pub(super) files: Vec<PathBuf>,
+    pub files: Vec<PathBuf>,
     /// Proxies, under the variable that names each to the installer.
-    pub(super) proxies: BTreeMap<String, String>,
+    pub proxies: BTreeMap<String, String>,
 }
 
 /// An address that cannot be granted, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Unreadable {
+pub struct Unreadable {
     /// Without credentials.
-    pub(super) url: String,
-    pub(super) why: String,
+    pub url: String,
+    /// What is wrong with it.
+    pub why: String,
 }
 
 /// What pip answers to [`ASK_PIP`].
 #[derive(Debug, Deserialize)]
-pub(super) struct PipSettings {
+pub struct PipSettings {
     index: Option<String>,
     extra: Vec<String>,
     links: Vec<String>,
@@ -65,7 +66,7 @@ pub(super) struct PipSettings {
 
 impl Reach {
     /// What npm's own list of its settings (`npm config list --json`) comes to.
-    pub(super) fn of_npm(
+    pub fn of_npm(
         settings: &Value,
         recipe: &Recipe,
         env: &BTreeMap<String, String>,
@@ -85,7 +86,7 @@ impl Reach {
     }
 
     /// What pip's settings come to. The files of pip's own default index are on a host of their own, which pip names.
-    pub(super) fn of_pip(
+    pub fn of_pip(
         settings: &PipSettings,
         recipe: &Recipe,
         env: &BTreeMap<String, String>,
@@ -117,11 +118,7 @@ impl Reach {
     }
 
     /// The same for uv, which reads variables and a file of its own beside.
-    pub(super) fn with_uv(
-        mut self,
-        file: Option<&str>,
-        env: &BTreeMap<String, String>,
-    ) -> Result<Self, Unreadable> {
+    pub fn with_uv(mut self, file: Option<&str>, env: &BTreeMap<String, String>) -> Result<Self, Unreadable> {
         let named = UV_INDEXES.iter().filter_map(|name| env.get(*name)).flat_map(|list| list.split(' '));
         for entry in named.filter(|entry| !entry.is_empty()) {
             self.add(
@@ -165,14 +162,14 @@ impl Reach {
     }
 
     /// Names of proxies, whose addresses [`Reach::through`] wants to know.
-    pub(super) fn proxy_names(&self) -> BTreeSet<(String, u16)> {
+    pub fn proxy_names(&self) -> BTreeSet<(String, u16)> {
         let hosts = self.proxies.values().filter_map(|url| host(url));
         hosts.filter(|(host, _)| host.trim_matches(['[', ']']).parse::<IpAddr>().is_err()).collect()
     }
 
     /// Grants the proxies. What is said to a proxy names somebody else, which a grant of its name would not allow; so it is
     /// granted, and told to the installer, by its address. One that is spoken to in TLS shows its own name there.
-    pub(super) fn through(mut self, addresses: &BTreeMap<(String, u16), IpAddr>) -> Result<Self, Unreadable> {
+    pub fn through(mut self, addresses: &BTreeMap<(String, u16), IpAddr>) -> Result<Self, Unreadable> {
         for (variable, url) in std::mem::take(&mut self.proxies) {
             if url.starts_with("https://") {
                 self.add(&url)?;
@@ -227,7 +224,7 @@ fn host(url: &str) -> Option<(String, u16)> {
 }
 
 /// The address as it may be shown.
-pub(super) fn without_credentials(url: &str) -> String {
+pub fn without_credentials(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else {
         return url.rsplit('@').next().unwrap_or(url).to_owned();
     };
