@@ -11,7 +11,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cella_cell::{Ask, Cell, Process, Running, Spec, launcher_main, program_files};
+use cella_cell::{Ask, Cell, Process, Running, Spec, launcher_main};
+use cella_program::program_files;
 use tokio::io::AsyncReadExt;
 
 /// Runs of each kind.

@@ -36,9 +36,11 @@ use std::sync::{
 
 use crate::{Cell, Class, SpawnFuture, Spec};
 
-pub(crate) use self::{facts::probe, layout::is_system_path, refusal::shebang};
+pub(crate) use self::facts::probe;
 pub use self::{
     launcher::{LAUNCHER_ARG, launcher_main},
+    layout::is_system_path,
+    refusal::shebang,
     tree::whole_tree,
 };
 

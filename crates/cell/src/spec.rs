@@ -67,7 +67,7 @@ impl Spec {
 /// `PATH` inside a cell unless the specification says otherwise.
 pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// What to execute, and what it needs to see in order to start at all; made by [`crate::program_files`].
+/// What to execute, and what it needs to see in order to start at all; made by `cella_program::program_files`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Program {
     /// Absolute path of the executable, the same inside and outside.

@@ -48,7 +48,7 @@ pub(crate) struct Layout {
 }
 
 /// Whether a path is shown in every cell.
-pub(crate) fn is_system_path(path: &Path) -> bool {
+pub fn is_system_path(path: &Path) -> bool {
     SYSTEM.iter().any(|dir| path.starts_with(dir))
 }
 

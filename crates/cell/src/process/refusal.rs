@@ -67,7 +67,7 @@ fn missing(program: &Program) -> CellError {
 }
 
 /// The words of a script's first line: the interpreter and its arguments. `None` if it is no script.
-pub(crate) fn shebang(script: &Path) -> Option<Vec<String>> {
+pub fn shebang(script: &Path) -> Option<Vec<String>> {
     use io::Read;
     /// Bytes of the line that the kernel looks at (`BINPRM_BUF_SIZE`).
     const LINE_BYTES: u64 = 256;

@@ -2,7 +2,8 @@
 
 use std::{ffi::OsString, path::Path};
 
-use cella_cell::{Spec, program_files};
+use cella_cell::Spec;
+use cella_program::program_files;
 
 use super::{
     Outcome, Test,

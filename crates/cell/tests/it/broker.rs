@@ -7,7 +7,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cella_cell::{NAMESERVER, Network, NetworkEnds, Running, Spec, program_files};
+use cella_cell::{NAMESERVER, Network, NetworkEnds, Running, Spec};
+use cella_program::program_files;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{

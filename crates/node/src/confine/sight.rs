@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use cella_cell::{Access, Enforcement, Mount, Network, Program, Spec, program_files};
+use cella_cell::{Access, Enforcement, Mount, Network, Program, Spec};
 use cella_contract::{Contract, Mode};
+use cella_program::program_files;
 
 use super::ConfineError;
 use crate::{

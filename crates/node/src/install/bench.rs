@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cella_cell::{Access, Mount, program_files};
+use cella_cell::{Access, Mount};
 use cella_contract::{Contract, Preset};
 use cella_packages::{
     InstallError, Recipe,
@@ -17,6 +17,7 @@ use cella_packages::{
     registry::{Reach, Unreadable},
     tree,
 };
+use cella_program::program_files;
 use tokio::{io::AsyncReadExt, net::unix::pipe};
 
 use super::{

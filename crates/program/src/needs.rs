@@ -1,12 +1,4 @@
-//! Which files does a program need, read-only, so that it can start at all?
-//!
-//! A contract says what a server may *work on*; nobody should have to write down that Python needs its standard library.
-//! What is found here is never a home directory, never the root, and never writable.
-
-mod found;
-mod roots;
-mod script;
-mod trail;
+//! Follows a program from its command to everything that it is loaded with.
 
 use std::{
     ffi::OsStr,
@@ -14,8 +6,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use self::{roots::Roots, trail::Trail};
-use crate::{CellError, Program, process};
+use cella_cell::{CellError, Program, is_system_path, shebang};
+
+use crate::{
+    found,
+    roots::{self, Roots},
+    script,
+    trail::Trail,
+};
 
 /// Interpreters named by interpreters named by scripts: more hops than any real installation has.
 const SCRIPT_HOPS_MAX: usize = 8;
@@ -56,7 +54,7 @@ pub fn program_files(
     };
     program.links.sort();
     program.links.dedup();
-    program.links.retain(|(link, _)| !process::is_system_path(link) && !roots::covers(&program.files, link));
+    program.links.retain(|(link, _)| !is_system_path(link) && !roots::covers(&program.files, link));
     let named = files.into_iter().map(|(_, file)| file).chain(cwd.map(Path::to_owned));
     program.hidden_paths = named.filter(|path| !is_visible(&program, path)).collect();
     Ok(program)
@@ -80,9 +78,7 @@ fn existing<'a>(cwd: Option<&'a Path>) -> impl FnMut((usize, &'a String)) -> Opt
 fn is_visible(program: &Program, path: &Path) -> bool {
     let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let parent_of_shown = program.files.iter().any(|file| file.starts_with(&real));
-    process::is_system_path(&real)
-        || roots::covers(&program.files, &real)
-        || (real.is_dir() && parent_of_shown)
+    is_system_path(&real) || roots::covers(&program.files, &real) || (real.is_dir() && parent_of_shown)
 }
 
 /// What was found to be needed so far.
@@ -106,7 +102,7 @@ impl Needs {
         self.links.extend(trail.links);
         let called = trail.stops.first().cloned().unwrap_or_else(|| file.to_owned());
         let real = trail.stops.last().cloned().unwrap_or_else(|| file.to_owned());
-        if let Some(interpreter) = (hops > 0).then(|| process::shebang(&real)).flatten() {
+        if let Some(interpreter) = (hops > 0).then(|| shebang(&real)).flatten() {
             self.script(&real);
             self.interpreter(&real, &interpreter, search, hops - 1);
         }
@@ -125,7 +121,7 @@ impl Needs {
         };
         if let Ok(found) = found::find(name, script.parent(), search) {
             let called = self.executable(&found, search, hops);
-            let dir = called.parent().filter(|dir| !process::is_system_path(dir));
+            let dir = called.parent().filter(|dir| !is_system_path(dir));
             self.path_dirs.extend(dir.map(Path::to_owned));
         }
     }
@@ -155,6 +151,3 @@ impl Needs {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

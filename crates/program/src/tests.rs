@@ -8,7 +8,7 @@ use std::{
 use tempfile::TempDir;
 
 use super::program_files;
-use crate::{CellError, Program};
+use cella_cell::{CellError, Program};
 
 /// A made-up machine below a temporary directory.
 struct Host {

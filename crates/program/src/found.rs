@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::CellError;
+use cella_cell::CellError;
 
 /// The executable that `command` names.
 pub(super) fn find(command: &str, cwd: Option<&Path>, path: &OsStr) -> Result<PathBuf, CellError> {

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::process;
+use cella_cell::is_system_path;
 
 /// Directories of a user's home in which unrelated things lie side by side, secrets among them: never shown whole.
 const SHARED_HOME_DIRS: [&str; 6] = [".local", ".local/share", ".cargo", ".config", ".cache", "bin"];
@@ -22,7 +22,7 @@ pub(super) struct Roots(Vec<PathBuf>);
 impl Roots {
     /// Adds a directory, unless it is too much to show.
     pub(super) fn add(&mut self, path: &Path) -> bool {
-        if process::is_system_path(path) {
+        if is_system_path(path) {
             return true;
         }
         if is_too_broad(path) {
@@ -41,7 +41,7 @@ impl Roots {
         });
         let added = prefix.is_some_and(|prefix| self.add(prefix));
         // A link is made anew inside; a mount through one would be refused.
-        if !added && !process::is_system_path(file) && !file.is_symlink() {
+        if !added && !is_system_path(file) && !file.is_symlink() {
             self.0.push(file.to_owned());
         }
     }
@@ -60,7 +60,7 @@ impl Roots {
         // Without a mark the files beside it are its modules, but not where people's programs keep their settings.
         let beside = above.first().filter(|dir| !is_below_hidden_home_dir(dir));
         let added = root.or(beside).is_some_and(|root| self.add(root));
-        if !added && !process::is_system_path(file) {
+        if !added && !is_system_path(file) {
             self.0.push(file.to_owned());
         }
         // A workspace keeps its modules at its top, beside packages that are none of this one's business.
