@@ -15,21 +15,24 @@ use std::{
     time::Duration,
 };
 
-use cella_mcp::{HeaderParams, ListKind};
-use cella_transport::{Call, Exchange, Scope};
+use cella_mcp::{HeaderParams, ListKind, member};
+use cella_transport::{Call, Exchange, Scope, Step};
 use serde_json::value::RawValue;
 
 pub use resolve::{Resolved, Route, RouteTarget};
 pub use status::STATUS_URI;
 
 use crate::{
-    CatalogPlan, Launch, Options, ServerStatus, faults,
+    CatalogPlan, InstanceKey, Launch, Options, ServerStatus, faults,
     followups::Client,
     pool::{CurrentPlan, Known, Pool, Server},
 };
 use links::Links;
 use listing::Cached;
 use resolve::Trust;
+
+/// The extension of servers that make tasks of calls (2026-07-28, SEP-2663).
+const TASKS: &str = "io.modelcontextprotocol/tasks";
 
 /// The catalogue of a node. Cheap to clone: all clones are the same catalogue.
 #[derive(Clone)]
@@ -81,6 +84,7 @@ impl Catalog {
         call.params = route.params;
         let exchange = self.pool.call(&server, route.run.as_ref(), &call).await;
         let exchange = self.followed(exchange, &route.server, &call);
+        let exchange = self.with_task(exchange, &server, route.run.as_ref(), &call);
         if !route.renamed {
             return exchange;
         }
@@ -102,6 +106,33 @@ impl Catalog {
         let (pool, server) = (self.pool.clone(), server.clone());
         exchange.mapped(Box::new(move |step| {
             pool.followups.saw(&server, &client, &step);
+            step
+        }))
+    }
+
+    /// Remembers whose a task is that a modern server made of a call.
+    fn with_task(
+        &self,
+        exchange: Exchange,
+        server: &Server,
+        run: Option<&Arc<str>>,
+        call: &Call,
+    ) -> Exchange {
+        let makes_tasks = server.facts().is_some_and(|facts| {
+            member(&facts.capabilities, "extensions").is_some_and(|all| member(all, TASKS).is_some())
+        });
+        let key = InstanceKey::of(server.isolation(), &call.caller, run).filter(|_| makes_tasks);
+        let Some(key) = key else { return exchange };
+        let (pool, name) = (self.pool.clone(), server.plan.name.clone());
+        let principal = call.caller.principal.clone();
+        if let Some(answer) = exchange.peek_ready() {
+            pool.task_watches.answered(&name, &principal, &key, answer);
+            return exchange;
+        }
+        exchange.mapped(Box::new(move |step| {
+            if let Step::Done(answer) = &step {
+                pool.task_watches.answered(&name, &principal, &key, answer);
+            }
             step
         }))
     }
@@ -159,7 +190,7 @@ impl Catalog {
 
 impl CurrentPlan {
     /// The servers of which a scope may show something, in the order of their names.
-    fn concerned<'a>(&'a self, scope: &'a Scope) -> impl Iterator<Item = &'a Arc<Server>> {
+    pub(crate) fn concerned<'a>(&'a self, scope: &'a Scope) -> impl Iterator<Item = &'a Arc<Server>> {
         let view = match scope {
             Scope::View(name) => self.views.get(name),
             Scope::All | Scope::Server(_) => None,

@@ -22,6 +22,7 @@ mod plan;
 mod pool;
 mod status;
 mod store;
+mod task_watch;
 mod upstream;
 pub mod uris;
 mod view;

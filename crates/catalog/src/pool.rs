@@ -29,7 +29,7 @@ pub(crate) use server::Server;
 
 use crate::{
     BoxFuture, CatalogPlan, InstanceKey, Launch, LaunchError, Launched, ListKey, Options, ServerPlan, View,
-    bus::Bus, followups::Followups, store::Stored,
+    bus::Bus, followups::Followups, store::Stored, task_watch::TaskWatches,
 };
 
 /// How often a retired server is looked at until its last call is over.
@@ -40,6 +40,7 @@ pub(crate) struct Pool {
     pub(crate) options: Options,
     pub(crate) bus: Bus,
     pub(crate) followups: Followups,
+    pub(crate) task_watches: TaskWatches,
     launcher: Box<dyn AnyLaunch>,
     plan: RwLock<Arc<CurrentPlan>>,
     generation: AtomicU64,
@@ -80,6 +81,7 @@ impl Pool {
             options,
             bus: Bus::default(),
             followups: Followups::default(),
+            task_watches: TaskWatches::default(),
             launcher: Box::new(launcher),
             plan: RwLock::default(),
             generation: AtomicU64::new(0),

@@ -46,6 +46,9 @@ pub trait Upstream: Send + Sync + 'static {
     /// Makes the server tell of updates of exactly these resources.
     fn subscribe(&self, uris: Vec<Box<str>>) -> BoxFuture<'_, ()>;
 
+    /// Makes the server tell of exactly these tasks. Returns at once.
+    fn watch_tasks(&self, ids: Vec<Box<str>>);
+
     /// True when the server still answers. Bounded in time by the pool.
     fn alive(&self) -> BoxFuture<'_, bool>;
 
@@ -68,6 +71,7 @@ pub struct Connected {
 struct Linked {
     link: Link,
     subscribed: Mutex<BTreeSet<Box<str>>>,
+    tasks: Mutex<BTreeSet<Box<str>>>,
 }
 
 // === impl Connected ===
@@ -80,7 +84,10 @@ impl Connected {
     pub async fn open(wire: Wire, options: LinkOptions) -> Result<Self, LaunchError> {
         let (sender, events) = mpsc::channel(EVENTS_WAITING);
         let link = Link::open(wire, options, sender).await?;
-        Ok(Self { upstream: Arc::new(Linked { link, subscribed: Mutex::default() }), events })
+        Ok(Self {
+            upstream: Arc::new(Linked { link, subscribed: Mutex::default(), tasks: Mutex::default() }),
+            events,
+        })
     }
 }
 
@@ -101,12 +108,16 @@ impl From<LinkError> for LaunchError {
 impl Linked {
     /// Uris to be added and to be removed; from now on `wanted` counts as subscribed.
     fn difference(&self, wanted: &BTreeSet<Box<str>>) -> (Vec<Box<str>>, Vec<Box<str>>) {
-        let mut subscribed = self.subscribed.lock().unwrap_or_else(PoisonError::into_inner);
-        let added = wanted.difference(&subscribed).cloned().collect();
-        let removed = subscribed.difference(wanted).cloned().collect();
-        subscribed.clone_from(wanted);
-        (added, removed)
+        difference(&mut self.subscribed.lock().unwrap_or_else(PoisonError::into_inner), wanted)
     }
+}
+
+/// What is added and what is removed; from now on `wanted` is what there is.
+fn difference(there: &mut BTreeSet<Box<str>>, wanted: &BTreeSet<Box<str>>) -> (Vec<Box<str>>, Vec<Box<str>>) {
+    let added = wanted.difference(there).cloned().collect();
+    let removed = there.difference(wanted).cloned().collect();
+    there.clone_from(wanted);
+    (added, removed)
 }
 
 impl Upstream for Linked {
@@ -146,6 +157,18 @@ impl Upstream for Linked {
                 }
             }
         })
+    }
+
+    fn watch_tasks(&self, ids: Vec<Box<str>>) {
+        // told under the lock: of two changes the later one counts
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        let (added, removed) = difference(&mut tasks, &ids.into_iter().collect());
+        removed.iter().for_each(|id| self.link.unwatch_task(id));
+        for id in added {
+            if let Err(fault) = self.link.watch_task(&id) {
+                tracing::warn!(%id, %fault, "not listened to");
+            }
+        }
     }
 
     fn alive(&self) -> BoxFuture<'_, bool> {

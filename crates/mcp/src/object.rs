@@ -59,7 +59,16 @@ pub fn member<'a>(object: &'a RawValue, key: &str) -> Option<&'a RawValue> {
 
 /// Like [`member`], on text that is known to be JSON.
 pub(crate) fn member_text<'a>(object: &'a str, key: &str) -> Option<&'a str> {
+    if !may_name(object, key) {
+        return None;
+    }
     walk::members(object)?.filter(|m| key_is(m.key, key)).map(|m| m.value).last()
+}
+
+/// Whether a key can occur in `object` at all. A call is asked for a dozen members and has three: the search for a few bytes
+/// takes a tenth of the instructions of a walk, and nothing is walked for what is not there.
+fn may_name(object: &str, key: &str) -> bool {
+    object.contains(key) || object.as_bytes().contains(&b'\\')
 }
 
 fn key_is(quoted: &str, key: &str) -> bool {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use cella_mcp::{HeaderParams, ServerFacts};
-use cella_transport::{Call, Caller, Exchange, Interest, Peer, Refusal, Scope, Service, Watch};
+use cella_transport::{Call, Caller, Exchange, Interest, Peer, Refusal, Scope, Service, TaskWatch, Watch};
 use http::request::Parts;
 
 use crate::{
@@ -45,6 +45,10 @@ impl Service for NodeService {
 
     fn watch(&self, scope: &Scope, caller: &Arc<Caller>, interest: Interest) -> Watch {
         self.dispatch.catalog.watch(scope, caller, &interest)
+    }
+
+    fn watch_tasks(&self, scope: &Scope, caller: &Arc<Caller>, ids: &[String]) -> Option<TaskWatch> {
+        self.dispatch.catalog.watch_tasks(scope, caller, ids)
     }
 
     async fn other(

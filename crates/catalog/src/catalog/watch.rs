@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use cella_mcp::{ListKind, Object, Target, TargetKind, member, offers};
-use cella_transport::{Caller, Interest, Scope, Watch};
+use cella_transport::{Caller, Interest, Scope, TaskWatch, Watch};
 
 use tokio::{sync::oneshot, time::timeout};
 
@@ -12,6 +12,7 @@ use crate::{
     InstanceKey,
     bus::{URIS_MAX, Watched},
     pool::{CurrentPlan, Server},
+    task_watch::Listening,
 };
 
 /// How long a client that subscribes waits until its servers know of it. Past it the client is told that it is subscribed
@@ -53,6 +54,22 @@ impl Catalog {
             pool.watched_changed(&watched);
         });
         watch
+    }
+
+    /// Delivers the states of those of these tasks that were given to the caller's principal, until the watch is dropped;
+    /// `None` when there is none.
+    #[must_use]
+    pub fn watch_tasks(&self, scope: &Scope, caller: &Caller, ids: &[String]) -> Option<TaskWatch> {
+        let pool = self.pool.clone();
+        let (listening, deliver) = pool.task_watches.listen(&pool.plan(), scope, &caller.principal, ids)?;
+        let Listening { id, watch, concerned } = listening;
+        pool.listened_changed(&concerned);
+        self.pool.spawn(async move {
+            pool.until_closing(deliver).await;
+            pool.task_watches.forget(id);
+            pool.listened_changed(&concerned);
+        });
+        Some(watch)
     }
 
     /// Makes known which server owns resources that somebody wants to watch: lists that may name them are fetched first.

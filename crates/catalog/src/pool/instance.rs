@@ -84,6 +84,7 @@ impl Pool {
         slot.mark_used();
         self.learn(server, slot);
         self.tell_watched(server);
+        upstream.watch_tasks(self.task_watches.listened_to(server.name(), &slot.key));
         let mut heard = Instant::now();
         let mut ping: Option<BoxFuture<'_, bool>> = None;
         loop {
@@ -147,6 +148,7 @@ impl Pool {
                 self.bus.logged(&self.plan(), server.name(), &slot.key, &note);
             }
             Some(LinkEvent::Other(note)) => {
+                self.task_watches.told(&server.plan.name, &slot.key, &note);
                 if let Some(client) = self.followups.client(server.name(), note.params.as_ref()) {
                     self.bus.told(&self.plan(), server.name(), &client, &note);
                 }

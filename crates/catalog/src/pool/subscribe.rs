@@ -42,6 +42,29 @@ impl Pool {
         }
     }
 
+    /// Who listens to tasks of these instances has changed: tells them. An instance that does not run is started when there
+    /// is something to listen to; what a task of an ended process comes to is for its server to say.
+    pub(crate) fn listened_changed(self: &Arc<Self>, concerned: &[(Arc<str>, InstanceKey)]) {
+        for (name, key) in concerned {
+            let Some(server) = self.server(name) else { continue };
+            let running = server.lock().slots.get(key).and_then(|slot| slot.upstream());
+            if let Some(upstream) = running {
+                upstream.watch_tasks(self.task_watches.listened_to(name, key));
+                continue;
+            }
+            if self.task_watches.listened_to(name, key).is_empty() || self.is_closing() {
+                continue;
+            }
+            let (pool, key) = (self.clone(), key.clone());
+            // from then on the instance itself asks who listens
+            self.spawn(async move {
+                if let Err(fault) = pool.enter(&server, &key).await {
+                    tracing::warn!(server = server.name(), %fault, "cannot be told which tasks are listened to");
+                }
+            });
+        }
+    }
+
     /// A server is new under its name: who watches there watches it.
     pub(super) fn inherit_watched(self: &Arc<Self>, server: &Arc<Server>) {
         {

@@ -122,6 +122,42 @@ async fn what_a_server_says_of_a_task_reaches_the_client_who_has_it_and_nobody_e
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_task_is_listened_to_by_the_principal_who_has_it_and_nobody_else() {
+    let server = FakeServer::with_tools(&["t"]);
+    *server.capabilities.lock().unwrap() =
+        r#"{"tools":{},"extensions":{"io.modelcontextprotocol/tasks":{}}}"#.into();
+    server.set("tools/call", r#"{"resultType":"task","taskId":"7","status":"working"}"#);
+    let world = World::new(&[("a", server.clone())]);
+    world.tools().await;
+    let mut call = request(Scope::All, "tools/call", Some(r#"{"name":"a__t"}"#));
+    call.caller = client("ann");
+    let resolved = world.catalog.resolve(&call.scope, &call.method, call.params.as_deref()).await;
+    let Ok(Resolved::Server(route)) = resolved else { panic!("no route") };
+    super::fake::done(world.catalog.call(route, call).await).await.unwrap();
+    let named = |id: &str| vec![id.to_owned(), "cella+a:8".to_owned()];
+    assert!(world.catalog.watch_tasks(&Scope::All, &client("bob"), &named("cella+a:7")).is_none());
+    let mut watch = world.catalog.watch_tasks(&Scope::All, &client("ann"), &named("cella+a:7")).unwrap();
+    assert_eq!(watch.granted, ["cella+a:7"]);
+    let asked = || server.tasks.lock().unwrap().last().cloned().unwrap();
+    assert_eq!(asked(), (InstanceKey::Shared, vec!["7".into()]));
+    let state =
+        |task: &str| note("notifications/tasks", &format!(r#"{{"taskId":"{task}","status":"done"}}"#));
+    server.say(|| LinkEvent::Other(state("8"))).await;
+    server.say(|| LinkEvent::Other(state("7"))).await;
+    let heard = timeout(SECOND, watch.states.recv()).await.unwrap().unwrap();
+    assert_eq!(heard.params.unwrap().get(), r#"{"taskId":"cella+a:7","status":"done"}"#);
+    // a process that is new is asked again
+    server.kill().await;
+    sleep(SECOND).await;
+    world.ask(Scope::All, "tools/call", r#"{"name":"a__t"}"#).await.unwrap();
+    assert_eq!(asked(), (InstanceKey::Shared, vec!["7".into()]));
+    drop(watch);
+    sleep(SECOND).await;
+    assert_eq!(asked(), (InstanceKey::Shared, vec![]));
+    world.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_a_server_logs_outside_of_calls_is_for_sessions_of_one_principal_only() {
     let server = FakeServer::with_tools(&["t"]);
     let world = World::new(&[("a", server.clone())]);

@@ -59,6 +59,8 @@ pub(super) struct FakeServer {
     /// Whose instance was asked for a list.
     pub(super) listed: Mutex<Vec<InstanceKey>>,
     pub(super) subscribed: Mutex<Vec<Vec<String>>>,
+    /// The tasks that an instance was last asked to tell of.
+    pub(super) tasks: Mutex<Vec<(InstanceKey, Vec<Box<str>>)>>,
     /// Instances that were told that the server asks within calls.
     pub(super) taking_turns: AtomicUsize,
     events: Mutex<Vec<(InstanceKey, mpsc::Sender<LinkEvent>)>>,
@@ -79,6 +81,7 @@ impl Default for FakeServer {
             seen: Mutex::default(),
             listed: Mutex::default(),
             subscribed: Mutex::default(),
+            tasks: Mutex::default(),
             taking_turns: AtomicUsize::new(0),
             events: Mutex::default(),
         }
@@ -224,6 +227,10 @@ impl Upstream for FakeInstance {
         uris.sort();
         self.server.subscribed.lock().unwrap().push(uris);
         Box::pin(async {})
+    }
+
+    fn watch_tasks(&self, ids: Vec<Box<str>>) {
+        self.server.tasks.lock().unwrap().push((self.key.clone(), ids));
     }
 
     fn alive(&self) -> BoxFuture<'_, bool> {
