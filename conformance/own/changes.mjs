@@ -41,6 +41,18 @@ export async function changes({ open, pairs, direct }) {
       mine.stop(); theirs.stop(); await Promise.all([client.close(), other.close()]);
     });
   }
+  for (const name of ['http-modern', 'stdio-modern', 'http-dual']) if (pairs.some((p) => p.name === name)) for (const all of direct ? [false] : [false, true]) await test(`modern client -> ${name}${all ? ' among all' : ''}: the states of its task arrive, with its name for it`, async () => {
+    const capabilities = { elicitation: {}, extensions: { 'io.modelcontextprotocol/tasks': {} } };
+    const client = await open(all ? undefined : name, 'modern', { capabilities }), heard = [];
+    const tools = await client.list('tools'), tool = all ? tools.find((t) => t.name.startsWith(name) && t.name.endsWith('slow_compute')).name : 'slow_compute';
+    const task = await client.tool(tool, { seconds: 1, label: 'x' });
+    equal(task.resultType, 'task', 'kind of the result');
+    const watch = await client.listen({ taskIds: [task.taskId, 'nobody-has-this'] }, (m) => heard.push(m));
+    if (!direct) equal(watch.granted.notifications.taskIds.join(), task.taskId, 'granted tasks');
+    await until('the end is told', () => heard.some((m) => m.method === 'notifications/tasks' && m.params.status === 'completed') || JSON.stringify(heard), 3000, 20);
+    equal(heard.at(-1).params.taskId, task.taskId, 'id as the client knows it');
+    watch.stop(); await client.close();
+  });
   if (direct) return;
   for (const era of ['modern', 'legacy']) await test(`${era} client -> all servers: a change of one server is announced`, async () => {
     const client = await open(undefined, era), { heard, stop } = await hear(client, era, { toolsListChanged: true });

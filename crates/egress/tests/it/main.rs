@@ -9,4 +9,5 @@ mod names;
 mod outside;
 mod protocols;
 mod secrets;
+mod sixteen;
 mod stage;

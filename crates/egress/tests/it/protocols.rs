@@ -48,7 +48,7 @@ fn a_request_for_another_host_is_refused() {
 }
 
 #[test]
-fn a_hello_for_another_server_is_refused() {
+pub(crate) fn a_hello_for_another_server_is_refused() {
     if !has("curl") || Command::new("openssl").arg("version").output().is_err() {
         return;
     }

@@ -15,7 +15,7 @@ fn used(record: &Record) -> bool {
 }
 
 #[test]
-fn the_value_takes_the_place_of_the_placeholder_and_the_cell_sees_only_that() {
+pub(crate) fn the_value_takes_the_place_of_the_placeholder_and_the_cell_sees_only_that() {
     let Some(mut stage) = Stage::set(ONE) else { return };
     for (protocol, version) in [("--http1.1", http::Version::HTTP_11), ("--http2", http::Version::HTTP_2)] {
         let answer = stage.get("/echo?a=b", &[protocol]);
@@ -56,7 +56,7 @@ fn clients_of_several_kinds_work_with_the_variables_of_a_cell() {
 }
 
 #[test]
-fn another_host_gets_neither_the_value_nor_the_request() {
+pub(crate) fn another_host_gets_neither_the_value_nor_the_request() {
     let ca = Ca::new();
     let (api, other) = (ca.api("api.example"), ca.api("other.example"));
     if !has("curl") {
@@ -73,12 +73,17 @@ fn another_host_gets_neither_the_value_nor_the_request() {
 }
 
 #[test]
-fn whoever_speaks_for_another_host_inside_tls_is_refused() {
+pub(crate) fn whoever_speaks_for_another_host_inside_tls_is_refused() {
     let Some(mut stage) = Stage::set(ONE) else { return };
     let (url, bearer) = (stage.url("/"), format!("Authorization: Bearer {}", stage.key()));
     stage.refused("CE2310", &["--http1.1", "-H", "Host: evil.example", "-H", &bearer, &url]);
     stage.refused("CE2310", &["--http2", "-H", "Host: evil.example", "-H", &bearer, &url]);
-    for line in ["CONNECT api.example:443", "GET https://api.example/x", "GET https://evil.example/x"] {
+    for line in [
+        "CONNECT api.example:443",
+        "CONNECT 203.0.113.7:443",
+        "GET https://api.example/x",
+        "GET https://evil.example/x",
+    ] {
         let outcome = stage.python(&format!(
             "s.sendall(f'{line} HTTP/1.1\\r\\nHost: api.example\\r\\nAuthorization: {{key}}\\r\\n\\r\\n'.encode())\n\
              print(s.recv(4096).decode())"
@@ -86,6 +91,36 @@ fn whoever_speaks_for_another_host_inside_tls_is_refused() {
         assert!(outcome.printed().contains("CE2327"), "{line}: {}", outcome.out);
     }
     assert!(stage.api.seen().is_empty());
+}
+
+#[test]
+pub(crate) fn an_address_written_out_under_the_name_of_the_host_gets_the_placeholder_only() {
+    let Some(mut stage) = Stage::set(ONE) else { return };
+    let (url, bearer) = (stage.url("/"), format!("Authorization: Bearer {}", stage.key()));
+    // this address is granted by itself, so the connection is made; nobody opens it
+    let granted = format!("api.example:{}:127.0.0.1", stage.api.port);
+    assert!(stage.curl(&["--resolve", &granted, "-H", &bearer, &url]).printed().contains("you sent /"));
+    assert_eq!(stage.api.last().header("authorization"), format!("Bearer {}", stage.key()));
+    let other = format!("api.example:{}:203.0.113.9", stage.api.port);
+    assert_ne!(stage.curl(&["--resolve", &other, "-H", &bearer, &url]).code, Some(0));
+    stage.cell.refusal("CE2303");
+    assert_eq!((stage.api.seen().len(), stage.table.asked.load(Ordering::Relaxed)), (1, 0));
+}
+
+#[test]
+pub(crate) fn a_name_that_leads_inside_gets_nothing() {
+    for inside in ["10.9.9.9", "169.254.1.1", "192.168.7.7"] {
+        let ca = Ca::new();
+        let api = ca.api("api.example");
+        let Some(mut stage) = Stage::leading_to(inside, ONE, &Arc::default(), &ca, (api, &[])) else {
+            return;
+        };
+        let (url, bearer) = (stage.url("/"), format!("Authorization: Bearer {}", stage.key()));
+        assert_ne!(stage.curl(&["-H", &bearer, &url]).code, Some(0));
+        stage.cell.refusal("CE2305");
+        assert_eq!(stage.table.asked.load(Ordering::Relaxed), 0, "the value is not even read");
+        assert!(stage.api.seen().is_empty());
+    }
 }
 
 #[test]
@@ -125,7 +160,7 @@ fn methods_paths_and_places_of_the_contract_hold() {
 }
 
 #[test]
-fn basic_authentication_json_and_forms_are_written_as_they_have_it() {
+pub(crate) fn basic_authentication_json_and_forms_are_written_as_they_have_it() {
     let terms = format!("{ONE}in = [\"basic\", \"json:auth.key\", \"form:key\"]\n");
     let Some(mut stage) = Stage::set(&terms) else { return };
     let (url, key) = (stage.url("/"), stage.key().to_owned());
@@ -145,7 +180,7 @@ fn basic_authentication_json_and_forms_are_written_as_they_have_it() {
 }
 
 #[test]
-fn a_placeholder_in_another_form_is_refused() {
+pub(crate) fn a_placeholder_in_another_form_is_refused() {
     let Some(mut stage) = Stage::set(ONE) else { return };
     let (url, key) = (stage.url("/"), stage.key().to_owned());
     let percent: String = key.bytes().map(|b| format!("%{b:02X}")).collect();
@@ -156,7 +191,7 @@ fn a_placeholder_in_another_form_is_refused() {
 }
 
 #[test]
-fn a_placeholder_in_many_small_pieces_is_still_found() {
+pub(crate) fn a_placeholder_in_many_small_pieces_is_still_found() {
     let terms = format!("{ONE}in = [\"header\", \"json:**\"]\n");
     let Some(stage) = Stage::set(&terms) else { return };
     let outcome = stage.python(
@@ -192,7 +227,7 @@ fn a_long_body_with_a_placeholder_in_it_is_broken_off() {
 }
 
 #[test]
-fn what_a_server_repeats_in_any_form_becomes_the_placeholder() {
+pub(crate) fn what_a_server_repeats_in_any_form_becomes_the_placeholder() {
     let Some(stage) = Stage::set(ONE) else { return };
     for protocol in ["--http1.1", "--http2"] {
         for path in ["/gzip", "/br", "/zstd", "/bytes"] {
@@ -243,7 +278,7 @@ fn a_large_answer_comes_whole() {
 }
 
 #[test]
-fn a_redirect_to_elsewhere_takes_nothing_but_the_placeholder_along() {
+pub(crate) fn a_redirect_to_elsewhere_takes_nothing_but_the_placeholder_along() {
     let ca = Ca::new();
     let sink = ca.api("sink.example");
     let port = sink.port;
@@ -255,7 +290,7 @@ fn a_redirect_to_elsewhere_takes_nothing_but_the_placeholder_along() {
 }
 
 #[test]
-fn a_websocket_is_refused() {
+pub(crate) fn a_websocket_is_refused() {
     let Some(mut stage) = Stage::set(ONE) else { return };
     let (url, bearer) = (stage.url("/"), format!("Authorization: Bearer {}", stage.key()));
     let upgrade = ["-H", "Connection: Upgrade", "-H", "Upgrade: WebSocket", "--http1.1", "-H", &bearer, &url];
@@ -263,7 +298,7 @@ fn a_websocket_is_refused() {
 }
 
 #[test]
-fn the_placeholder_of_another_cell_is_seen() {
+pub(crate) fn the_placeholder_of_another_cell_is_seen() {
     let (ca, all) = (Ca::new(), Arc::<Placeholders>::default());
     let Some(first) = Stage::among(ONE, &all, &ca, &[]) else { return };
     let Some(mut second) = Stage::among(ONE, &all, &ca, &[]) else { return };

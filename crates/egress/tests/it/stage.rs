@@ -111,6 +111,17 @@ impl Stage {
         terms: &str,
         all: &Arc<Placeholders>,
         ca: &Ca,
+        apis: (Api, &[(&str, u16)]),
+    ) -> Option<Self> {
+        Self::leading_to("127.0.0.1", terms, all, ca, apis)
+    }
+
+    /// The same, where the names lead elsewhere.
+    pub(crate) fn leading_to(
+        address: &str,
+        terms: &str,
+        all: &Arc<Placeholders>,
+        ca: &Ca,
         (api, more): (Api, &[(&str, u16)]),
     ) -> Option<Self> {
         static NUMBER: AtomicUsize = AtomicUsize::new(0);
@@ -120,7 +131,7 @@ impl Stage {
         let hosts: Vec<(&str, u16)> =
             [("api.example", api.port)].into_iter().chain(more.iter().copied()).collect();
         let granted: Vec<_> = hosts.iter().flat_map(|(name, port)| grants(name, *port)).collect();
-        let names: Vec<_> = hosts.iter().map(|(name, _)| (*name, "127.0.0.1")).collect();
+        let names: Vec<_> = hosts.iter().map(|(name, _)| (*name, address)).collect();
         let cell = Cell::start_with(&granted, &names, Limits::default(), Some(secrets))?;
         Some(Self { cell, api, placeholders, table, trusted })
     }
