@@ -77,6 +77,9 @@ fn network(spec: &Spec) -> String {
     match &spec.network {
         Network::None => "own namespace with loopback only".into(),
         Network::Sealed => "own namespace, no TCP even on loopback".into(),
+        Network::Brokered { ports } if ports.is_empty() => {
+            "own namespace from which nothing leaves; what is tried is seen by the node's broker".into()
+        }
         Network::Brokered { ports } => {
             let ports: Vec<String> = ports.iter().map(u16::to_string).collect();
             format!("own namespace; names and TCP ports {} end at the node's broker", ports.join(", "))

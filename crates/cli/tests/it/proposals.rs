@@ -113,9 +113,13 @@ fn what_a_cell_was_refused_is_counted_with_the_command_that_would_allow_it() {
     let (home, script) = with_weather();
     assert_eq!(home.cella(&["add", "weather", "--no-observe", "--", "python3", &script]).status, 0);
     assert_eq!(home.cella(&["contract", "allow", "weather", "granted.example.com:443"]).status, 0);
+    // one that is granted no host at all is watched as well
+    assert_eq!(home.cella(&["add", "bare", "--no-observe", "--", "python3", &script]).status, 0);
     let node = home.up();
     assert_eq!(home.cella(&["tools", "weather"]).status, 0);
+    assert_eq!(home.cella(&["tools", "bare"]).status, 0);
     assert_eq!(node.stop(), 0);
+    assert!(home.cella(&["contract", "denied", "bare"]).out.contains("it tried api.example.com "));
     let run = home.cella(&["contract", "denied", "weather"]);
     assert!(run.out.contains("it tried api.example.com ") && run.out.contains("[CE2301]"), "{run:?}");
     assert!(run.out.contains("cella contract allow weather api.example.com:443"), "{run:?}");

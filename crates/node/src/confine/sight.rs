@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use cella_cell::{Access, Enforcement, Mount, Network, Program, Spec};
-use cella_contract::{Contract, Mode};
+use cella_contract::{CellClass, Contract, Mode};
 use cella_program::program_files;
 
 use super::ConfineError;
@@ -67,7 +67,8 @@ pub(crate) fn spec(
     spec.masks.clone_from(&sight.masks);
     // An entry that cannot be read is refused when the cell is started.
     let ports = cella_egress::ports(&contract.egress_grants().unwrap_or_default());
-    if !ports.is_empty() {
+    // Without a single grant as well: what such a server tries is refused by its broker and so is on record.
+    if !ports.is_empty() || contract.class == CellClass::Process {
         spec.network = Network::Brokered { ports: ports.into_iter().collect() };
     }
     if best_effort {
