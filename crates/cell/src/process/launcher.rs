@@ -71,7 +71,7 @@ fn serve() -> std::io::Result<()> {
     let _only_a_label = rustix::thread::set_name(c"cella-launcher");
     // Modes in a cell's tree are written out; the program gets its own mask.
     rustix::process::umask(Mode::empty());
-    sys::ignore_children();
+    sys::default_signals();
     let filters = filter::compile()?;
     loop {
         let (bytes, fds) = wire::receive_with_fds(node.as_fd(), &mut [0; 1])?;
