@@ -69,8 +69,20 @@ enum Reached {
 pub(super) enum Unstarted {
     /// The cell said it, and so has run nothing.
     Said(Failure),
+    /// The cell is gone, and what it was sent was not read to its end: so it has run nothing.
+    Unread(io::Error),
     /// The cell is gone or cannot be understood.
     Lost(CellError),
+}
+
+impl Unstarted {
+    /// Of a socket whose other end is closed. The kernel tells whether something lay unread in it then (`unix(7)`).
+    pub(super) fn broken(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => Self::Unread(error),
+            _ => Self::Lost(CellError::Launcher { cause: error.to_string() }),
+        }
+    }
 }
 
 impl From<CellError> for Unstarted {
@@ -154,8 +166,7 @@ impl Alive {
 
     async fn until(&mut self, wanted: Reached) -> Result<(), Unstarted> {
         loop {
-            let lost = |error: io::Error| CellError::Launcher { cause: error.to_string() };
-            let Some((frame, mut fds)) = self.frame().await.map_err(lost)? else {
+            let Some((frame, mut fds)) = self.frame().await.map_err(Unstarted::broken)? else {
                 return Err(died_early().into());
             };
             if fds.len() < frame.fds() {

@@ -35,7 +35,8 @@ use super::{
     wire::{self, Ended},
 };
 use crate::{
-    CellError, CgroupVersion, Exit, Handle, LimitHit, Network, Report, Root, Running, Shortfall, Spec,
+    CellError, CgroupVersion, Exit, Handle, LimitHit, Network, Program, Report, Root, Running, Shortfall,
+    Spec,
 };
 
 /// How long setting up may take. Stops a mount of a dead network filesystem from holding a server's start for ever; past
@@ -127,9 +128,13 @@ pub(super) async fn wait(ground: Arc<Ground>, spec: Arc<Spec>, place: Place) {
         Err(why) => {
             alive.kill().await;
             prepared.clean_up().await;
-            match why {
-                Unstarted::Said(failure) if !failure.step.is_of_program() => drop(tell),
-                why => drop(tell.send(Err(refusal_of(why, &wanted.spec)))),
+            let has_run_nothing = match &why {
+                Unstarted::Said(failure) => !failure.step.is_of_program(),
+                Unstarted::Unread(_) => true,
+                Unstarted::Lost(_) => false,
+            };
+            if !has_run_nothing {
+                drop(tell.send(Err(refusal_of(why, Some(&wanted.spec.program)))));
             }
         }
     }
@@ -138,15 +143,19 @@ pub(super) async fn wait(ground: Arc<Ground>, spec: Arc<Spec>, place: Place) {
 /// Has a shell become the program.
 async fn execute(alive: &mut Alive, wanted: &Wanted) -> Result<(), Unstarted> {
     let sent = async {
-        alive.send(&wanted.exec).await.map_err(|error| CellError::Launcher { cause: error.to_string() })?;
+        alive.send(&wanted.exec).await.map_err(Unstarted::broken)?;
         alive.until_started().await
     };
     tokio::time::timeout(LAUNCH_TIMEOUT, sent).await.unwrap_or_else(|_elapsed| Err(too_slow().into()))
 }
 
-fn refusal_of(why: Unstarted, spec: &Spec) -> CellError {
+/// In words, which say more where it is known what was to be executed.
+fn refusal_of(why: Unstarted, program: Option<&Program>) -> CellError {
     match why {
-        Unstarted::Said(failure) => refusal::refuse(&failure, &spec.program),
+        Unstarted::Said(failure) => {
+            program.map_or_else(|| refusal::explain(&failure), |program| refusal::refuse(&failure, program))
+        }
+        Unstarted::Unread(error) => CellError::Launcher { cause: error.to_string() },
         Unstarted::Lost(error) => error,
     }
 }
@@ -277,11 +286,7 @@ impl Prepared {
             Ok(()) => Ok((alive, pipes)),
             Err(why) => {
                 let made = alive.pidfd.is_some();
-                let error = match (why, wanted) {
-                    (Unstarted::Said(failure), None) => refusal::explain(&failure),
-                    (why, Some(wanted)) => refusal_of(why, &wanted.spec),
-                    (Unstarted::Lost(error), None) => error,
-                };
+                let error = refusal_of(why, wanted.map(|wanted| &wanted.spec.program));
                 Err(Stillborn { error, made, launcher: Some(launcher) })
             }
         }

@@ -128,7 +128,7 @@ fn killed_while_born(bench: &Bench) -> Outcome {
 }
 
 /// Control groups that a node made, in every mounted tree.
-fn groups_of(node: u32) -> Vec<PathBuf> {
+pub(crate) fn groups_of(node: u32) -> Vec<PathBuf> {
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     let points =
         mounts.lines().filter(|line| line.contains(" - cgroup")).filter_map(|line| line.split(' ').nth(4));
