@@ -35,8 +35,8 @@ use super::{
     wire::{self, Ended},
 };
 use crate::{
-    CellError, CgroupVersion, Exit, Handle, LimitHit, Network, Program, Report, Root, Running, Shortfall,
-    Spec,
+    CellError, CgroupVersion, Exit, Handle, LimitHit, Limits, Network, Program, Report, Root, Running,
+    Shortfall, Spec,
 };
 
 /// How long setting up may take. Stops a mount of a dead network filesystem from holding a server's start for ever; past
@@ -64,6 +64,18 @@ impl Wanted {
     }
 }
 
+/// What is remembered of a specification while its program runs; not the environment, for one.
+struct Memory {
+    name: String,
+    limits: Limits,
+}
+
+impl Memory {
+    fn of(wanted: &Wanted) -> Self {
+        Self { name: readable(&wanted.spec.name), limits: wanted.spec.limits }
+    }
+}
+
 /// Starts a cell and its task: out of a shell that waits for one of this shape, or from the beginning.
 pub(crate) async fn launch(ground: Arc<Ground>, spec: Spec) -> Result<Running, CellError> {
     let wanted = Arc::new(Wanted::new(spec)?);
@@ -85,7 +97,11 @@ async fn follow(ground: Arc<Ground>, wanted: Arc<Wanted>, tell: Tell) {
         Err(error) => return drop(tell.send(Err(error))),
     };
     match prepared.bear(&ground, Some(&wanted)).await {
-        Ok((alive, pipes)) => prepared.live(alive, pipes, &wanted.spec, tell).await,
+        Ok((alive, pipes)) => {
+            let memory = Memory::of(&wanted);
+            drop(wanted);
+            prepared.live(alive, pipes, &memory, tell).await;
+        }
         Err(error) => {
             // First the groups, then the answer: a caller that tries again finds nothing of the first try.
             prepared.clean_up().await;
@@ -124,7 +140,11 @@ pub(super) async fn wait(ground: Arc<Ground>, spec: Arc<Spec>, place: Place) {
     };
     drop(place);
     match execute(&mut alive, &wanted).await {
-        Ok(()) => prepared.live(alive, pipes, &wanted.spec, tell).await,
+        Ok(()) => {
+            let memory = Memory::of(&wanted);
+            drop((wanted, spec));
+            prepared.live(alive, pipes, &memory, tell).await;
+        }
         Err(why) => {
             alive.kill().await;
             prepared.clean_up().await;
@@ -200,9 +220,9 @@ impl Pipes {
 
 impl Prepared {
     /// What has to be looked at from outside, because nothing of the kernel ends the cell for it.
-    fn watch(&self, alive: &Alive, spec: &Spec) -> Option<Watch> {
-        let memory = spec.limits.memory_bytes.value().filter(|_| !self.groups.limits_memory());
-        Watch::new(alive.pid()?, memory, spec.limits.cpu_time)
+    fn watch(&self, alive: &Alive, limits: &Limits) -> Option<Watch> {
+        let memory = limits.memory_bytes.value().filter(|_| !self.groups.limits_memory());
+        Watch::new(alive.pid()?, memory, limits.cpu_time)
     }
 
     async fn new(ground: &Arc<Ground>, spec: &Spec) -> Result<Self, CellError> {
@@ -293,15 +313,15 @@ impl Prepared {
     }
 
     /// From the program's first instruction to the end of the last process, and what is left to clear away then.
-    async fn live(self, mut alive: Alive, pipes: Pipes, spec: &Spec, tell: Tell) {
+    async fn live(self, mut alive: Alive, pipes: Pipes, memory: &Memory, tell: Tell) {
         let (orders, end) = mpsc::unbounded_channel();
         let (sockets, asked) = mpsc::channel(SOCKETS_WAITING);
         let (hit, limits) = mpsc::unbounded_channel();
         let (publish, exit) = watch::channel(None);
-        let id: Arc<str> = format!("{}/{}", readable(&spec.name), self.name).into();
+        let id: Arc<str> = format!("{}/{}", memory.name, self.name).into();
         let report = Arc::new(self.report_with(&alive));
         let cell = Handle::new(id, report, orders, exit).with_pid(alive.pid()).with_sockets(sockets);
-        let allowance = spec.limits.output_bytes.map(|bytes| Allowance::new(bytes, hit));
+        let allowance = memory.limits.output_bytes.map(|bytes| Allowance::new(bytes, hit));
         let Pipes { stdin, stdout, stderr } = match pipes.capped(allowance.as_ref()) {
             Ok(pipes) => pipes,
             Err(error) => {
@@ -313,12 +333,12 @@ impl Prepared {
         let network = alive.network.take();
         // If nobody waits any more, the handle drops here, and its closed channel is an order to kill.
         drop(tell.send(Ok(Running { stdin, stdout, stderr, network, cell })));
-        let mut wants = Wants { end, sockets: asked, limits, watch: self.watch(&alive, spec) };
+        let mut wants = Wants { end, sockets: asked, limits, watch: self.watch(&alive, &memory.limits) };
         alive.until_gone(&mut wants).await;
         if alive.hit.is_none() && allowance.is_some_and(|allowance| allowance.is_overrun()) {
             alive.hit = Some(LimitHit::Output);
         }
-        let exit = self.exit_of(&alive, spec);
+        let exit = self.exit_of(&alive, &memory.limits);
         self.clean_up().await;
         publish.send_replace(Some(exit));
     }
@@ -362,13 +382,13 @@ impl Prepared {
         Ok((ours, pipes, launcher))
     }
 
-    fn exit_of(&self, alive: &Alive, spec: &Spec) -> Exit {
+    fn exit_of(&self, alive: &Alive, limits: &Limits) -> Exit {
         let ended = alive.ended.clone().unwrap_or(Ended { signal: Some(libc::SIGKILL), ..Ended::default() });
         let oom = self.groups.out_of_memory();
         let killed = ended.signal == Some(libc::SIGKILL);
         let cpu = Duration::from_micros(ended.cpu_micros).max(alive.seen.cpu);
         let over_cpu = ended.signal == Some(libc::SIGXCPU)
-            || (killed && spec.limits.cpu_time.is_some_and(|limit| cpu >= limit));
+            || (killed && limits.cpu_time.is_some_and(|limit| cpu >= limit));
         let limit = match () {
             () if alive.hit.is_some() => alive.hit,
             () if ended.wall_limit => Some(LimitHit::WallTime),

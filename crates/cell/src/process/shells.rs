@@ -240,11 +240,15 @@ async fn fill(ground: Arc<Ground>, keeper: Arc<Keeper>, spec: Arc<Spec>, count: 
     loop {
         let wanted = |state: &State| state.over || (state.living < count && state.living == state.waiting);
         let Ok(seen) = state.wait_for(wanted).await.map(|seen| *seen) else { return };
-        tokio::time::sleep(if seen.failed { RETRY_AFTER } else { pause }).await;
-        let Ok(room) = Arc::clone(&ground.shells.room).acquire_owned().await else { return };
-        if keeper.state.borrow().over {
-            return;
-        }
+        let room = async {
+            tokio::time::sleep(if seen.failed { RETRY_AFTER } else { pause }).await;
+            Arc::clone(&ground.shells.room).acquire_owned().await
+        };
+        let room = tokio::select! {
+            room = room => room,
+            _ = state.wait_for(|state| state.over) => return,
+        };
+        let Ok(room) = room else { return };
         let before = keeper.state.borrow().waiting;
         tokio::spawn(driver::wait(
             Arc::clone(&ground),

@@ -165,6 +165,8 @@ fn killed_launcher(bench: &Bench) -> Outcome {
     check(before.len() == 1, || format!("control: launchers {before:?}"))?;
     // SAFETY: a signal to a child of ours.
     unsafe { libc::kill(before[0], libc::SIGKILL) };
+    // Until then it may still serve.
+    check(until(PATIENCE, || launchers().is_empty()), || "the launcher is left".into())?;
     let ran = bench.run(&bench.script("echo again"));
     check(ran.stdout == "again\n", || format!("{ran:?}"))?;
     drop(running.stdin);
