@@ -2,9 +2,10 @@
 
 use std::{collections::BTreeMap, ffi::OsStr, io, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use cella_cell::{Ask, Cell, Exit, NetworkEnds, Process, Running, Spec, program_files};
+use cella_cell::{Ask, Cell, Exit, NetworkEnds, Process, Running, Spec};
 use cella_contract::DomainName;
 use cella_egress::{Addresses, Broker, BrokerHandle, Limits, Policy, Resolve, Sockets};
+use cella_program::program_files;
 use tokio::{io::AsyncReadExt, sync::mpsc};
 
 use crate::Failed;

@@ -18,6 +18,7 @@ mod law;
 mod network;
 mod process;
 mod report;
+mod shape;
 mod spec;
 mod stderr_tail;
 
@@ -25,8 +26,12 @@ pub use doctor::{CgroupFacts, CgroupVersion, Fact, MachineFacts, doctor};
 pub use error::CellError;
 pub use law::{Cell, Class, End, Exit, Handle, LimitHit, Running, SocketOrder, SpawnFuture};
 pub use network::{NAMESERVER, NetworkEnds, PORTS_MAX};
-pub use process::{LAUNCHER_ARG, Process, Swept, is_system_path, launcher_main, shebang, sweep, whole_tree};
+pub use process::{
+    LAUNCHER_ARG, Process, SHELL_AGE_MAX, SHELLS_MAX, Swept, Warm, is_system_path, launcher_main, shebang,
+    sweep, whole_tree,
+};
 pub use report::{Report, Shortfall, Wall};
+pub use shape::Shape;
 pub use spec::{
     Access, Ask, DEFAULT_PATH, Enforcement, IdentityPolicy, Limits, Mount, Network, Program, Root, Spec,
     Tmpfs,

@@ -1,7 +1,8 @@
 //! Class `process`: namespaces, Landlock and a system call filter of this kernel.
 //!
-//! In the node: [`Process`] decides (`verdict`, `order`), asks the launcher (`link`) and follows each cell (`driver`).
-//! In the launcher, one forked process after the other: `birth`, `init`, `workload`.
+//! In the node: [`Process`] decides (`verdict`, `order`), asks the launcher (`link`) and follows each cell (`driver`); some
+//! are born before anybody asks for them (`shells`). In the launcher, one forked process after the other: `birth`, `init`,
+//! `workload`.
 
 mod alive;
 mod birth;
@@ -18,8 +19,11 @@ mod layout;
 mod link;
 mod masks;
 mod order;
+mod outcome;
 mod refusal;
 mod root;
+mod shells;
+mod sights;
 mod sources;
 mod sys;
 mod tree;
@@ -41,6 +45,7 @@ pub use self::{
     launcher::{LAUNCHER_ARG, launcher_main},
     layout::is_system_path,
     refusal::shebang,
+    shells::{SHELL_AGE_MAX, SHELLS_MAX, Warm},
     tree::whole_tree,
 };
 
@@ -49,6 +54,7 @@ use self::{
     identity::Identities,
     layout::Layout,
     link::LauncherLink,
+    shells::Shells,
 };
 
 /// Class `process`. One per node: it owns the launcher, the host ids and the control groups of all its cells.
@@ -67,6 +73,7 @@ pub(crate) struct Ground {
     /// ABI, or why there is none.
     landlock: Result<u32, String>,
     link: LauncherLink,
+    shells: Shells,
 }
 
 /// Numbers the cells of this process, whichever class value made them: the number is part of a group's name.
@@ -83,8 +90,19 @@ impl Process {
             owner: Owner::current(),
             landlock: sys::landlock_abi().map_err(|error| error.to_string()),
             link: LauncherLink::default(),
+            shells: Shells::default(),
         };
         Self { ground: Arc::new(ground) }
+    }
+
+    /// Keeps `count` shells waiting for programs of this specification's shape ([`crate::Shape`]), as long as the answer is
+    /// held: cells that are ready but for their program, which [`Cell::spawn`] takes instead of beginning one. Whoever
+    /// asks for a cell need not know. Within a runtime; returns at once.
+    ///
+    /// A file that is part of the shape and will be gone when the next cell is wanted makes a shell that fits none.
+    #[must_use]
+    pub fn keep_warm(&self, spec: &Spec, count: usize) -> Warm {
+        Warm::begin(&self.ground, spec, count)
     }
 }
 

@@ -44,6 +44,8 @@ pub struct ServerConfig {
     pub call_timeout: Option<Duration>,
     /// Most processes.
     pub instances: Option<u32>,
+    /// A cell waits for the next process; `None`: where processes are not shared.
+    pub warm: Option<bool>,
     /// Offered to clients.
     pub enabled: bool,
     /// Its package may run code of its own when it is installed, in the installer's cell.

@@ -40,6 +40,8 @@ const CONFIGS: &[(&str, &str, usize, &str)] = &[
     ("[servers.x]\ncommand = \"a\"\nidle_stop = \"soon\"", "CE1004", 3, "30s"),
     ("[servers.x]\ncommand = \"a\"\ninstances = 0", "CE1004", 3, "from 1"),
     ("[servers.x]\ncommand = \"a\"\ninstances = -1", "CE1004", 3, "from 1"),
+    ("[servers.x]\ncommand = \"a\"\nwarm = 1", "CE1004", 3, "true or false"),
+    ("[servers.x]\nurl = \"http://x\"\nwarm = true", "CE1006", 3, "take `warm` out"),
     ("[servers.x]\ncommand = \"a\"\nenabled = \"yes\"", "CE1004", 3, "true or false"),
     ("[servers.x]\ncommand = \"a\"\nenv = { K = \"vault:k k\" }", "CE1010", 3, "vault:NAME"),
     ("[servers.\"a b\"]\ncommand = \"a\"", "CE1005", 1, "letters"),

@@ -15,7 +15,10 @@ use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use crate::{announce::Announcement, history::History, living::Living, load::Loaded, metrics::Metrics};
+use crate::{
+    announce::Announcement, history::History, launcher::Shells, living::Living, load::Loaded,
+    metrics::Metrics,
+};
 
 /// The body of an answer.
 pub(crate) type Body = UnsyncBoxBody<Bytes, std::io::Error>;
@@ -35,6 +38,8 @@ pub(crate) struct Admin {
     pub(crate) loaded: Arc<ArcSwap<Loaded>>,
     /// The connections of the cells that run.
     pub(crate) living: Living,
+    /// Cells that wait for a program.
+    pub(crate) shells: Shells,
 }
 
 impl Admin {

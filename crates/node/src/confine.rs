@@ -13,7 +13,7 @@ mod wish;
 
 use std::{fmt, sync::Arc};
 
-use cella_cell::{Handle, NetworkEnds, Spec};
+use cella_cell::{Handle, NetworkEnds, Spec, Warm};
 use cella_contract::{CellClass, Contract};
 use tokio::net::unix::pipe;
 
@@ -116,6 +116,13 @@ impl Confinement {
         self.begin(CellClass::Process, spec, |cell, ends| Egress::watch(cell, ends, sink)).await
     }
 
+    /// Keeps a cell of this shape waiting for the next start, made but for its program. `None` where there is none: in
+    /// another class, and where a secret is bound to hosts. The cell of such a contract is shown the certificate of an
+    /// authority of its own, which is made when it is asked for and never before.
+    pub(crate) fn keep_warm(&self, spec: &Spec, contract: &Contract) -> Option<Warm> {
+        waits(contract).then(|| self.classes.keep_warm(spec))
+    }
+
     async fn begin(
         &self,
         class: CellClass,
@@ -135,6 +142,11 @@ impl Confinement {
             egress,
         })
     }
+}
+
+/// Whether cells of this contract can wait.
+pub(crate) fn waits(contract: &Contract) -> bool {
+    contract.class == CellClass::Process && contract.secrets.values().all(|terms| terms.hosts.is_empty())
 }
 
 impl Sink for NoSink {

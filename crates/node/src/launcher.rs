@@ -5,13 +5,15 @@ mod instance;
 mod masks;
 pub(crate) mod program;
 mod published;
+mod shells;
 mod traffic;
 
 use std::{path::PathBuf, sync::Arc};
 
 use arc_swap::ArcSwap;
 use cella_catalog::{InstanceKey, Launch, LaunchError, Launched, NoProcess, ServerPlan};
-use cella_contract::{Remote, Run, StdioProgram, Transport};
+use cella_cell::Spec;
+use cella_contract::{Isolation, Remote, Run, StdioProgram, Transport};
 use cella_event::{Draft, Kind, Label, Map};
 use cella_link::{Endpoint, LinkOptions, Root, Wire};
 use cella_transport::FaultKind;
@@ -26,6 +28,8 @@ use crate::{
     record::Recorder,
     vault::Secrets,
 };
+
+pub(crate) use self::shells::Shells;
 
 use self::{instance::CellInstance, masks::Masks, traffic::Traffic};
 
@@ -48,6 +52,8 @@ pub(crate) struct Launcher {
     pub(crate) secrets: Secrets,
     /// The connections of the cells that run.
     pub(crate) living: Living,
+    /// Cells that wait for the next process.
+    pub(crate) shells: Shells,
 }
 
 impl Launch for Launcher {
@@ -58,7 +64,12 @@ impl Launch for Launcher {
         })?;
         match &served.config.run {
             Run::Remote(remote) => self.connect(&served, remote).await,
-            Run::Program(program) => self.start(&served, program).await,
+            Run::Program(program) => {
+                let (launched, spec) = self.start(&served, program).await?;
+                let is_shared = server.isolation == Isolation::Shared;
+                let warm = served.config.warm.unwrap_or(!is_shared);
+                Ok(if warm { self.with_a_shell_for_the_next(launched, served, spec) } else { launched })
+            }
         }
     }
 }
@@ -87,7 +98,25 @@ impl Launcher {
         Ok(launched)
     }
 
-    async fn start(&self, served: &Arc<Served>, program: &StdioProgram) -> Result<Launched, LaunchError> {
+    /// The same; and once it has started well, a cell like it waits for the next process of this server.
+    fn with_a_shell_for_the_next(&self, launched: Launched, served: Arc<Served>, spec: Spec) -> Launched {
+        let Launched { connect, guard } = launched;
+        let this = self.clone();
+        let connect = Box::pin(async move {
+            let connected = connect.await?;
+            let begin = |spec: &Spec| this.confinement.keep_warm(spec, &served.contract);
+            this.shells.keep(&this.loaded, &served, &spec, begin);
+            Ok(connected)
+        });
+        Launched { connect, guard }
+    }
+
+    /// What was started, and as what.
+    async fn start(
+        &self,
+        served: &Arc<Served>,
+        program: &StdioProgram,
+    ) -> Result<(Launched, Spec), LaunchError> {
         let loaded = self.loaded.load_full();
         let ground = program::Ground {
             store: &self.store,
@@ -143,7 +172,7 @@ impl Launcher {
             launched.connect =
                 Box::pin(async move { connect.await.map_err(|e| LaunchError { fix: Some(hint), ..e }) });
         }
-        Ok(launched)
+        Ok((launched, spec))
     }
 
     fn traffic(&self, served: &Served) -> Traffic {

@@ -152,6 +152,10 @@ fn ignored(name: &str, server: &ServerConfig, contract: &Contract) -> Vec<String
             let names = secrets.join(", ");
             format!("has secrets ({names}), but `url` is no cell; use headers in the server's entry")
         }),
+        (server.warm == Some(true) && !crate::confine::waits(contract)).then(|| {
+            "is for a class, or has secrets for hosts, with which no cell waits; `warm` changes nothing"
+                .to_owned()
+        }),
         with(|terms| !terms.locks.is_empty())
             .map(|tools| format!("has locks ({tools}), which this version does not take; calls may overlap")),
         with(|terms| terms.undo.is_some())

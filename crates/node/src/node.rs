@@ -31,7 +31,7 @@ use crate::{
     identity::Doorkeeper,
     inherit::Inherited,
     install::Store,
-    launcher::Launcher,
+    launcher::{Launcher, Shells},
     listen::{self, Sockets},
     lists::ListFiles,
     living::Living,
@@ -200,7 +200,7 @@ impl Parts<'_> {
         let loaded = Arc::new(ArcSwap::from_pointee(self.loaded));
         // What does not exist cannot be covered, and a cell could make it.
         let _install_will_say = std::fs::create_dir_all(&self.places.store);
-        let living = Living::default();
+        let (living, shells) = (Living::default(), Shells::default());
         let confinement = Confinement::new();
         let launcher = Launcher {
             loaded: loaded.clone(),
@@ -213,6 +213,7 @@ impl Parts<'_> {
             places: self.places.clone(),
             secrets: Secrets::new(self.places.vault()),
             living: living.clone(),
+            shells: shells.clone(),
         };
         let catalog = Catalog::new(plan, launcher, catalog_options);
         let draining = watch::Sender::new(false);
@@ -226,6 +227,7 @@ impl Parts<'_> {
             refused: ArcSwapOption::empty(),
             loaded: loaded.clone(),
             living,
+            shells,
         };
         let dispatch = Dispatch {
             catalog,
@@ -358,6 +360,7 @@ impl Running {
     pub async fn drain(mut self) -> bool {
         announce::tell_supervisor("STOPPING=1");
         self.draining.send_replace(true);
+        self.service.admin.shells.clear();
         self.doors.drain(self.drain).await;
         let stopped = self.service.dispatch.catalog.shutdown(self.drain).await;
         self.serving.abort_all();

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::net::SendFlags;
+use rustix::net::{RecvFlags, SendFlags};
 use tokio::{
     io::{Interest, unix::AsyncFd},
     sync::{mpsc, oneshot},
@@ -15,11 +15,11 @@ use tokio::{
 
 use super::{
     driver::LAUNCH_TIMEOUT,
-    refusal, sys,
+    sys,
     watch::{Seen, Watch},
-    wire::{self, Ended, Frame, SOCKET, SOCKET_V6, TERMINATE},
+    wire::{self, Ended, Failure, Frame, SOCKET, SOCKET_V6, TERMINATE},
 };
-use crate::{CellError, End, LimitHit, Network, NetworkEnds, SocketOrder, Spec};
+use crate::{CellError, End, LimitHit, Network, NetworkEnds, SocketOrder};
 
 /// Bytes read from a cell's socket at once.
 const READ_BYTES: usize = 4096;
@@ -57,8 +57,46 @@ pub(super) struct Alive {
     pub(super) began: Instant,
 }
 
+/// How far a cell is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reached {
+    Waiting,
+    Started,
+}
+
+/// Why no program runs.
+#[derive(Debug)]
+pub(super) enum Unstarted {
+    /// The cell said it, and so has run nothing.
+    Said(Failure),
+    /// The cell is gone, and what it was sent was not read to its end: so it has run nothing.
+    Unread(io::Error),
+    /// The cell is gone or cannot be understood.
+    Lost(CellError),
+}
+
+impl Unstarted {
+    /// Of a socket whose other end is closed. The kernel tells whether something lay unread in it then (`unix(7)`).
+    pub(super) fn broken(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => Self::Unread(error),
+            _ => Self::Lost(CellError::Launcher { cause: error.to_string() }),
+        }
+    }
+}
+
+impl From<CellError> for Unstarted {
+    fn from(error: CellError) -> Self {
+        Self::Lost(error)
+    }
+}
+
 impl Alive {
-    pub(super) fn new(socket: AsyncFd<OwnedFd>) -> Self {
+    pub(super) fn new(socket: AsyncFd<OwnedFd>, network: &Network) -> Self {
+        let brokered = match network {
+            Network::Brokered { ports } => ports.clone(),
+            Network::None | Network::Sealed => Vec::new(),
+        };
         Self {
             socket,
             received: Vec::new(),
@@ -66,7 +104,7 @@ impl Alive {
             pidfd: None,
             not_idmapped: Vec::new(),
             network: None,
-            brokered: Vec::new(),
+            brokered,
             waiting: VecDeque::new(),
             seen: Seen::default(),
             hit: None,
@@ -116,33 +154,57 @@ impl Alive {
         line.trim().parse().ok()
     }
 
-    pub(super) async fn until_started(&mut self, spec: &Spec) -> Result<(), CellError> {
+    /// Waits until the program runs.
+    pub(super) async fn until_started(&mut self) -> Result<(), Unstarted> {
+        self.until(Reached::Started).await
+    }
+
+    /// Waits until the walls stand, in a cell that was told to wait for its program.
+    pub(super) async fn until_waiting(&mut self) -> Result<(), Unstarted> {
+        self.until(Reached::Waiting).await
+    }
+
+    async fn until(&mut self, wanted: Reached) -> Result<(), Unstarted> {
         loop {
-            let lost = |error: io::Error| CellError::Launcher { cause: error.to_string() };
-            let Some((frame, mut fds)) = self.frame().await.map_err(lost)? else {
-                return Err(died_early());
+            let Some((frame, mut fds)) = self.frame().await.map_err(Unstarted::broken)? else {
+                return Err(died_early().into());
             };
             if fds.len() < frame.fds() {
-                return Err(too_many_files().into());
+                return Err(CellError::from(too_many_files()).into());
             }
-            match frame {
+            let reached = match frame {
                 Frame::Made { not_idmapped } => {
                     self.not_idmapped = not_idmapped;
                     let pidfd = fds.pop().map(|fd| sys::awaitable(fd, Interest::READABLE));
-                    self.pidfd = pidfd.transpose()?;
+                    self.pidfd = pidfd.transpose().map_err(CellError::from)?;
+                    continue;
                 }
-                Frame::Network { tcp, audit } => self.network = Some(network_ends(&tcp, audit, fds)),
-                Frame::Started => {
-                    self.began = Instant::now();
-                    if let Network::Brokered { ports } = &spec.network {
-                        self.brokered.clone_from(ports);
-                    }
-                    return Ok(());
+                Frame::Network { tcp, audit } => {
+                    self.network = Some(network_ends(&tcp, audit, fds));
+                    continue;
                 }
-                Frame::Failed(failure) => return Err(refusal::refuse(&failure, &spec.program)),
-                Frame::Ended(_) | Frame::Socket { .. } => return Err(died_early()),
+                Frame::Waiting => Reached::Waiting,
+                Frame::Started => Reached::Started,
+                Frame::Failed(failure) => return Err(Unstarted::Said(failure)),
+                Frame::Ended(_) | Frame::Socket { .. } => return Err(died_early().into()),
+            };
+            if reached == wanted {
+                self.began = Instant::now();
+                return Ok(());
             }
         }
+    }
+
+    /// Completes when a cell that waits for its program is not there any more: it has nothing to say.
+    pub(super) async fn until_disturbed(&mut self) {
+        let _gone_or_broken = self.frame().await;
+    }
+
+    /// Whether it is still there and has said nothing, as the kernel knows it at this moment.
+    pub(super) fn is_quiet(&self) -> bool {
+        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        self.received.is_empty()
+            && matches!(rustix::net::recv(&self.socket, &mut [0; 1], flags), Err(rustix::io::Errno::AGAIN))
     }
 
     /// Carries out orders until every process is gone.
@@ -194,7 +256,11 @@ impl Alive {
                 // Whoever asked may have gone; then the socket closes here.
                 let _nobody_waits = reply.send(made);
             }
-            Frame::Made { .. } | Frame::Network { .. } | Frame::Started | Frame::Failed(_) => {}
+            Frame::Made { .. }
+            | Frame::Network { .. }
+            | Frame::Waiting
+            | Frame::Started
+            | Frame::Failed(_) => {}
         }
     }
 

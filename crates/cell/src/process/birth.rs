@@ -18,13 +18,10 @@ use super::{
     wire::{self, Failure, Frame, Step},
 };
 
-/// Every namespace but the cgroup one, which the program itself enters when it is in its groups.
-pub(crate) const NAMESPACES: libc::c_int = libc::CLONE_NEWUSER
-    | libc::CLONE_NEWNS
-    | libc::CLONE_NEWPID
-    | libc::CLONE_NEWNET
-    | libc::CLONE_NEWIPC
-    | libc::CLONE_NEWUTS;
+/// Every namespace but two, which the process makes that becomes the program: the cgroup one when it is in its groups, and
+/// that of the network, which takes longer than all these and is made while the root is built.
+pub(crate) const NAMESPACES: libc::c_int =
+    libc::CLONE_NEWUSER | libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
 
 /// Never returns: this is a forked copy of the launcher.
 pub(crate) fn run(request: &Request, filters: &Filters) -> ! {

@@ -63,7 +63,7 @@ fn in_namespaces(identity: Identity) -> Result<(), Failure> {
     let (ready, go) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(|e| fail(Step::Order)(e.into()))?;
     let (answer, tell) =
         rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(|e| fail(Step::Order)(e.into()))?;
-    match sys::fork(birth::NAMESPACES).map_err(fail(Step::Namespaces))? {
+    match sys::fork(birth::NAMESPACES | libc::CLONE_NEWNET).map_err(fail(Step::Namespaces))? {
         Forked::Child => {
             drop(go);
             let _go = rustix::io::read(&ready, &mut [0u8; 1]);

@@ -6,8 +6,12 @@
 //! remembers which calls always pass (since Linux 5.11), so that the list's length costs nothing on those.
 
 mod allowed;
+mod short;
 
-use std::{collections::BTreeMap, io};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+};
 
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
@@ -108,13 +112,12 @@ const NEW_NAMESPACE: libc::c_int = libc::CLONE_NEWUSER
 
 /// Compiles the filters, once per launcher.
 pub(crate) fn compile() -> io::Result<Filters> {
-    let refuse = |rules, errno| build(rules, SeccompAction::Allow, refusal(errno));
     let absent =
         |calls: &[libc::c_long]| refuse(calls.iter().map(|call| (*call, Vec::new())).collect(), libc::ENOSYS);
     let socket = |rules| BTreeMap::from([(libc::SYS_socket, rules)]);
     Ok(Filters {
         always: vec![
-            build(permitted()?, refusal(libc::EPERM), SeccompAction::Allow)?,
+            permit()?,
             refuse(dangerous_arguments()?, libc::EPERM)?,
             absent(ABSENT)?,
             refuse(socket(foreign_protocols()?), libc::EPROTONOSUPPORT)?,
@@ -125,6 +128,20 @@ pub(crate) fn compile() -> io::Result<Filters> {
     })
 }
 
+/// What is on the list passes; of the rest only what has the right arguments.
+fn permit() -> io::Result<BpfProgram> {
+    let checked = build(permitted()?, refusal(libc::EPERM), SeccompAction::Allow)?;
+    let listed: BTreeSet<_> = ALLOWED.iter().chain(ALLOWED_HERE).copied().collect();
+    Ok(short::before(checked, FIRST_UNKNOWN, |number| listed.contains(&number.into())))
+}
+
+/// What the rules are about is looked at; every other known call passes.
+fn refuse(rules: Rules, errno: libc::c_int) -> io::Result<BpfProgram> {
+    let calls: BTreeSet<_> = rules.keys().copied().collect();
+    let list = build(rules, SeccompAction::Allow, refusal(errno))?;
+    Ok(short::before(list, FIRST_UNKNOWN, |number| !calls.contains(&number.into())))
+}
+
 /// Installs them on this process for good. Needs no_new_privs. `counted`: a control group counts the memory.
 pub(crate) fn install(filters: &Filters, counted: bool) -> io::Result<()> {
     let uncounted = (!counted).then_some(&filters.uncounted);
@@ -132,9 +149,9 @@ pub(crate) fn install(filters: &Filters, counted: bool) -> io::Result<()> {
     programs.try_for_each(|program| seccompiler::apply_filter(program).map_err(io::Error::other))
 }
 
+/// Calls that pass with some arguments only.
 fn permitted() -> io::Result<Rules> {
-    let always = ALLOWED.iter().chain(ALLOWED_HERE).map(|call| (*call, Vec::new()));
-    let mut rules: Rules = always.collect();
+    let mut rules = Rules::new();
     let equal = |index, value: u64| (index, SeccompCmpOp::Eq, value);
     let kinds = REQUEST_KINDS.iter().map(|kind| rule(&[(1, SeccompCmpOp::MaskedEq(0xff00), *kind)]));
     let single = REQUESTS.iter().map(|request| rule(&[equal(1, *request)]));

@@ -23,6 +23,7 @@ use super::{
     filter::{self, Filters},
     launcher::Request,
     order::{INNER_ID, Identity, Order},
+    outcome::Outcome,
     root,
     sources::{self, OpenSources, write_whole},
     sys::{self, Forked},
@@ -80,26 +81,24 @@ fn start(
             drop((outcome, go, children));
             workload::run(request, order, filters, &ends)
         }
-        Forked::Parent { pid, .. } => {
+        Forked::Parent { pid, pidfd } => {
             drop(ends);
-            build(request, order, opened)?;
-            let began = Instant::now();
+            let mut outcome = Outcome::new(outcome);
+            build(order, opened)?;
+            outcome.until_network()?;
+            sys::join_network_of(pidfd.as_fd()).map_err(|e| Failure::new(Step::Network, &e))?;
             // If it is gone already, the pipe from it says why.
             let _gone = rustix::io::write(&go, b"g");
             give_up_rights(filters, order.limits.counted())?;
-            workload::failure(&outcome).map_or(Ok(Started { pid, began, children }), Err)
+            // Between these two may lie the whole life of a shell that waits.
+            outcome.until_executed()?;
+            Ok(Started { pid, began: Instant::now(), children })
         }
     }
 }
 
-/// The network and the root. The kernel moves every process of the mount namespace along from the old root to the new.
-fn build(request: &Request, order: &Order, opened: Option<OpenSources>) -> Result<(), Failure> {
-    sys::loopback_up()
-        .and_then(|()| {
-            let ports = order.brokered.as_deref();
-            ports.map_or(Ok(()), |ports| brokered::hand_over(request.socket.as_fd(), ports))
-        })
-        .map_err(|e| Failure::new(Step::Network, &e))?;
+/// The root. The kernel moves every process of the mount namespace along from the old root to the new.
+fn build(order: &Order, opened: Option<OpenSources>) -> Result<(), Failure> {
     let opened = match opened {
         Some(opened) => opened,
         None => sources::open(order)?,

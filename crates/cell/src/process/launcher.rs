@@ -5,15 +5,21 @@
 //! cell's environment is ever in the memory that other cells are forked from. It ends when the node ends, and removes the
 //! control groups that a killed node had no time to remove.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{Mode, OFlags};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec},
+    fs::{Mode, OFlags},
+    pipe::PipeFlags,
+    process::Signal,
+};
 
 use super::{
     birth,
     cgroup::{Owner, sweep_of},
-    facts, filter, sys,
-    sys::Forked,
+    facts,
+    filter::{self, Filters},
+    sys::{self, Forked},
     tree::{self, TREE_ARG},
     wire::{self, FDS_MAX},
 };
@@ -71,22 +77,58 @@ fn serve() -> std::io::Result<()> {
     let _only_a_label = rustix::thread::set_name(c"cella-launcher");
     // Modes in a cell's tree are written out; the program gets its own mask.
     rustix::process::umask(Mode::empty());
-    sys::ignore_children();
+    sys::default_signals();
     let filters = filter::compile()?;
     loop {
-        let (bytes, fds) = wire::receive_with_fds(node.as_fd(), &mut [0; 1])?;
-        if bytes == 0 {
+        let (taken, take) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
+        // Before there is a request: whoever asks for a cell need not wait for the fork.
+        match sys::fork(0) {
+            Ok(Forked::Child) => {
+                drop(taken);
+                serve_one(node, take, &filters)
+            }
+            Ok(Forked::Parent { .. }) => {
+                drop(take);
+                // By its word, or by its death.
+                let _taken_or_dead = rustix::io::retry_on_intr(|| rustix::io::read(&taken, &mut [0u8; 1]));
+            }
+            // A request that comes now closes its cell's socket, and the node sees that.
+            Err(_no_process) => drop(wire::receive_with_fds(node.as_fd(), &mut [0; 1])?),
+        }
+        if is_gone(node.as_fd()) {
             // Its cells see the same end of file and die of it; their groups would stay.
             owner.map(sweep_of);
             return Ok(());
         }
-        let Some(request) = Request::from_fds(fds) else { continue };
-        // A failed fork closes the cell's socket, and the node sees that.
-        if let Ok(Forked::Child) = sys::fork(0) {
-            drop(node);
-            birth::run(&request, &filters);
-        }
     }
+}
+
+/// Waits for the next request, as long as the launcher lives, and carries it out. Never returns: this is a forked copy.
+fn serve_one(node: OwnedFd, take: OwnedFd, filters: &Filters) -> ! {
+    let launcher = rustix::process::getppid();
+    let bound = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
+    if bound.is_err() || rustix::process::getppid() != launcher {
+        sys::exit_now(1);
+    }
+    let request = wire::receive_with_fds(node.as_fd(), &mut [0; 1]).map(|(_, fds)| Request::from_fds(fds));
+    // No cell holds it: it would keep open what a dead launcher must be known by.
+    drop(node);
+    let Ok(Some(request)) = request else { sys::exit_now(0) };
+    let unbound = rustix::process::set_parent_process_death_signal(None);
+    // Nobody takes the next one before this word. If nobody hears it, the node asks another launcher for this one.
+    let told = rustix::io::write(&take, b"t");
+    drop(take);
+    if unbound.is_err() || told.is_err() {
+        sys::exit_now(1);
+    }
+    birth::run(&request, filters)
+}
+
+/// The node has closed its end. Requests that it sent before are for nobody.
+fn is_gone(node: BorrowedFd<'_>) -> bool {
+    let mut polled = [PollFd::from_borrowed_fd(node, PollFlags::empty())];
+    let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+    rustix::event::poll(&mut polled, Some(&at_once)).is_ok() && polled[0].revents().contains(PollFlags::HUP)
 }
 
 const _: () = assert!(FDS_MAX >= 4 + 4, "a socket, three pipes and up to four control group hierarchies");

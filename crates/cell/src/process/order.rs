@@ -24,7 +24,8 @@ pub(crate) const MOUNTS_MAX: usize = 256;
 /// Mounts that make up a root: an image's directories and its files in `/etc`. Stops an image from doing the same.
 const ROOT_MOUNTS_MAX: usize = 1024;
 
-/// Everything the launcher needs to know; nothing in it is decided there.
+/// Everything that is needed to put up the walls of a cell; nothing in it is decided where they are put up. Which program
+/// comes to stand within them is said by [`Exec`], at once or later.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Order {
     pub(crate) identity: Identity,
@@ -35,10 +36,6 @@ pub(crate) struct Order {
     pub(crate) links: Vec<(PathBuf, PathBuf)>,
     /// Bytes and inodes of all private directories together.
     pub(crate) private_size: (u64, u64),
-    pub(crate) command: PathBuf,
-    pub(crate) args: Vec<String>,
-    pub(crate) env: Vec<(String, String)>,
-    pub(crate) cwd: PathBuf,
     pub(crate) limits: ProcessLimits,
     pub(crate) wall_millis: Option<u64>,
     /// Landlock is there and must hold.
@@ -47,6 +44,18 @@ pub(crate) struct Order {
     pub(crate) sealed: bool,
     /// Ports that end at the node's broker, in a network where every address is local.
     pub(crate) brokered: Option<Vec<u16>>,
+    /// Nobody knows yet which program: say when the walls stand, and wait for it.
+    pub(crate) waits: bool,
+}
+
+/// What is executed within the walls. It goes to the process that becomes the program and to nobody else: with it goes the
+/// environment, and what is in it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Exec {
+    pub(crate) command: PathBuf,
+    pub(crate) args: Vec<String>,
+    pub(crate) env: Vec<(String, String)>,
+    pub(crate) cwd: PathBuf,
 }
 
 /// As whom, seen from the host.
@@ -111,15 +120,27 @@ pub(crate) struct Ground<'a> {
     pub(crate) memory_group: bool,
 }
 
-/// Turns a specification into an order.
-pub(crate) fn compile(spec: &Spec, ground: &Ground<'_>) -> Result<Order, CellError> {
+/// What a specification says of the program alone.
+pub(crate) fn exec(spec: &Spec) -> Result<Exec, CellError> {
     let program = &spec.program;
     check_strings(spec)?;
     let cwd = program.cwd.clone().unwrap_or_else(|| PathBuf::from(HOME));
+    check_path(&program.command)?;
+    check_path(&cwd)?;
+    Ok(Exec {
+        command: program.command.clone(),
+        args: program.args.clone(),
+        env: spec.env.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
+        cwd,
+    })
+}
+
+/// Turns a specification into an order. Of what [`exec`] reads nothing comes in here, so that one order serves all
+/// programs of a shape.
+pub(crate) fn compile(spec: &Spec, ground: &Ground<'_>) -> Result<Order, CellError> {
+    let program = &spec.program;
     let program_links = program.links.iter().map(|(link, _)| link);
-    for path in [&program.command, &cwd].into_iter().chain(program_links).chain(&spec.masks) {
-        check_path(path)?;
-    }
+    program_links.chain(&spec.masks).try_for_each(|path| check_path(path))?;
     let linked = Linked::of(spec);
     let own_links = linked.links.iter().map(|(link, content)| (link.into(), content.into()));
     let program_links = program.links.iter().map(|(link, content)| (linked.place(link), content.clone()));
@@ -131,10 +152,6 @@ pub(crate) fn compile(spec: &Spec, ground: &Ground<'_>) -> Result<Order, CellErr
         sources: sources(spec, ground.layout, &linked)?,
         links: own_links.chain(ground.layout.links.iter().cloned()).chain(program_links).collect(),
         private_size: (spec.tmpfs.bytes, spec.tmpfs.inodes),
-        command: program.command.clone(),
-        args: program.args.clone(),
-        env: spec.env.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
-        cwd,
         limits: ProcessLimits {
             open_files: limits.open_files,
             processes: limits.processes.value().map(u64::from),
@@ -146,6 +163,7 @@ pub(crate) fn compile(spec: &Spec, ground: &Ground<'_>) -> Result<Order, CellErr
         landlock: ground.landlock,
         sealed: spec.network == Network::Sealed,
         brokered: brokered(&spec.network)?,
+        waits: false,
     })
 }
 
@@ -288,7 +306,7 @@ fn refuse(what: impl Into<String>) -> CellError {
 mod tests {
     use std::path::PathBuf;
 
-    use super::{Ground, Identity, Order, Source, SourceKind, compile};
+    use super::{Ground, Identity, Order, Source, SourceKind, compile, exec};
     use crate::{Access, CellError, Mount, Network, Program, Spec, process::layout::Layout};
 
     fn order(change: impl FnOnce(&mut Spec)) -> Result<Order, CellError> {
@@ -298,6 +316,7 @@ mod tests {
         let usr = Source { path: "/usr".into(), target: "/usr".into(), kind: SourceKind::System };
         let layout = Layout { sources: vec![usr], links: Vec::new() };
         let identity = Identity { uid: 7, gid: 7, privileged: true };
+        exec(&spec)?;
         compile(&spec, &Ground { layout: &layout, identity, landlock: true, memory_group: true })
     }
 

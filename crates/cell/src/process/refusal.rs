@@ -42,6 +42,7 @@ pub(crate) fn explain(failure: &Failure) -> CellError {
             CellError::MissingInside { path, hint: Some(format!("the working directory: {cause}")) }
         }
         Step::Exec => CellError::Exec { path, cause },
+        Step::Gone => CellError::Launcher { cause: "the process that was to become the program died".into() },
     }
 }
 

@@ -154,9 +154,12 @@ impl Root {
             let point = self.make_dirs(target)?;
             return attach_at(tree.as_fd(), point.as_ref().unwrap_or(&self.dir).as_fd());
         }
-        self.make_dirs(target.parent().unwrap_or(Path::new("")))?;
-        self.make_file(target)?;
-        attach(tree.as_fd(), self.dir.as_fd(), target)
+        let parent = self.make_dirs(target.parent().unwrap_or(Path::new("")))?;
+        let name = target.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+        attach_at(
+            tree.as_fd(),
+            self.file(parent.as_ref().unwrap_or(&self.dir).as_fd(), Path::new(name))?.as_fd(),
+        )
     }
 
     fn mask(&mut self, target: &Path, directory: bool) -> io::Result<()> {
@@ -194,20 +197,20 @@ impl Root {
         Ok(last)
     }
 
-    fn make_file(&self, path: &Path) -> io::Result<()> {
-        if open_beneath(self.dir.as_fd(), path, OFlags::empty()).is_ok() {
-            return Ok(());
+    /// An empty file of ours if there is none, or what is there.
+    fn file(&self, dir: BorrowedFd<'_>, name: &Path) -> io::Result<OwnedFd> {
+        let own = self.check_own(dir);
+        if own.is_ok() {
+            let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+            match rustix::fs::openat(dir, name, flags, Mode::from_raw_mode(0o444)) {
+                Err(Errno::EXIST) => {}
+                made => return Ok(made?),
+            }
         }
-        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-        let parent = match parent {
-            Some(parent) => open_beneath(self.dir.as_fd(), parent, OFlags::DIRECTORY)?,
-            None => rustix::io::fcntl_dupfd_cloexec(&self.dir, 3)?,
-        };
-        self.check_own(parent.as_fd())?;
-        let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-        rustix::fs::openat(&parent, name, flags, Mode::from_raw_mode(0o444))?;
-        Ok(())
+        match open_beneath(dir, name, OFlags::empty()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => own.and(Err(error)),
+            found => found,
+        }
     }
 
     fn check_own(&self, dir: BorrowedFd<'_>) -> io::Result<()> {

@@ -129,6 +129,12 @@ pub(crate) fn loopback_up() -> io::Result<()> {
     check(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw mut request) })
 }
 
+/// Enters the network namespace of another process.
+pub(crate) fn join_network_of(process: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: setns takes a live descriptor and an integer.
+    check(unsafe { libc::setns(process.as_raw_fd(), libc::CLONE_NEWNET) })
+}
+
 /// Lets a packet socket see each packet on its arrival only.
 pub(crate) fn ignore_outgoing(socket: BorrowedFd<'_>) -> io::Result<()> {
     /// `linux/if_packet.h`
@@ -151,12 +157,27 @@ pub(crate) fn bind_packets(socket: BorrowedFd<'_>, protocol: u16, device: u32) -
     check(unsafe { libc::bind(socket.as_raw_fd(), (&raw const address).cast(), size) })
 }
 
-/// All signals back to their default, none blocked: dispositions set to "ignore" (Rust's SIGPIPE, the launcher's
-/// SIGCHLD) would survive `exec` and surprise the program.
-pub(crate) fn reset_signals() {
+/// All signals back to their default, but for the two that the launcher ignores: what the node, or who started it,
+/// ignored would survive `exec` and surprise every program. Once per launcher.
+pub(crate) fn default_signals() {
     for signal in 1..=64 {
         // SAFETY: setting a default disposition; refused for SIGKILL and SIGSTOP, which is fine.
         unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+    for ignored in LAUNCHER_IGNORES {
+        // SAFETY: sets a disposition; no handler code is involved.
+        unsafe { libc::signal(ignored, libc::SIG_IGN) };
+    }
+}
+
+/// A pipe whose reader is gone is an error of the write; and children are reaped by the kernel, their status forgotten.
+const LAUNCHER_IGNORES: [libc::c_int; 2] = [libc::SIGPIPE, libc::SIGCHLD];
+
+/// The launcher's two back to their default as well, and none blocked: this is for the program.
+pub(crate) fn reset_signals() {
+    for ignored in LAUNCHER_IGNORES {
+        // SAFETY: setting a default disposition.
+        unsafe { libc::signal(ignored, libc::SIG_DFL) };
     }
     // SAFETY: sigset_t is plain data and sigprocmask reads it.
     unsafe {
@@ -164,12 +185,6 @@ pub(crate) fn reset_signals() {
         libc::sigemptyset(&raw mut none);
         libc::sigprocmask(libc::SIG_SETMASK, &raw const none, ptr::null_mut());
     }
-}
-
-/// Children are reaped by the kernel and their status forgotten.
-pub(crate) fn ignore_children() {
-    // SAFETY: sets a disposition; no handler code is involved.
-    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
 }
 
 /// Blocks SIGCHLD and makes it readable.

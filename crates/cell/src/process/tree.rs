@@ -129,6 +129,7 @@ fn supervise(ready: &OwnedFd, line: &[OsString]) -> io::Result<i32> {
 }
 
 fn become_program(line: &[OsString]) -> Result<Infallible, io::Error> {
+    sys::default_signals();
     sys::reset_signals();
     let words: Result<Vec<CString>, _> =
         line.iter().map(|word| CString::new(word.clone().into_vec())).collect();

@@ -29,6 +29,17 @@ pub(crate) const SOCKET: u8 = b'4';
 /// As [`SOCKET`], IPv6.
 pub(crate) const SOCKET_V6: u8 = b'6';
 
+/// From the process that becomes the program to the cell's first, over a pipe that ends when it has become one.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Told {
+    /// It has made the cell's network, and is in it.
+    Network,
+    /// Nothing is left to do but `exec`. What ends without having said this, has run nothing.
+    Executing,
+    /// It goes no further.
+    Failed(Failure),
+}
+
 /// From the cell to the node, in this order.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Frame {
@@ -44,6 +55,8 @@ pub(crate) enum Frame {
         /// Whether there is an audit socket behind them and the two for names.
         audit: bool,
     },
+    /// The walls stand, and no program is known yet.
+    Waiting,
     /// The program is running.
     Started,
     /// A socket that was asked for: its descriptor comes along, or the error number says why there is none.
@@ -90,6 +103,15 @@ pub(crate) enum Step {
     Capabilities,
     WorkingDirectory,
     Exec,
+    /// The process that was to become the program is gone, and has become nothing.
+    Gone,
+}
+
+impl Step {
+    /// It failed on what is to run, not on where: it would anywhere.
+    pub(crate) fn is_of_program(self) -> bool {
+        matches!(self, Self::WorkingDirectory | Self::Exec)
+    }
 }
 
 /// How the main program ended, as its reaper saw it.
@@ -139,7 +161,11 @@ impl Frame {
         match self {
             Self::Made { .. } | Self::Socket { errno: None } => 1,
             Self::Network { tcp, audit } => tcp.len() + 2 + usize::from(*audit),
-            Self::Socket { errno: Some(_) } | Self::Started | Self::Failed(_) | Self::Ended(_) => 0,
+            Self::Socket { errno: Some(_) }
+            | Self::Waiting
+            | Self::Started
+            | Self::Failed(_)
+            | Self::Ended(_) => 0,
         }
     }
 }

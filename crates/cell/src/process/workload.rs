@@ -1,7 +1,10 @@
 //! The last steps before the program's first instruction, taken by the process that becomes it.
 //!
-//! It is forked before the root is built, because entering a control group can take longer than all the rest: the kernel
-//! waits until no processor is in the middle of a fork. Both are done at the same time, and what needs the root comes last.
+//! It is forked before the root is built, because a network namespace takes as long to make as the root, and entering a
+//! control group can take longer than all the rest: the kernel waits until no processor is in the middle of a fork. Both
+//! are done at the same time, and what needs the root comes last.
+//!
+//! In a shell, which waits for a program that nobody knows yet, the wait lies between the last wall and `exec`.
 
 use std::{
     convert::Infallible,
@@ -17,16 +20,17 @@ use rustix::{
 };
 
 use super::{
+    brokered,
     filter::{self, Filters},
     launcher::Request,
-    order::{Order, ProcessLimits},
+    order::{Exec, Order, ProcessLimits},
     sys, walls,
-    wire::{self, Failure, Step},
+    wire::{self, Failure, Frame, Step, Told},
 };
 
 /// Both ends that the program-to-be has of its two pipes.
 pub(crate) struct Ends {
-    /// Where a failure goes; `exec` closes it.
+    /// Where it says how far it is; `exec` closes it.
     pub(crate) tell: OwnedFd,
     /// Where one byte says that the root is there and the old one gone.
     pub(crate) hold: OwnedFd,
@@ -34,40 +38,29 @@ pub(crate) struct Ends {
 
 /// Becomes the program. Never returns.
 pub(crate) fn run(request: &Request, order: &Order, filters: &Filters, ends: &Ends) -> ! {
-    let Err(failure) = prepare(request, order, filters, &ends.hold);
-    let tell = &ends.tell;
-    let _first_process_is_gone = wire::encode(&failure).map(|bytes| rustix::io::write(tell, &bytes));
+    let became = prepare(request, order, filters, ends).and_then(|()| become_program(request, order, ends));
+    let Err(failure) = became;
+    let _first_process_is_gone = ends.say(&Told::Failed(failure));
     sys::exit_now(127)
 }
 
-/// What [`run`] told, or `None` when the program is running.
-pub(crate) fn failure(outcome: &OwnedFd) -> Option<Failure> {
-    let mut told = Vec::new();
-    let mut chunk = [0u8; 4096];
-    loop {
-        match rustix::io::retry_on_intr(|| rustix::io::read(outcome, &mut chunk)) {
-            Ok(0) if told.is_empty() => return None,
-            Ok(0) => break,
-            Ok(count) => told.extend_from_slice(&chunk[..count]),
-            Err(error) => return Some(Failure::new(Step::Exec, &error.into())),
-        }
+impl Ends {
+    fn say(&self, told: &Told) -> io::Result<()> {
+        rustix::io::write(&self.tell, &wire::encode(told)?)?;
+        Ok(())
     }
-    let failure = wire::decode(&mut told).ok().flatten();
-    Some(failure.unwrap_or_else(|| Failure::new(Step::Exec, &io::ErrorKind::UnexpectedEof.into())))
 }
 
-fn prepare(
-    request: &Request,
-    order: &Order,
-    filters: &Filters,
-    hold: &OwnedFd,
-) -> Result<Infallible, Failure> {
-    let step = |step: Step| move |error: io::Error| Failure::new(step, &error);
-    let command = sys::c_path(&order.command).map_err(step(Step::Order))?;
-    let (args, env) = strings(order).map_err(step(Step::Order))?;
+fn step(step: Step) -> impl Fn(io::Error) -> Failure {
+    move |error| Failure::new(step, &error)
+}
 
+/// Puts up the walls around this process, all of them: after this it has no right that the program will not have, and
+/// nothing can be made of it but the program.
+fn prepare(request: &Request, order: &Order, filters: &Filters, ends: &Ends) -> Result<(), Failure> {
     sys::reset_signals();
     rustix::process::setsid().map_err(|e| Failure::new(Step::Identity, &e.into()))?;
+    make_network(request, order, ends).map_err(step(Step::Network))?;
     join_groups(request).map_err(step(Step::Cgroup))?;
     limit(&order.limits).map_err(step(Step::Limits))?;
     rustix::process::umask(Mode::from_raw_mode(0o022));
@@ -78,27 +71,49 @@ fn prepare(
     // The kernel looks at every system call's number in turn for it. What is left to do is on the list.
     filter::install(filters, order.limits.counted()).map_err(step(Step::Seccomp))?;
 
-    if rustix::io::retry_on_intr(|| rustix::io::read(hold, &mut [0u8; 1])) != Ok(1) {
+    if rustix::io::retry_on_intr(|| rustix::io::read(&ends.hold, &mut [0u8; 1])) != Ok(1) {
         // The first process failed, and has said why.
         sys::exit_now(127);
     }
-    rustix::process::chdir(&order.cwd)
-        .map_err(|e| Failure::at(Step::WorkingDirectory, &order.cwd, &e.into()))?;
     if order.landlock {
         walls::landlock(order)?;
     }
     empty_capabilities().map_err(step(Step::Capabilities))?;
-    sys::close_from(3, true).map_err(step(Step::Exec))?;
-    sys::exec(&command, &args, &env).map_err(|error| Failure::at(Step::Exec, &order.command, &error))
+    sys::close_from(3, true).map_err(step(Step::Exec))
 }
 
-fn strings(order: &Order) -> io::Result<(Vec<CString>, Vec<CString>)> {
-    let command = sys::c_path(&order.command)?;
-    let args = order.args.iter().map(|arg| CString::new(arg.as_str()));
+/// Learns which program it is to be, and becomes it. The socket that says so closes in the same moment.
+fn become_program(request: &Request, order: &Order, ends: &Ends) -> Result<Infallible, Failure> {
+    if order.waits {
+        wire::send(request.socket.as_fd(), &Frame::Waiting, &[]).map_err(step(Step::Gone))?;
+    }
+    // Nobody else reads from it until `exec`. If it ends, the node is gone or wants no program here any more.
+    let exec: Exec = wire::receive(request.socket.as_fd()).map_err(step(Step::Gone))?;
+    let command = sys::c_path(&exec.command).map_err(step(Step::Order))?;
+    let (args, env) = strings(&exec).map_err(step(Step::Order))?;
+    rustix::process::chdir(&exec.cwd)
+        .map_err(|e| Failure::at(Step::WorkingDirectory, &exec.cwd, &e.into()))?;
+    ends.say(&Told::Executing).map_err(step(Step::Gone))?;
+    sys::exec(&command, &args, &env).map_err(|error| Failure::at(Step::Exec, &exec.command, &error))
+}
+
+fn strings(exec: &Exec) -> io::Result<(Vec<CString>, Vec<CString>)> {
+    let command = sys::c_path(&exec.command)?;
+    let args = exec.args.iter().map(|arg| CString::new(arg.as_str()));
     let args: Result<Vec<_>, _> = std::iter::once(Ok(command)).chain(args).collect();
     let env: Result<Vec<_>, _> =
-        order.env.iter().map(|(key, value)| CString::new(format!("{key}={value}"))).collect();
+        exec.env.iter().map(|(key, value)| CString::new(format!("{key}={value}"))).collect();
     Ok((args?, env?))
+}
+
+/// Makes the network namespace and what is in it. The first process comes in when it has built the root.
+fn make_network(request: &Request, order: &Order, ends: &Ends) -> io::Result<()> {
+    // SAFETY: of the shared things this flag leaves the descriptor table alone; there is one thread.
+    unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWNET)? };
+    ends.say(&Told::Network)?;
+    sys::loopback_up()?;
+    let ports = order.brokered.as_deref();
+    ports.map_or(Ok(()), |ports| brokered::hand_over(request.socket.as_fd(), ports))
 }
 
 /// Enters the cell's control groups. The files were opened by the node, whose right to do this goes with them.

@@ -6,10 +6,11 @@ use std::{
     os::unix::{fs::PermissionsExt, process::CommandExt},
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
 };
 
-use cella_cell::{Access, Cell, CellError, Exit, Mount, Process, Program, Running, Spec};
+use cella_cell::{Access, Cell, CellError, Class, Exit, Mount, Process, Program, Running, SpawnFuture, Spec};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -20,9 +21,68 @@ pub(crate) const TEST_ARG: &str = "__test";
 /// Longest time one program may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Where the cells of a test come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// Made when they are asked for.
+    Cold,
+    /// Shells that waited.
+    Shell,
+}
+
+impl Origin {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Cold => "cold",
+            Self::Shell => "shell",
+        }
+    }
+
+    pub(crate) fn parse(word: &str) -> Self {
+        if word == Self::Shell.as_str() { Self::Shell } else { Self::Cold }
+    }
+}
+
+/// The class, with cells from where the test wants them.
+pub(crate) struct Source {
+    pub(crate) process: Process,
+    origin: Origin,
+    /// Cells that came out of no shell although one waited.
+    missed: AtomicUsize,
+}
+
+impl Cell for Source {
+    fn class(&self) -> Class {
+        self.process.class()
+    }
+
+    fn spawn<'a>(&'a self, spec: &'a Spec) -> SpawnFuture<'a> {
+        match self.origin {
+            Origin::Cold => self.process.spawn(spec),
+            Origin::Shell => Box::pin(self.from_shell(spec)),
+        }
+    }
+}
+
+impl Source {
+    /// A cell out of a shell. What cannot wait is refused when it is asked for, and must be refused as it is.
+    async fn from_shell(&self, spec: &Spec) -> Result<Running, CellError> {
+        let shells = self.process.keep_warm(spec, 1);
+        if !shells.is_ready().await {
+            return self.process.spawn(spec).await;
+        }
+        let waiting = shells.pids();
+        let running = self.process.spawn(spec).await?;
+        if !running.cell.pid().is_none_or(|pid| waiting.contains(&pid)) {
+            self.missed.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(running)
+    }
+}
+
 /// See the file's head.
 pub(crate) struct Bench {
-    pub(crate) class: Process,
+    pub(crate) class: Source,
     runtime: tokio::runtime::Runtime,
     dir: TempDir,
     exe: PathBuf,
@@ -37,14 +97,24 @@ pub(crate) struct Ran {
 }
 
 impl Bench {
-    pub(crate) fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str, origin: Origin) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let runtime = runtime.expect("a runtime");
         let dir =
             tempfile::Builder::new().prefix(&format!("cella-{name:.24}-")).tempdir().expect("a directory");
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o711)).expect("permissions");
-        let class = runtime.block_on(async { Process::new() });
+        let class = Source {
+            process: runtime.block_on(async { Process::new() }),
+            origin,
+            missed: AtomicUsize::new(0),
+        };
         Self { class, runtime, dir, exe: visible_exe() }
+    }
+
+    /// Fails if a cell that was to come out of a shell did not.
+    pub(crate) fn all_from_shells(&self) -> Outcome {
+        let missed = self.class.missed.load(Ordering::Relaxed);
+        check(missed == 0, || format!("{missed} cells came out of no shell"))
     }
 
     pub(crate) fn is_root(&self) -> bool {
@@ -168,9 +238,9 @@ pub(crate) fn skip(why: &str) -> Outcome {
 }
 
 /// Runs a test in a process of its own, as this user or another.
-pub(crate) fn run_apart(test: &str, uid: Option<u32>) -> Outcome {
+pub(crate) fn run_apart(test: &str, uid: Option<u32>, origin: Origin) -> Outcome {
     let mut command = Command::new(visible_exe());
-    command.args([TEST_ARG, test]).current_dir("/");
+    command.args([TEST_ARG, test, origin.as_str()]).current_dir("/");
     if let Some(uid) = uid {
         command.uid(uid).gid(uid).env("HOME", "/nonexistent");
     }

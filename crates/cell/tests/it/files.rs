@@ -12,6 +12,9 @@ use super::{
     bench::{Bench, check, mount, skip},
 };
 
+/// In this test a shell may show what is not there any more when it is asked for, and is not used then.
+pub(crate) const HOST_CHANGES: &str = "a_path_swapped_for_a_link_is_refused_or_harmless";
+
 pub(crate) const TESTS: &[Test] = &[
     ("a_canary_on_the_host_is_not_read", canary_is_not_read),
     ("another_servers_directory_is_not_read", other_directory),
@@ -29,7 +32,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("a_mount_source_through_a_link_is_refused", source_through_link),
     ("a_missing_mount_source_is_refused", missing_source),
     ("a_mount_point_is_never_made_on_the_host", mount_point_on_host),
-    ("a_path_swapped_for_a_link_is_refused_or_harmless", swapped_path),
+    (HOST_CHANGES, swapped_path),
     ("a_setuid_program_gives_no_rights", setuid),
     ("no_setuid_file_is_left_on_the_host", no_setuid_file),
     ("what_is_masked_stays_hidden_in_a_mount", masked),

@@ -128,7 +128,7 @@ fn killed_while_born(bench: &Bench) -> Outcome {
 }
 
 /// Control groups that a node made, in every mounted tree.
-fn groups_of(node: u32) -> Vec<PathBuf> {
+pub(crate) fn groups_of(node: u32) -> Vec<PathBuf> {
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     let points =
         mounts.lines().filter(|line| line.contains(" - cgroup")).filter_map(|line| line.split(' ').nth(4));
@@ -165,6 +165,8 @@ fn killed_launcher(bench: &Bench) -> Outcome {
     check(before.len() == 1, || format!("control: launchers {before:?}"))?;
     // SAFETY: a signal to a child of ours.
     unsafe { libc::kill(before[0], libc::SIGKILL) };
+    // Until then it may still serve.
+    check(until(PATIENCE, || launchers().is_empty()), || "the launcher is left".into())?;
     let ran = bench.run(&bench.script("echo again"));
     check(ran.stdout == "again\n", || format!("{ran:?}"))?;
     drop(running.stdin);

@@ -2,7 +2,7 @@
 //!
 //! Rules: an oracle on the host decides, never only an error number; every attempt has a control run outside of a cell
 //! that must succeed, else the attempt proves nothing; what is allowed is shown to work; and everything runs as root and as
-//! a plain user. This binary is at once the tests, the launcher, a node to be killed, and the program inside.
+//! a plain user, in cells that are made when they are asked for and in cells out of shells. This binary is at once the tests, the launcher, a node to be killed, and the program inside.
 #![expect(unsafe_code, reason = "the attempts are raw system calls")]
 #![expect(clippy::print_stdout, reason = "attempts and skipped tests speak on standard output")]
 
@@ -18,13 +18,14 @@ mod limits;
 mod network;
 mod node;
 mod processes;
+mod shells;
 mod tree;
 
 use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 
-use bench::Bench;
+use bench::{Bench, Origin};
 
 /// What a test needs to be found and run.
 pub(crate) type Test = (&'static str, fn(&Bench) -> Outcome);
@@ -41,7 +42,7 @@ fn main() -> ExitCode {
         Some(attempt::ARG) => attempt::main(&args[2..]),
         Some(node::ARG) => node::main(&args[2..]),
         Some(tree::ARG) => tree::main(&args[2..]),
-        Some(bench::TEST_ARG) => run_here(&args[2]),
+        Some(bench::TEST_ARG) => run_here(&args[2], Origin::parse(&args[3])),
         _ => libtest_mimic::run(&Arguments::from_args(), trials()).exit_code(),
     }
 }
@@ -57,6 +58,7 @@ fn tests() -> Vec<Test> {
         limits::TESTS,
         network::TESTS,
         processes::TESTS,
+        shells::TESTS,
         tree::TESTS,
     ]
     .concat()
@@ -67,19 +69,28 @@ fn trials() -> Vec<Trial> {
     let root = rustix::process::geteuid().is_root();
     let users: &[(&str, Option<u32>)] =
         if root { &[("root", None), ("plain", Some(PLAIN_UID))] } else { &[("plain", None)] };
-    let trial = |name: &'static str, user: &str, uid| {
-        Trial::test(format!("{user}::{name}"), move || bench::run_apart(name, uid).map_err(Failed::from))
-    };
-    tests().iter().flat_map(|(name, _)| users.iter().map(|(user, uid)| trial(name, user, *uid))).collect()
+    let mut trials = Vec::new();
+    for (name, _) in tests() {
+        for (user, uid) in users {
+            for origin in [Origin::Cold, Origin::Shell] {
+                let (words, uid) = (origin.as_str(), *uid);
+                let run = move || bench::run_apart(name, uid, origin).map_err(Failed::from);
+                trials.push(Trial::test(format!("{user}::{words}::{name}"), run));
+            }
+        }
+    }
+    trials
 }
 
 /// One test, in this process.
-fn run_here(wanted: &str) -> ExitCode {
+fn run_here(wanted: &str, origin: Origin) -> ExitCode {
     let Some((name, test)) = tests().into_iter().find(|(name, _)| *name == wanted) else {
         println!("no such test: {wanted}");
         return ExitCode::FAILURE;
     };
-    match test(&Bench::new(name)) {
+    let bench = Bench::new(name, origin);
+    let changes = name == files::HOST_CHANGES;
+    match test(&bench).and_then(|()| if changes { Ok(()) } else { bench.all_from_shells() }) {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
             println!("{why}");

@@ -10,8 +10,12 @@ use super::attempt;
 /// Argument under which this binary is a node.
 pub(crate) const ARG: &str = "__node";
 
-/// `COUNT TOKEN`: so many cells, each with a sleeping program, a child and a daemon that carry the token.
+/// `COUNT TOKEN`: so many cells, each with a sleeping program, a child and a daemon that carry the token; or `shells COUNT`:
+/// so many shells, and the ids of their first processes.
 pub(crate) fn main(args: &[String]) -> ExitCode {
+    if args[0] == "shells" {
+        return shells(args[1].parse().expect("a number"));
+    }
     let (count, token): (usize, &str) = (args[0].parse().expect("a number"), &args[1]);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -29,6 +33,21 @@ pub(crate) fn main(args: &[String]) -> ExitCode {
             cells.push(running);
         }
         println!("ready");
+        std::io::stdout().flush().expect("a reader");
+        std::future::pending::<()>().await;
+    });
+    ExitCode::SUCCESS
+}
+
+fn shells(count: usize) -> ExitCode {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(async {
+        let class = Process::new();
+        let program = Program { command: "/bin/true".into(), ..Program::default() };
+        let shells = class.keep_warm(&Spec::new("shell", program), count);
+        assert!(shells.is_ready().await, "shells that wait");
+        let pids: Vec<String> = shells.pids().iter().map(u32::to_string).collect();
+        println!("{}", pids.join(" "));
         std::io::stdout().flush().expect("a reader");
         std::future::pending::<()>().await;
     });

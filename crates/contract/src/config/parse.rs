@@ -144,6 +144,7 @@ impl Reading<'_> {
             start_timeout: table.duration("start_timeout"),
             call_timeout: table.duration("call_timeout"),
             instances: table.count("instances"),
+            warm: table.flag("warm"),
             enabled: table.flag("enabled").unwrap_or(true),
             build_from_source: table.flag("build_from_source").unwrap_or(false),
             best_effort: table.flag("best_effort").unwrap_or(false),
@@ -185,7 +186,7 @@ impl Reading<'_> {
     }
 
     fn remote(&mut self, name: &str, url: &str, table: Table<'_>) -> Option<Remote> {
-        for key in ["args", "env", "cwd", "port", "path"] {
+        for key in ["args", "env", "cwd", "port", "path", "warm"] {
             self.only_for(name, table, key, "a program");
         }
         let known = ["http://", "https://", "unix:/", "${"];

@@ -70,6 +70,11 @@ static SERVER: Shape = Shape {
         field("start_timeout", Kind::Duration, "Longest time from start to the end of the handshake."),
         field("call_timeout", Kind::Duration, "Longest time without a sign of life in a call."),
         field("instances", Kind::Count, "Most processes of this server at one time."),
+        field(
+            "warm",
+            Kind::Flag,
+            "A cell waits, made but for its program, for the next process. Absent: where processes are not shared.",
+        ),
         field("enabled", Kind::Flag, "false: keep the entry, do not offer the server."),
         field(
             "build_from_source",

@@ -8,6 +8,9 @@ use serde_json::{Value, json};
 use super::{Admin, Body, json_body, text};
 use crate::usage::Processes;
 
+/// The state of a cell that waits for a program.
+const SHELL: &str = "shell";
+
 impl Admin {
     /// One row per cell; a server without one has a row as well, so that nothing is missing.
     pub(super) async fn cells(&self) -> Response<Body> {
@@ -20,21 +23,34 @@ impl Admin {
     }
 
     fn rows(&self, server: &ServerStatus, processes: &Processes) -> Vec<Value> {
-        if server.pids.is_empty() {
-            return vec![self.row(server, None, processes)];
+        let running = |pid| self.row(server, pid, (json!(server.status), server.running), processes);
+        let mut rows: Vec<Value> = server.pids.iter().map(|pid| running(Some(*pid))).collect();
+        if rows.is_empty() {
+            rows.push(running(None));
         }
-        server.pids.iter().map(|pid| self.row(server, Some(*pid), processes)).collect()
+        // What waits uses the machine as well, although nothing of the server runs in it.
+        let waiting = self.shells.pids(&server.name);
+        rows.extend(
+            waiting.into_iter().map(|pid| self.row(server, Some(pid), (json!(SHELL), false), processes)),
+        );
+        rows
     }
 
-    fn row(&self, server: &ServerStatus, pid: Option<u32>, processes: &Processes) -> Value {
+    fn row(
+        &self,
+        server: &ServerStatus,
+        pid: Option<u32>,
+        (state, running): (Value, bool),
+        processes: &Processes,
+    ) -> Value {
         let usage = pid.and_then(|pid| processes.tree(pid));
         let class = self.class(&server.name);
         json!({
             "server": server.name,
             "class": (pid.is_some() || class == Class::Remote.as_str()).then_some(class),
             "pid": pid,
-            "state": server.status,
-            "running": server.running,
+            "state": state,
+            "running": running,
             "cpu_ms": usage.map(|usage| usage.cpu_ms),
             "memory_bytes": usage.map(|usage| usage.memory_bytes),
             "processes": usage.map(|usage| usage.processes),

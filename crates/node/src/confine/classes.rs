@@ -1,10 +1,13 @@
 //! The classes of cells, and which of them a contract asks for. None ever stands in for another.
 
-use cella_cell::{Cell, Process, Running, Spec};
+use cella_cell::{Cell, Process, Running, Spec, Warm};
 use cella_cell_vm::{Choice, DriverName, Vm};
 use cella_contract::{CellClass, VmChoice};
 
 use super::ConfineError;
+
+/// Cells that wait for one server. A second process within the tenth of a second that it takes to make another starts cold.
+const SHELLS: usize = 1;
 
 /// One of each.
 #[derive(Clone, Debug)]
@@ -29,6 +32,11 @@ impl Default for Classes {
 }
 
 impl Classes {
+    /// Keeps a cell of class `process` waiting, made but for its program.
+    pub(super) fn keep_warm(&self, spec: &Spec) -> Warm {
+        self.process.keep_warm(spec, SHELLS)
+    }
+
     pub(super) async fn spawn(&self, class: CellClass, spec: &Spec) -> Result<Running, ConfineError> {
         let vm = match class {
             CellClass::Process => return Ok(self.process.spawn(spec).await?),

@@ -22,6 +22,7 @@ impl Running {
                 }
                 self.service.dispatch.recorder.capture(loaded.config.ledger.capture.clone());
                 self.loaded.store(Arc::new(loaded));
+                self.service.admin.shells.retain(&self.loaded.load());
                 self.service.dispatch.catalog.apply(plan);
                 self.service.admin.refused.store(None);
                 self.note_config().await;
