@@ -25,7 +25,9 @@ pub use doctor::{CgroupFacts, CgroupVersion, Fact, MachineFacts, doctor};
 pub use error::CellError;
 pub use law::{Cell, Class, End, Exit, Handle, LimitHit, Running, SocketOrder, SpawnFuture};
 pub use network::{NAMESERVER, NetworkEnds, PORTS_MAX};
-pub use process::{LAUNCHER_ARG, Process, Swept, is_system_path, launcher_main, shebang, sweep, whole_tree};
+pub use process::{
+    LAUNCHER_ARG, Process, Swept, TreeNetwork, is_system_path, launcher_main, shebang, sweep, whole_tree,
+};
 pub use report::{Report, Shortfall, Wall};
 pub use spec::{
     Access, Ask, DEFAULT_PATH, Enforcement, IdentityPolicy, Limits, Mount, Network, Program, Root, Spec,

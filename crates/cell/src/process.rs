@@ -17,6 +17,7 @@ mod launcher;
 mod layout;
 mod link;
 mod masks;
+mod network;
 mod order;
 mod refusal;
 mod root;
@@ -40,6 +41,7 @@ pub(crate) use self::facts::probe;
 pub use self::{
     launcher::{LAUNCHER_ARG, launcher_main},
     layout::is_system_path,
+    network::TreeNetwork,
     refusal::shebang,
     tree::whole_tree,
 };

@@ -78,6 +78,7 @@ async fn make(
         }),
         verdict: Box::new(move |_| *end.lock().unwrap_or_else(PoisonError::into_inner)),
         streams,
+        network: None,
         report,
         groups,
         dir,
@@ -165,5 +166,6 @@ fn claims(guest: &Guest, parts: &Parts, mib: u64) -> Claims {
             ("memory", format!("the machine has {mib} MiB, its kernel's own included")),
             ("processes", "RLIMIT_NPROC in the guest".into()),
         ],
+        brokers: false,
     }
 }

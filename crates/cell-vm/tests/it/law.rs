@@ -6,16 +6,20 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cella_cell::kit;
+use cella_cell::{Spec, kit};
 
 use super::{
     Outcome, Test,
     bench::{Bench, check, script, visible_exe},
-    node,
+    egress, node,
 };
+
+/// For drivers that have one.
+pub(crate) const IN_A_NETWORK: &str = "the_law_is_kept_in_a_brokered_network";
 
 pub(crate) const TESTS: &[Test] = &[
     ("the_law_is_kept", law),
+    (IN_A_NETWORK, law_in_a_network),
     ("a_killed_node_leaves_nothing_within_two_seconds", killed_node),
     ("a_cancelled_spawn_leaves_nothing", cancelled_spawn),
 ];
@@ -26,7 +30,15 @@ const START: Duration = Duration::from_secs(150);
 const DEATH: Duration = Duration::from_secs(2);
 
 fn law(bench: &Bench) -> Outcome {
-    let kit_bench = kit::Bench { cell: &bench.class, script: &script };
+    kept(bench, &script)
+}
+
+fn law_in_a_network(bench: &Bench) -> Outcome {
+    kept(bench, &|text| egress::brokered_where_possible(&bench.driver, script(text)))
+}
+
+fn kept(bench: &Bench, script: &(dyn Fn(&str) -> Spec + Sync)) -> Outcome {
+    let kit_bench = kit::Bench { cell: &bench.class, script };
     let verdicts = bench.block_on(kit::check_within(&kit_bench, START));
     let broken: Vec<_> = verdicts.iter().filter(|verdict| verdict.broken.is_some()).collect();
     check(broken.is_empty() && verdicts.len() >= 15, || format!("{broken:#?}"))?;

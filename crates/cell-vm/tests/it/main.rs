@@ -5,6 +5,7 @@
 #![expect(clippy::print_stdout, reason = "skipped tests speak on standard output")]
 
 mod bench;
+mod egress;
 mod law;
 mod node;
 mod walls;
@@ -52,7 +53,7 @@ pub(crate) fn driver(name: &str) -> Box<dyn Driver> {
 }
 
 fn tests() -> Vec<Test> {
-    [law::TESTS, walls::TESTS].concat()
+    [law::TESTS, walls::TESTS, egress::TESTS].concat()
 }
 
 /// Each test runs in a process of its own, as one of the users.
@@ -64,7 +65,8 @@ fn trials() -> Vec<Trial> {
     for driver in DRIVERS {
         for (user, uid) in users {
             for (name, _) in tests() {
-                if driver == "qemu" && root && uid.is_some() && !AS_PLAIN.contains(&name) {
+                let slow = driver == "qemu" && root && uid.is_some() && !AS_PLAIN.contains(&name);
+                if slow || !egress::applies(driver, name) {
                     continue;
                 }
                 trials.push(Trial::test(format!("{driver}::{user}::{name}"), move || {

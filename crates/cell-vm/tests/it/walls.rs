@@ -10,6 +10,9 @@ use super::{
     bench::{Bench, check, mount, script},
 };
 
+/// For drivers without a way to the broker.
+pub(crate) const REFUSED_EGRESS: &str = "granted_hosts_are_a_refusal_and_under_best_effort_a_shortfall";
+
 pub(crate) const TESTS: &[Test] = &[
     ("a_host_file_is_not_there", host_file),
     ("a_granted_file_is_read_and_not_changed", granted_file),
@@ -20,7 +23,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("host_processes_are_not_seen", no_processes),
     ("the_environment_of_the_node_is_not_seen", no_environment),
     ("the_kernel_is_not_the_hosts", own_kernel),
-    ("granted_hosts_are_a_refusal_and_under_best_effort_a_shortfall", egress),
+    (REFUSED_EGRESS, egress),
     ("a_memory_limit_ends_the_cell", memory),
     ("the_program_has_no_capability", no_capability),
 ];

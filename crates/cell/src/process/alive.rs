@@ -238,7 +238,7 @@ impl Alive {
     }
 }
 
-fn too_many_files() -> io::Error {
+pub(super) fn too_many_files() -> io::Error {
     io::Error::from_raw_os_error(libc::EMFILE)
 }
 
@@ -247,7 +247,7 @@ fn died_early() -> CellError {
 }
 
 /// The descriptors in the order in which the cell sends them.
-fn network_ends(ports: &[u16], audit: bool, fds: Vec<OwnedFd>) -> NetworkEnds {
+pub(super) fn network_ends(ports: &[u16], audit: bool, fds: Vec<OwnedFd>) -> NetworkEnds {
     let mut fds = fds.into_iter();
     let tcp = ports.iter().copied().zip(fds.by_ref().map(Into::into)).collect();
     NetworkEnds {

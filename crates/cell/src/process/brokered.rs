@@ -54,8 +54,15 @@ pub(crate) fn hand_over(node: BorrowedFd<'_>, ports: &[u16]) -> io::Result<()> {
     wire::send(node, &frame, &fds)
 }
 
-/// An unconnected socket of this network, with which the node reaches what the program serves.
-pub(crate) fn socket(v6: bool) -> io::Result<OwnedFd> {
+/// Gives the node an unconnected socket of this network, with which it reaches what the program serves, or says why not.
+pub(crate) fn answer(node: BorrowedFd<'_>, v6: bool) -> io::Result<()> {
+    let made = socket(v6);
+    let errno = made.as_ref().err().map(|error| error.raw_os_error().unwrap_or(libc::EIO));
+    let fds: Vec<BorrowedFd<'_>> = made.iter().map(AsFd::as_fd).collect();
+    wire::send(node, &Frame::Socket { errno }, &fds)
+}
+
+fn socket(v6: bool) -> io::Result<OwnedFd> {
     let family = if v6 { AddressFamily::INET6 } else { AddressFamily::INET };
     Ok(rustix::net::socket_with(family, SocketType::STREAM, FLAGS, None)?)
 }

@@ -12,7 +12,9 @@ use rustix::fs::{Mode, OFlags};
 use super::{
     birth,
     cgroup::{Owner, sweep_of},
-    facts, filter, sys,
+    facts, filter,
+    network::NETWORK_TREE_ARG,
+    sys,
     sys::Forked,
     tree::{self, TREE_ARG},
     wire::{self, FDS_MAX},
@@ -51,6 +53,7 @@ pub fn launcher_main() {
     match args.next() {
         Some(second) if second == PROBE_ARG => sys::exit_now(facts::print_launcher_facts()),
         Some(second) if second == TREE_ARG => tree::keep(args),
+        Some(second) if second == NETWORK_TREE_ARG => tree::keep_in_network(args),
         _ => {}
     }
     let served = serve();
