@@ -25,5 +25,5 @@ mod ward;
 pub use driver::{Choice, Driver, DriverName, LaunchFuture, Probe};
 pub use error::VmError;
 pub use gvisor::Gvisor;
-pub use qemu::Qemu;
+pub use qemu::{Qemu, WAITING_GUESTS};
 pub use vm::{Surveyed, Vm, survey, sweep};

@@ -46,7 +46,7 @@ fn kept(bench: &Bench, script: &(dyn Fn(&str) -> Spec + Sync)) -> Outcome {
 }
 
 /// Host processes whose arguments name this node's private directories.
-fn carriers(node: u32) -> usize {
+pub(crate) fn carriers(node: u32) -> usize {
     let mark = format!("-{node}-");
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     let lines = entries.map(|entry| fs::read(entry.path().join("cmdline")).unwrap_or_default());
@@ -54,14 +54,14 @@ fn carriers(node: u32) -> usize {
     names.filter(|line| line.contains("/cella-vm-") && line.contains(&mark)).count()
 }
 
-fn directories(node: u32) -> Vec<String> {
+pub(crate) fn directories(node: u32) -> Vec<String> {
     let entries = fs::read_dir(std::env::temp_dir()).into_iter().flatten().flatten();
     let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
     names.filter(|name| name.starts_with("cella-vm-") && name.contains(&format!("-{node}-"))).collect()
 }
 
 /// Looks again and again; there is no event for "the kernel has got that far".
-fn until(limit: Duration, holds: impl Fn() -> bool) -> bool {
+pub(crate) fn until(limit: Duration, holds: impl Fn() -> bool) -> bool {
     let began = Instant::now();
     while began.elapsed() < limit {
         if holds() {
