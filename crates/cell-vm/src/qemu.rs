@@ -13,6 +13,7 @@ mod init;
 mod launch;
 mod machine;
 mod monitor;
+mod own;
 mod plan;
 mod pool;
 mod pristine;
@@ -21,13 +22,16 @@ mod seed;
 mod snapshot;
 mod talk;
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+};
 
 use cella_cell::Spec;
 
 use crate::{Driver, DriverName, LaunchFuture, Probe};
 
-use self::{pool::Pool, snapshot::Store};
+use self::{own::Own, pool::Pool, snapshot::Store};
 
 /// Guests of each kind that wait for the next cell, unless one says otherwise. None: each holds some 200 MiB for as long as
 /// it waits, and waking one takes a fraction of a second.
@@ -47,6 +51,8 @@ struct Ground {
     /// Where snapshots of guests are kept; `None` has every guest boot.
     store: Option<Store>,
     pool: Arc<Pool>,
+    /// This binary, once a guest has needed it.
+    own: Arc<OnceLock<Own>>,
 }
 
 // === impl Qemu ===
@@ -82,7 +88,19 @@ impl Qemu {
 
     fn of(places: Vec<PathBuf>) -> Self {
         let pool = Arc::new(Pool::new(WAITING_GUESTS));
-        Self { ground: Arc::new(Ground { places, store: Store::of_user(), pool }) }
+        Self { ground: Arc::new(Ground { places, store: Store::of_user(), pool, own: Arc::default() }) }
+    }
+}
+
+// === impl Ground ===
+
+impl Ground {
+    /// Two that need it at once may lay it out twice; one of them stays. Blocks.
+    fn own(&self) -> std::io::Result<&Own> {
+        if self.own.get().is_none() {
+            let _first_one_stays = self.own.set(Own::lay_out()?);
+        }
+        self.own.get().ok_or_else(|| std::io::ErrorKind::NotFound.into())
     }
 }
 

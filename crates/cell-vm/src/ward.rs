@@ -38,8 +38,10 @@ pub(crate) struct Guest {
     /// What is known of the main program's end; `None` if the sandbox was killed before it.
     pub(crate) verdict: Box<dyn FnOnce(Option<ExitStatus>) -> Option<Ended> + Send>,
     pub(crate) streams: Streams,
-    /// The node's ends of a brokered network, and where sockets of it are to be had.
-    pub(crate) network: Option<(NetworkEnds, mpsc::Sender<SocketOrder>)>,
+    /// The node's ends of a brokered network.
+    pub(crate) network: Option<NetworkEnds>,
+    /// Where sockets are to be had that reach what the program serves.
+    pub(crate) sockets: Option<mpsc::Sender<SocketOrder>>,
     pub(crate) report: Report,
     pub(crate) groups: Groups,
     /// Removed last.
@@ -104,11 +106,10 @@ async fn live(
         Ok(guest) => guest,
         Err(error) => return drop(tell.send(Err(error))),
     };
-    let Guest { mut tree, mut ask, verdict, streams, network, mut report, groups, dir } = guest;
+    let Guest { mut tree, mut ask, verdict, streams, network, sockets, mut report, groups, dir } = guest;
     let began = Instant::now();
     let (orders, end) = mpsc::unbounded_channel();
     let (publish, exit) = watch::channel(None);
-    let (network, sockets) = network.unzip();
     report.degraded.extend(network.as_ref().and_then(unseen));
     let mut cell = Handle::new(id, Arc::new(report), orders, exit).with_pid(tree.pid());
     if let Some(sockets) = sockets {

@@ -26,7 +26,8 @@ pub use error::CellError;
 pub use law::{Cell, Class, End, Exit, Handle, LimitHit, Running, SocketOrder, SpawnFuture};
 pub use network::{NAMESERVER, NetworkEnds, PORTS_MAX};
 pub use process::{
-    LAUNCHER_ARG, Process, Swept, TreeNetwork, is_system_path, launcher_main, shebang, sweep, whole_tree,
+    LAUNCHER_ARG, Process, Swept, TreeNetwork, is_system_path, launcher_main, make_local, shebang, sweep,
+    whole_tree,
 };
 pub use report::{Report, Shortfall, Wall};
 pub use spec::{

@@ -41,7 +41,7 @@ pub(crate) use self::facts::probe;
 pub use self::{
     launcher::{LAUNCHER_ARG, launcher_main},
     layout::is_system_path,
-    network::TreeNetwork,
+    network::{TreeNetwork, make_local},
     refusal::shebang,
     tree::whole_tree,
 };

@@ -68,13 +68,14 @@ async fn make(own: Option<PathBuf>, spec: Spec, id: String, allowance: Allowance
     let args = arguments(&runsc, &prepared);
     let orders = orders(prepared.dir.path())?;
     let (theirs, mut streams) = ward::pipes()?;
-    let (mut tree, network) = match TreeNetwork::of(&prepared.spec.network, prepared.dir.path())? {
+    let (mut tree, ends) = match TreeNetwork::of(&prepared.spec.network, prepared.dir.path())? {
         None => (Tree::start(&unshare, &args, theirs).await?, None),
         Some(network) => {
             let (tree, ends) = Tree::start_in(network, &unshare, &args, theirs).await?;
             (tree, Some(ends))
         }
     };
+    let (network, sockets) = ends.unzip();
     if !until_started(&mut tree, &prepared).await {
         tree.kill().await;
         return Err(refusal(&prepared, streams.stderr).await);
@@ -89,6 +90,7 @@ async fn make(own: Option<PathBuf>, spec: Spec, id: String, allowance: Allowance
         verdict: Box::new(move |status| verdict(status, &log)),
         streams,
         network,
+        sockets,
         report,
         groups,
         dir,

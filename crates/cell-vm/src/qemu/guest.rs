@@ -2,9 +2,9 @@
 
 use std::{fs, os::unix::fs::MetadataExt, path::Path};
 
-use cella_cell::{Access, CellError, Spec};
+use cella_cell::{Access, CellError, Network, Spec};
 
-use super::{archive::Archive, init, probe::Parts, seed};
+use super::{archive::Archive, init, machine, own::Own, probe::Parts, seed};
 use crate::{
     DriverName, VmError,
     view::{Shown, View},
@@ -24,19 +24,53 @@ pub(super) struct Guest {
     pub(super) owner: (u32, u32),
     /// Bytes and files of each private directory.
     pub(super) private: (u64, u64),
+    /// What brings connections to the node's broker.
+    pub(super) relay: Option<Relay>,
 }
+
+/// See [`crate::relay`].
+#[derive(Debug)]
+pub(super) struct Relay {
+    /// The node's own binary.
+    shown: Shown,
+    /// The words that start it, and the ports that it serves.
+    pub(super) command: String,
+    pub(super) ports: Vec<u16>,
+}
+
+/// Where a guest's init mounts it, outside of the program's root.
+pub(super) const RELAY_DIR: &str = "/relay";
 
 // === impl Guest ===
 
 impl Guest {
-    pub(super) fn of(spec: &Spec) -> Result<Self, VmError> {
+    pub(super) fn of(spec: &Spec, own: Option<&Own>) -> Result<Self, VmError> {
         let owner = owner(spec)?;
         let view = View::of_owner(spec, owner)?;
         view.check_program(spec)?;
         for shown in view.shown.iter().filter(|shown| !shown.is_dir) {
             check_file(shown)?;
         }
-        Ok(Self { view, owner, private: (spec.tmpfs.bytes, spec.tmpfs.inodes) })
+        let relay = match (&spec.network, own) {
+            (Network::Brokered { ports }, Some(own)) => Some(Relay {
+                shown: Shown {
+                    source: own.path().to_owned(),
+                    target: RELAY_DIR.into(),
+                    write: false,
+                    is_dir: true,
+                },
+                command: own.command(RELAY_DIR),
+                ports: ports.clone(),
+            }),
+            _ => None,
+        };
+        Ok(Self { view, owner, private: (spec.tmpfs.bytes, spec.tmpfs.inodes), relay })
+    }
+
+    /// What the program sees and what only init does.
+    pub(super) fn all_exports(&self) -> impl Iterator<Item = (String, &Shown)> {
+        let relay = self.relay.iter().map(|relay| (machine::RELAY.to_owned(), &relay.shown));
+        self.exports().chain(relay)
     }
 
     /// Directories, with the name under which the guest mounts each.

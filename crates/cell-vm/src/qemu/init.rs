@@ -4,8 +4,14 @@ use std::{fmt::Write, path::Path};
 
 use cella_cell::Spec;
 
-use super::guest::Guest;
-use crate::view::{HOME, PRIVATE};
+use super::{
+    guest::{Guest, RELAY_DIR, Relay},
+    machine::RELAY,
+};
+use crate::{
+    relay::inside::{GUEST_ARG, READY},
+    view::{HOME, PRIVATE},
+};
 
 /// Mount options of an export that cannot change, and of one that can.
 const READ: &str = "trans=virtio,version=9p2000.L,msize=262144,cache=loose,ro,nosuid,nodev";
@@ -113,6 +119,21 @@ pub(super) fn cell(guest: &Guest) -> String {
         line(&mut text, format_args!("mount {covered} {place} || stop cover"));
     }
     text.push_str("mount -o remount,ro /new/dev; mount -o remount,ro,nosuid /new || stop root\n");
+    if let Some(Relay { command, ports, .. }) = &guest.relay {
+        let ports: Vec<String> = ports.iter().map(u16::to_string).collect();
+        let ports = ports.join(" ");
+        line(
+            &mut text,
+            format_args!(
+                "mkdir {RELAY_DIR} && mount -t 9p -o {READ} {RELAY} {RELAY_DIR} && mkfifo /p/relay || stop relay"
+            ),
+        );
+        line(
+            &mut text,
+            format_args!("{command} {GUEST_ARG} ${{port}}5 {ports} </dev/null >/p/relay 2>&1 9>&- &"),
+        );
+        line(&mut text, format_args!("read said </p/relay; [ \"$said\" = {READY} ] || stop \"relay $said\""));
+    }
     text
 }
 

@@ -12,7 +12,7 @@ use super::{
     seed,
     talk::Told,
 };
-use crate::{VmError, capped::Allowance, ward};
+use crate::{VmError, capped::Allowance, relay::outside, ward};
 
 pub(super) async fn launch(ground: Arc<Ground>, spec: Spec) -> Result<Running, VmError> {
     let (name, limits) = (spec.name.clone(), spec.limits);
@@ -25,8 +25,8 @@ async fn make(
     id: String,
     allowance: Allowance,
 ) -> Result<ward::Guest, VmError> {
-    let places = ground.places.clone();
-    let planned = tokio::task::spawn_blocking(move || Plan::new(&places, spec));
+    let of = Arc::clone(&ground);
+    let planned = tokio::task::spawn_blocking(move || Plan::new(&of, spec));
     let plan = Arc::new(planned.await.map_err(std::io::Error::other)??);
     let (guest, report) = match ground.pool.take(&plan.kind) {
         Some(guest) => {
@@ -47,7 +47,13 @@ async fn make(
     if let Some(store) = &ground.store {
         ground.pool.fill(&plan, store);
     }
-    let Pristine { mut tree, mut ports, site } = guest;
+    let Pristine { mut tree, mut ports, network, site } = guest;
+    let network = network.map(|(ends, sockets)| {
+        if let Some(port) = ports.relay() {
+            tokio::spawn(outside::serve(port, sockets));
+        }
+        ends
+    });
     match ports.begin(&seed::message()?, &plan.cell).await {
         Some(word) if word == "up" => {}
         said => return Err(refusal(tree, &site, said).await),
@@ -67,7 +73,8 @@ async fn make(
         }),
         verdict: Box::new(move |_| *end.lock().unwrap_or_else(PoisonError::into_inner)),
         streams,
-        network: None,
+        network,
+        sockets: None,
         report,
         groups: site.groups,
         dir: site.dir,

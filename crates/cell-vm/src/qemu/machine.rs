@@ -19,6 +19,8 @@ pub(super) const EXPORTS_MAX: usize = (30 - FIRST_SLOT) * FUNCTIONS;
 
 /// The guest's streams, in the order of their ports.
 pub(super) const PORTS: [&str; 4] = ["in", "out", "err", "talk"];
+/// One more port, of a machine whose connections go to the node's broker.
+pub(super) const RELAY: &str = "relay";
 
 /// MiB of the machine.
 pub(super) fn memory_mib(spec: &Spec) -> u64 {
@@ -74,7 +76,7 @@ pub(super) fn arguments(dir: &Path, spec: &Spec, guest: &Guest, parts: &Parts, s
     add("-append", "quiet loglevel=0 edd=off panic=-1 rdinit=/init".into());
     add("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny".into());
     add("-device", "virtio-serial-pci,id=serial,max_ports=8,addr=0x4".into());
-    for (number, port) in PORTS.iter().enumerate() {
+    for (number, port) in PORTS.iter().chain(guest.relay.as_ref().map(|_| &RELAY)).enumerate() {
         add("-chardev", format!("socket,id={port},path={dir_text}/{port},server=on,wait=off"));
         add("-device", format!("virtserialport,bus=serial.0,nr={},chardev={port},name={port}", number + 1));
     }
@@ -83,7 +85,7 @@ pub(super) fn arguments(dir: &Path, spec: &Spec, guest: &Guest, parts: &Parts, s
         Start::BootAndSave => add("-qmp", format!("unix:{dir_text}/{CONTROL},server=on,wait=off")),
         Start::Wake => add("-incoming", format!("unix:{dir_text}/{WAKING}")),
     }
-    for (number, (tag, shown)) in guest.exports().enumerate() {
+    for (number, (tag, shown)) in guest.all_exports().enumerate() {
         let read_only = if shown.write { "" } else { ",readonly=on" };
         let source = escaped(&shown.source);
         add(

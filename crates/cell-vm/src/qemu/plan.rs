@@ -1,10 +1,9 @@
 //! What a cell's machine is to be, decided before anything is made.
 
-use std::path::PathBuf;
-
-use cella_cell::{CellError, Report, Spec};
+use cella_cell::{CellError, Network, Report, Spec};
 
 use super::{
+    Ground,
     guest::Guest,
     init,
     machine::{self, EXPORTS_MAX, Start},
@@ -39,14 +38,19 @@ pub(super) struct Plan {
 
 impl Plan {
     /// Looks at the machine and decides. Blocks.
-    pub(super) fn new(places: &[PathBuf], spec: Spec) -> Result<Self, VmError> {
+    pub(super) fn new(ground: &Ground, spec: Spec) -> Result<Self, VmError> {
         let driver = DriverName::Qemu;
-        let parts = probe::find(places).map_err(|probe| match probe {
+        let parts = probe::find(&ground.places).map_err(|probe| match probe {
             Probe::Unusable { why, fix } => VmError::Unusable { driver, why, fix },
             Probe::Usable { how } => VmError::NotSetUp { driver, cause: how },
         })?;
-        let guest = Guest::of(&spec)?;
-        let exports = guest.exports().count();
+        let own = match spec.network {
+            // Without it there is no way to the broker, which is judged with the rest.
+            Network::Brokered { .. } => ground.own().inspect_err(warn).ok(),
+            _ => None,
+        };
+        let guest = Guest::of(&spec, own)?;
+        let exports = guest.all_exports().count();
         if exports > EXPORTS_MAX {
             let what = format!("{exports} directories, {EXPORTS_MAX} fit a machine");
             return Err(CellError::Spec { what }.into());
@@ -55,7 +59,7 @@ impl Plan {
         let material = material(&parts, &spec, &guest)?;
         let args =
             machine::arguments(std::path::Path::new("/"), &spec, &guest, &parts, Start::Boot).join(" ");
-        let kind = format!("{material}\n{args}\n{:?}\n{:?}", guest.owner, spec.limits);
+        let kind = format!("{material}\n{args}\n{:?}\n{:?}\n{:?}", guest.owner, spec.limits, spec.network);
         Ok(Self { shape: Shape::of(&material), kind: Shape::of(&kind), parts, guest, spec, cell })
     }
 
@@ -82,7 +86,7 @@ impl Plan {
                     ),
                 ),
                 ("root", "read-only, and declared mounts, as 9p exports of single directories".into()),
-                ("network", "none: the machine has no network device".into()),
+                ("network", self.network()),
                 (
                     "identity",
                     format!(
@@ -96,9 +100,22 @@ impl Plan {
                 ("memory", format!("the machine has {mib} MiB, its kernel's own included")),
                 ("processes", "RLIMIT_NPROC in the guest".into()),
             ],
-            brokers: false,
+            brokers: self.guest.relay.is_some() || !matches!(self.spec.network, Network::Brokered { .. }),
         }
     }
+
+    fn network(&self) -> String {
+        let Some(relay) = &self.guest.relay else { return "none: the machine has no network device".into() };
+        let ports: Vec<String> = relay.ports.iter().map(u16::to_string).collect();
+        format!(
+            "no network device; names and TCP ports {} go by a port of the machine to the node's broker",
+            ports.join(", ")
+        )
+    }
+}
+
+fn warn(error: &std::io::Error) {
+    tracing::warn!(%error, "this binary cannot be laid out for guests, so they have no way to the network");
 }
 
 /// Everything that a guest's memory comes from, before it is told what it is for.

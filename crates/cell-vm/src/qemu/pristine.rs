@@ -5,6 +5,7 @@
 
 use std::{fs, io, path::Path, process::Stdio, sync::Arc, time::Duration};
 
+use cella_cell::TreeNetwork;
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::net::UnixListener;
@@ -16,7 +17,12 @@ use super::{
     snapshot::{Store, Stored, Taking},
     talk::{Ports, connect},
 };
-use crate::{DriverName, VmError, groups::Groups, tools, tree::Tree};
+use crate::{
+    DriverName, VmError,
+    groups::Groups,
+    tools,
+    tree::{Ends, Tree},
+};
 
 /// How long waking may take. It takes a fraction of a second; past it the guest boots instead.
 const WAKE_TIMEOUT: Duration = Duration::from_secs(15);
@@ -46,6 +52,8 @@ pub(super) struct Site {
 pub(super) struct Pristine {
     pub(super) tree: Tree,
     pub(super) ports: Ports,
+    /// Where the node's broker listens to it.
+    pub(super) network: Option<Ends>,
     pub(super) site: Site,
 }
 
@@ -65,7 +73,7 @@ impl Site {
         Ok(Self { groups, dir })
     }
 
-    async fn start(&self, plan: &Plan, start: Start) -> io::Result<Tree> {
+    async fn start(&self, plan: &Plan, start: Start) -> Result<(Tree, Option<Ends>), VmError> {
         let (uid, gid) = plan.guest.owner;
         let entrances: Vec<String> =
             self.groups.entrances().iter().map(|file| file.display().to_string()).collect();
@@ -78,7 +86,16 @@ impl Site {
         }
         args.extend(["--no-new-privs".to_owned(), plan.parts.qemu.display().to_string()]);
         args.extend(machine::arguments(self.dir.path(), &plan.spec, &plan.guest, &plan.parts, start));
-        Tree::start(Path::new("/bin/sh"), &args, [Stdio::null(), Stdio::null(), Stdio::null()]).await
+        let (shell, streams) = (Path::new("/bin/sh"), [Stdio::null(), Stdio::null(), Stdio::null()]);
+        let network =
+            TreeNetwork::of(&plan.spec.network, self.dir.path())?.filter(|_| plan.guest.relay.is_some());
+        Ok(match network {
+            None => (Tree::start(shell, &args, streams).await?, None),
+            Some(network) => {
+                let (tree, ends) = Tree::start_in(network, shell, &args, streams).await?;
+                (tree, Some(ends))
+            }
+        })
     }
 
     fn complaint(&self) -> String {
@@ -99,9 +116,9 @@ impl Pristine {
             return Self::boot(plan, site, store.take(&plan.shape)).await;
         };
         let woken = tokio::time::timeout(WAKE_TIMEOUT, wake(plan, &site, stored)).await;
-        let woken = woken.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+        let woken = woken.unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()));
         match woken {
-            Ok((tree, ports)) => Ok(Self { tree, ports, site }),
+            Ok((tree, network, ports)) => Ok(Self { tree, ports, network, site }),
             Err(error) => {
                 let said = site.complaint();
                 tracing::warn!(%error, said, "a guest did not wake from its snapshot, and boots instead");
@@ -113,8 +130,9 @@ impl Pristine {
 
     async fn boot(plan: &Plan, site: Site, taking: Option<Taking>) -> Result<Self, VmError> {
         let start = if taking.is_some() { Start::BootAndSave } else { Start::Boot };
-        let mut tree = site.start(plan, start).await?;
-        let Some(mut ports) = Ports::connect(site.dir.path(), &mut tree).await? else {
+        let (mut tree, network) = site.start(plan, start).await?;
+        let relay = network.is_some();
+        let Some(mut ports) = Ports::connect(site.dir.path(), &mut tree, relay).await? else {
             return Err(refusal(tree, &site, None).await);
         };
         match ports.line().await.as_deref() {
@@ -130,7 +148,7 @@ impl Pristine {
                 cause: format!("the machine did not go on after its snapshot: {error}"),
             })?;
         }
-        Ok(Self { tree, ports, site })
+        Ok(Self { tree, ports, network, site })
     }
 
     /// Whether it can still be used.
@@ -149,15 +167,16 @@ pub(super) async fn refusal(mut tree: Tree, site: &Site, said: Option<String>) -
 
 /// The ports must be connected before the machine wakes, as they were when it fell asleep: a guest takes a port whose
 /// host is gone for one that has ended.
-async fn wake(plan: &Plan, site: &Site, stored: Stored) -> io::Result<(Tree, Ports)> {
+async fn wake(plan: &Plan, site: &Site, stored: Stored) -> Result<(Tree, Option<Ends>, Ports), VmError> {
     let gone = || io::Error::from(io::ErrorKind::UnexpectedEof);
-    let mut tree = site.start(plan, Start::Wake).await?;
-    let mut ports = Ports::connect(site.dir.path(), &mut tree).await?.ok_or_else(gone)?;
+    let (mut tree, network) = site.start(plan, Start::Wake).await?;
+    let ports = Ports::connect(site.dir.path(), &mut tree, network.is_some()).await?;
+    let mut ports = ports.ok_or_else(gone)?;
     let waking = connect(&site.dir.path().join(WAKING), &mut tree).await?.ok_or_else(gone)?.into_std()?;
     waking.set_nonblocking(false)?;
     let sent = tokio::task::spawn_blocking(move || io::copy(&mut &stored.file, &mut &waking)).await;
     sent.map_err(io::Error::other)??;
-    if ports.is_awake().await { Ok((tree, ports)) } else { Err(gone()) }
+    if ports.is_awake().await { Ok((tree, network, ports)) } else { Err(gone().into()) }
 }
 
 /// Takes a snapshot of a guest and lets it go on. That it cannot be taken is only said; that it does not go on is an error.

@@ -113,7 +113,7 @@ impl Store {
         options.read(true).custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed());
         let mut file = options.open(self.path(shape))?;
         let metadata = file.metadata()?;
-        if !metadata.is_file() || !(own(&metadata) && own(&dir)) {
+        if !(metadata.is_file() && own(&metadata) && own(&dir)) {
             return Err(refused("somebody else could have written it"));
         }
         if SystemTime::now().duration_since(metadata.modified()?).is_ok_and(|age| age > AGE_MAX) {

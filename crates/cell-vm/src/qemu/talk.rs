@@ -19,7 +19,7 @@ use tokio::{
     sync::mpsc,
 };
 
-use super::machine::PORTS;
+use super::machine::{PORTS, RELAY};
 use crate::{
     capped::Allowance,
     tree::Tree,
@@ -40,6 +40,8 @@ pub(super) struct Ports {
     /// Input, output, error.
     streams: [UnixStream; 3],
     lines: Lines,
+    /// Of a machine that has one.
+    relay: Option<UnixStream>,
 }
 
 /// The ports of a guest whose program runs.
@@ -63,7 +65,7 @@ pub(super) type Told = Arc<Mutex<Option<Ended>>>;
 
 impl Ports {
     /// Waits for the machine. `None` if it ends before.
-    pub(super) async fn connect(dir: &Path, tree: &mut Tree) -> io::Result<Option<Self>> {
+    pub(super) async fn connect(dir: &Path, tree: &mut Tree, relay: bool) -> io::Result<Option<Self>> {
         let mut ports = Vec::new();
         for port in PORTS {
             let Some(stream) = connect(&dir.join(port), tree).await? else { return Ok(None) };
@@ -72,7 +74,8 @@ impl Ports {
         let Ok([input, output, error, talk]) = <[UnixStream; 4]>::try_from(ports) else { return Ok(None) };
         let (lines, answers) = talk.into_split();
         let lines = Lines { lines: BufReader::new(lines), answers };
-        Ok(Some(Self { streams: [input, output, error], lines }))
+        let relay = if relay { connect(&dir.join(RELAY), tree).await? } else { None };
+        Ok(Some(Self { streams: [input, output, error], lines, relay }))
     }
 
     /// One line of the guest; `None` when it is gone.
@@ -92,9 +95,14 @@ impl Ports {
         self.line().await
     }
 
+    /// The port of connections, once.
+    pub(super) fn relay(&mut self) -> Option<UnixStream> {
+        self.relay.take()
+    }
+
     /// The streams of the program that runs now.
     pub(super) fn open(self, allowance: &Allowance) -> io::Result<(Talk, Streams)> {
-        let Self { streams: [input, output, error], lines: ports } = self;
+        let Self { streams: [input, output, error], lines: ports, .. } = self;
         let (source, stdin) = io::pipe()?;
         tokio::spawn(feed(pipe::Receiver::from_owned_fd(source.into())?, input));
         let counts = [Arc::<AtomicU64>::default(), Arc::default()];

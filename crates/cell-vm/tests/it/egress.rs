@@ -23,39 +23,31 @@ use tokio::{
 use super::{
     Outcome, Test,
     bench::{Bench, check, script},
-    law, walls,
 };
+
+const PUBLISHED: &str = "a_port_inside_is_reached_through_the_handle_only";
 
 pub(crate) const TESTS: &[Test] = &[
     ("an_uncooperative_client_reaches_the_granted_name", granted),
     ("nothing_else_is_reached_and_every_attempt_is_on_record", denied),
     ("what_goes_through_the_broker_arrives_whole", whole),
-    ("a_port_inside_is_reached_through_the_handle_only", published),
+    (PUBLISHED, published),
 ];
 
-/// Drivers that bring a program's connections to the broker.
-const BROKERED: [&str; 1] = ["gvisor"];
 /// How long a record is waited for.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Bytes of the large answer.
 const LARGE: usize = 3 << 20;
 
-pub(crate) fn is_brokered(driver: &str) -> bool {
-    BROKERED.contains(&driver)
-}
-
-/// Whether a test is for this driver: what needs a broker is not for one that has no way to it, and the refusal is for it alone.
-pub(crate) fn applies(driver: &str, test: &str) -> bool {
-    let needs = TESTS.iter().any(|(name, _)| *name == test) || test == law::IN_A_NETWORK;
-    if is_brokered(driver) { test != walls::REFUSED_EGRESS } else { !needs }
-}
-
-/// With a network that nobody serves, where the driver has one.
-pub(crate) fn brokered_where_possible(driver: &str, mut spec: Spec) -> Spec {
-    if is_brokered(driver) {
-        spec.network = Network::Brokered { ports: vec![443] };
-    }
+/// With a network that nobody serves.
+pub(crate) fn brokered(mut spec: Spec) -> Spec {
+    spec.network = Network::Brokered { ports: vec![443] };
     spec
+}
+
+/// Whether a test is for this driver: no port inside a virtual machine is published.
+pub(crate) fn applies(driver: &str, test: &str) -> bool {
+    driver == "gvisor" || test != PUBLISHED
 }
 
 /// `api.example` lives on this machine.

@@ -14,12 +14,9 @@ use super::{
     egress, node,
 };
 
-/// For drivers that have one.
-pub(crate) const IN_A_NETWORK: &str = "the_law_is_kept_in_a_brokered_network";
-
 pub(crate) const TESTS: &[Test] = &[
     ("the_law_is_kept", law),
-    (IN_A_NETWORK, law_in_a_network),
+    ("the_law_is_kept_in_a_brokered_network", law_in_a_network),
     ("a_killed_node_leaves_nothing_within_two_seconds", killed_node),
     ("a_cancelled_spawn_leaves_nothing", cancelled_spawn),
 ];
@@ -34,7 +31,7 @@ fn law(bench: &Bench) -> Outcome {
 }
 
 fn law_in_a_network(bench: &Bench) -> Outcome {
-    kept(bench, &|text| egress::brokered_where_possible(&bench.driver, script(text)))
+    kept(bench, &|text| egress::brokered(script(text)))
 }
 
 fn kept(bench: &Bench, script: &(dyn Fn(&str) -> Spec + Sync)) -> Outcome {

@@ -199,8 +199,10 @@ impl Alive {
     }
 
     fn ask_for_socket(&mut self, wanted: SocketOrder) {
-        if self.brokered.contains(&wanted.port) {
-            let _nobody_waits = wanted.reply.send(Err(io::ErrorKind::AddrInUse.into()));
+        let refused = if wanted.datagrams { Some(io::ErrorKind::Unsupported) } else { None };
+        let taken = self.brokered.contains(&wanted.port).then_some(io::ErrorKind::AddrInUse);
+        if let Some(refused) = refused.or(taken) {
+            let _nobody_waits = wanted.reply.send(Err(refused.into()));
             return;
         }
         if self.order(if wanted.v6 { SOCKET_V6 } else { SOCKET }) {

@@ -181,7 +181,7 @@ fn watch(
 fn obey(socket: BorrowedFd<'_>, order: u8) -> io::Result<()> {
     match order {
         TERMINATE => sys::terminate_all(),
-        SOCKET | SOCKET_V6 => brokered::answer(socket, order == SOCKET_V6)?,
+        SOCKET | SOCKET_V6 => brokered::answer(socket, order)?,
         _ => {}
     }
     Ok(())

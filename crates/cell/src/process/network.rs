@@ -28,7 +28,7 @@ use super::{
     launcher::LAUNCHER_ARG,
     order, sys,
     sys::Forked,
-    wire::{self, Frame, SOCKET, SOCKET_V6},
+    wire::{self, DATAGRAMS, DATAGRAMS_V6, Frame, SOCKET, SOCKET_V6},
 };
 use crate::{CellError, Network, NetworkEnds, SocketOrder};
 
@@ -60,6 +60,8 @@ impl TreeNetwork {
     pub fn of(network: &Network, dir: &Path) -> Result<Option<Self>, CellError> {
         let Some(ports) = order::brokered(network)? else { return Ok(None) };
         let socket = dir.join("network");
+        // Of a tree that was started before in the same directory.
+        let _none = std::fs::remove_file(&socket);
         let listener = UnixListener::bind(&socket)?;
         Ok(Some(Self { listener, socket, ports }))
     }
@@ -109,17 +111,22 @@ impl Link {
             let made = if brokered.contains(&order.port) {
                 Err(io::ErrorKind::AddrInUse.into())
             } else {
-                self.socket(order.v6).await
+                self.socket(&order).await
             };
             let _nobody_waits = order.reply.send(made);
         }
     }
 
-    async fn socket(&mut self, v6: bool) -> io::Result<OwnedFd> {
+    async fn socket(&mut self, order: &SocketOrder) -> io::Result<OwnedFd> {
         let gone = |_: io::Error| io::Error::from(io::ErrorKind::NotConnected);
         // One byte always fits: the answer to the last one has come.
-        let order = [if v6 { SOCKET_V6 } else { SOCKET }];
-        rustix::net::send(&self.fd, &order, SendFlags::NOSIGNAL).map_err(|error| gone(error.into()))?;
+        let order = match (order.datagrams, order.v6) {
+            (false, false) => SOCKET,
+            (false, true) => SOCKET_V6,
+            (true, false) => DATAGRAMS,
+            (true, true) => DATAGRAMS_V6,
+        };
+        rustix::net::send(&self.fd, &[order], SendFlags::NOSIGNAL).map_err(|error| gone(error.into()))?;
         match self.frame().await.map_err(gone)? {
             (Frame::Socket { errno: Some(errno) }, _) => Err(io::Error::from_raw_os_error(errno)),
             (_, mut fds) => fds.pop().ok_or_else(alive::too_many_files),
@@ -147,6 +154,18 @@ impl Link {
             self.fds.extend(fds);
         }
     }
+}
+
+/// Makes every address local in the network namespace of this very process, for one that relays from there: the first of a
+/// virtual machine, say. Gives the same sockets that a cell's network has.
+///
+/// # Errors
+/// This process may not, or a port is taken.
+pub fn make_local(ports: &[u16]) -> io::Result<NetworkEnds> {
+    sys::loopback_up()?;
+    let brokered::Made { tcp, udp, dns, audit } = brokered::make(ports)?;
+    let tcp = tcp.into_iter().map(|(port, socket)| (port, socket.into())).collect();
+    Ok(NetworkEnds { tcp, dns_udp: vec![udp.into()], dns_tcp: vec![dns.into()], audit })
 }
 
 /// What a keeper is told of the network of its tree.
@@ -188,6 +207,6 @@ fn make_sockets(node: BorrowedFd<'_>) -> io::Result<()> {
         if rustix::io::retry_on_intr(|| rustix::io::read(&node, &mut order))? == 0 {
             return Ok(());
         }
-        brokered::answer(node.as_fd(), order[0] == SOCKET_V6)?;
+        brokered::answer(node.as_fd(), order[0])?;
     }
 }
