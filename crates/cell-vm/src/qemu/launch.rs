@@ -48,12 +48,10 @@ async fn make(
         ground.pool.fill(&plan, store);
     }
     let Pristine { mut tree, mut ports, network, site } = guest;
-    let network = network.map(|(ends, sockets)| {
-        if let Some(port) = ports.relay() {
-            tokio::spawn(outside::serve(port, sockets));
-        }
-        ends
-    });
+    let (network, sockets) = network.unzip();
+    let brokered = plan.guest.relay.as_ref().map(|relay| relay.ports.clone()).unwrap_or_default();
+    let relayed = ports.relay().zip(sockets);
+    let sockets = relayed.map(|(port, sockets)| outside::serve(port, sockets, brokered));
     match ports.begin(&seed::message()?, &plan.cell).await {
         Some(word) if word == "up" => {}
         said => return Err(refusal(tree, &site, said).await),
@@ -74,7 +72,7 @@ async fn make(
         verdict: Box::new(move |_| *end.lock().unwrap_or_else(PoisonError::into_inner)),
         streams,
         network,
-        sockets: None,
+        sockets,
         report,
         groups: site.groups,
         dir: site.dir,

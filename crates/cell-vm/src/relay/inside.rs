@@ -21,7 +21,10 @@ use tokio::{
     sync::{Semaphore, mpsc},
 };
 
-use super::{mux::Mux, seen};
+use super::{
+    mux::{Mux, News, Side},
+    seen,
+};
 
 /// First argument that turns the node's own binary into the relay of a guest. Hidden from its help.
 pub(crate) const GUEST_ARG: &str = "__guest";
@@ -35,6 +38,8 @@ const QUERIES_MAX: usize = 64;
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// Pause after a connection could not be accepted.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
+/// Connections of the node to the program that wait to be made.
+const NEWS_WAITING: usize = 64;
 /// Port of names.
 const DNS_PORT: u16 = 53;
 
@@ -71,9 +76,9 @@ async fn relay(device: &Path, ends: NetworkEnds) -> io::Result<()> {
     // takes a short read for an empty source: a port gives one page at a time, and tells only of what comes after it was empty.
     let port = fs::OpenOptions::new().read(true).write(true).open(device)?;
     let (reader, writer) = (File::from_std(port.try_clone()?), File::from_std(port));
-    // Nobody outside opens a stream.
-    let (tell, _no_news) = mpsc::channel(1);
-    let (mux, life) = Mux::over(reader, writer, tell);
+    let (tell, news) = mpsc::channel(NEWS_WAITING);
+    let (mux, life) = Mux::over(Side::Inside, reader, writer, tell);
+    tokio::spawn(publish(news));
     let listeners = ends.tcp.into_iter().map(|(_, listener)| listener).chain(ends.dns_tcp);
     for listener in listeners {
         tokio::spawn(accept(TcpListener::from_std(listener)?, mux.clone()));
@@ -100,6 +105,22 @@ async fn accept(listener: TcpListener, mux: Mux) {
             Some(carried) => drop(tokio::spawn(carried.carry(socket))),
             None => drop(socket.set_zero_linger()),
         }
+    }
+}
+
+/// Makes the node's connections to what the program serves.
+async fn publish(mut news: mpsc::Receiver<News>) {
+    while let Some(news) = news.recv().await {
+        let News::Open(to, carried) = news else { continue };
+        tokio::spawn(async move {
+            match TcpStream::connect(to).await {
+                Ok(socket) => {
+                    carried.take().await;
+                    carried.carry(socket).await;
+                }
+                Err(_refused) => carried.reset().await,
+            }
+        });
     }
 }
 

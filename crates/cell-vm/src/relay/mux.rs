@@ -25,6 +25,15 @@ const WINDOW: u32 = 128 << 10;
 /// Connections at the same time. Stops a guest from taking the node's descriptors; past it a connection is reset. The broker's own
 /// limit is below it.
 const STREAMS_MAX: usize = 1024;
+/// Who opens a stream gives it its number, and each side has its own.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Side {
+    /// The guest.
+    Inside = 0,
+    /// The node.
+    Outside = 1,
+}
+
 /// Frames that wait for the port.
 const FRAMES_WAITING: usize = 64;
 
@@ -75,12 +84,13 @@ pub(super) enum News {
 impl Mux {
     /// Over a port. The future is its life: it ends when the port does, or when the other side breaks the rules.
     pub(super) fn over(
+        side: Side,
         reader: impl AsyncRead + Unpin,
         mut writer: impl AsyncWrite + Unpin,
         news: mpsc::Sender<News>,
     ) -> (Self, impl Future<Output = io::Result<()>>) {
         let (frames, mut waiting) = mpsc::channel::<(u32, Said)>(FRAMES_WAITING);
-        let mux = Self { frames, streams: Arc::default(), next: Arc::default() };
+        let mux = Self { frames, streams: Arc::default(), next: Arc::new(AtomicU32::new(side as u32)) };
         let reading = mux.clone();
         let life = async move {
             let write = async {
@@ -102,7 +112,7 @@ impl Mux {
 
     /// Opens a stream to this address; `None` if there are too many or the port is gone.
     pub(super) async fn open(&self, to: std::net::SocketAddr) -> Option<Carried> {
-        let carried = self.add(self.next.fetch_add(1, Ordering::Relaxed))?;
+        let carried = self.add(self.next.fetch_add(2, Ordering::Relaxed))?;
         self.frames.send((carried.number, Said::Open(to))).await.ok()?;
         Some(carried)
     }
@@ -184,6 +194,16 @@ impl Mux {
 // === impl Carried ===
 
 impl Carried {
+    /// Whether the other side took it, of a stream that this one opened.
+    pub(super) async fn is_taken(&mut self) -> bool {
+        self.arrived.recv().await == Some(Said::Opened)
+    }
+
+    /// Takes it.
+    pub(super) async fn take(&self) {
+        let _port_is_gone = self.mux.frames.send((self.number, Said::Opened)).await;
+    }
+
     /// Moves bytes between the stream and a socket until both ways have ended or one has broken.
     pub(super) async fn carry(mut self, socket: TcpStream) {
         let _slower_without = socket.set_nodelay(true);
@@ -210,7 +230,8 @@ impl Carried {
                         held.fetch_sub(count, Ordering::AcqRel);
                         mux.frames.send((number, Said::Credit(count))).await.ok()?;
                     }
-                    _end => return to.shutdown().await.ok(),
+                    Said::End => return to.shutdown().await.ok(),
+                    _out_of_turn => return None,
                 }
             }
         };

@@ -10,8 +10,11 @@ pub(super) const HEAD_BYTES: usize = 1 + 4 + 2;
 /// One thing said.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Said {
-    /// The program connected to this address; what follows under this number is that connection.
+    /// The program connected to this address, or the node to one of the program's; what follows under this number is that
+    /// connection.
     Open(SocketAddr),
+    /// The program takes the node's connection.
+    Opened,
     /// Bytes of it.
     Data(Vec<u8>),
     /// No more bytes this way.
@@ -36,6 +39,7 @@ const RESET: u8 = 4;
 const CREDIT: u8 = 5;
 const TRIED: u8 = 6;
 const TRIED_DATAGRAM: u8 = 7;
+const OPENED: u8 = 8;
 
 // === impl Said ===
 
@@ -45,6 +49,7 @@ impl Said {
         let (kind, body) = match self {
             Self::Open(to) => (OPEN, address(*to)),
             Self::Data(bytes) => (DATA, bytes.clone()),
+            Self::Opened => (OPENED, Vec::new()),
             Self::End => (END, Vec::new()),
             Self::Reset => (RESET, Vec::new()),
             Self::Credit(bytes) => (CREDIT, bytes.to_le_bytes().to_vec()),
@@ -68,6 +73,7 @@ impl Said {
         Some(match kind {
             OPEN => Self::Open(address_of(&body)?),
             DATA => Self::Data(body),
+            OPENED => Self::Opened,
             END => Self::End,
             RESET => Self::Reset,
             CREDIT => Self::Credit(u32::from_le_bytes(body.try_into().ok()?)),
@@ -108,6 +114,7 @@ mod tests {
             Said::Open(to("198.18.0.7:443")),
             Said::Open(to("[2001:db8::1]:80")),
             Said::Data(vec![7; BODY_BYTES_MAX]),
+            Said::Opened,
             Said::End,
             Said::Reset,
             Said::Credit(70_000),

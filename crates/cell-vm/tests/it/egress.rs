@@ -25,13 +25,11 @@ use super::{
     bench::{Bench, check, script},
 };
 
-const PUBLISHED: &str = "a_port_inside_is_reached_through_the_handle_only";
-
 pub(crate) const TESTS: &[Test] = &[
     ("an_uncooperative_client_reaches_the_granted_name", granted),
     ("nothing_else_is_reached_and_every_attempt_is_on_record", denied),
     ("what_goes_through_the_broker_arrives_whole", whole),
-    (PUBLISHED, published),
+    ("a_port_inside_is_reached_through_the_handle_only", published),
 ];
 
 /// How long a record is waited for.
@@ -43,11 +41,6 @@ const LARGE: usize = 3 << 20;
 pub(crate) fn brokered(mut spec: Spec) -> Spec {
     spec.network = Network::Brokered { ports: vec![443] };
     spec
-}
-
-/// Whether a test is for this driver: no port inside a virtual machine is published.
-pub(crate) fn applies(driver: &str, test: &str) -> bool {
-    driver == "gvisor" || test != PUBLISHED
 }
 
 /// `api.example` lives on this machine.
@@ -263,6 +256,8 @@ fn published(bench: &Bench) -> Outcome {
     let answer: io::Result<u8> = bench.block_on(async {
         cell.running.stdin.write_all(b"go\n").await?;
         cell.running.stdout.read_exact(&mut [0; 1]).await?;
+        let nobody = refusal(&cell.running.cell, 8124).await;
+        assert_eq!(nobody, Some(io::ErrorKind::ConnectionRefused));
         let mut stream = cell.running.cell.connect(8123).await?;
         stream.write_all(&[41]).await?;
         stream.read_u8().await

@@ -6,13 +6,16 @@ use tokio::{
     sync::mpsc,
 };
 
-use super::{Mux, News, Said};
+use super::{Mux, News, Said, Side};
 
 /// One end over half of a pipe, with its life in a task of its own.
-fn end(pipe: DuplexStream) -> (Mux, mpsc::Receiver<News>, tokio::task::JoinHandle<std::io::Result<()>>) {
+fn end(
+    side: Side,
+    pipe: DuplexStream,
+) -> (Mux, mpsc::Receiver<News>, tokio::task::JoinHandle<std::io::Result<()>>) {
     let (tell, news) = mpsc::channel(16);
     let (reader, writer) = split(pipe);
-    let (mux, life) = Mux::over(reader, writer, tell);
+    let (mux, life) = Mux::over(side, reader, writer, tell);
     (mux, news, tokio::spawn(life))
 }
 
@@ -28,7 +31,7 @@ const TO: &str = "203.0.113.9:443";
 #[tokio::test]
 async fn bytes_arrive_whole_both_ways_and_an_end_is_an_end() {
     let (near, far) = duplex(5000);
-    let ((near, _, _), (_far, mut news, _)) = (end(near), end(far));
+    let ((near, _, _), (_far, mut news, _)) = (end(Side::Inside, near), end(Side::Outside, far));
     let (mut program, accepted) = sockets().await;
     let (dialled, mut server) = sockets().await;
     tokio::spawn(near.open(TO.parse().unwrap()).await.unwrap().carry(accepted));
@@ -57,7 +60,7 @@ async fn bytes_arrive_whole_both_ways_and_an_end_is_an_end() {
 #[tokio::test]
 async fn a_stream_that_nobody_reads_holds_up_no_other() {
     let (near, far) = duplex(5000);
-    let ((near, _, _), (_far, mut news, _)) = (end(near), end(far));
+    let ((near, _, _), (_far, mut news, _)) = (end(Side::Inside, near), end(Side::Outside, far));
     let (mut stuck, accepted) = sockets().await;
     tokio::spawn(near.open(TO.parse().unwrap()).await.unwrap().carry(accepted));
     // Never carried on: its bytes stay where they are.
@@ -77,12 +80,29 @@ async fn a_stream_that_nobody_reads_holds_up_no_other() {
 #[tokio::test]
 async fn a_stream_that_is_let_go_breaks_at_the_other_side() {
     let (near, far) = duplex(5000);
-    let ((near, _, _), (_far, mut news, _)) = (end(near), end(far));
+    let ((near, _, _), (_far, mut news, _)) = (end(Side::Inside, near), end(Side::Outside, far));
     let (mut program, accepted) = sockets().await;
     tokio::spawn(near.open(TO.parse().unwrap()).await.unwrap().carry(accepted));
     let Some(News::Open(_, carried)) = news.recv().await else { panic!() };
     carried.reset().await;
     assert!(program.read_to_end(&mut Vec::new()).await.is_err());
+}
+
+#[tokio::test]
+async fn a_stream_from_outside_is_taken_or_refused_and_has_a_number_of_its_own() {
+    let (near, far) = duplex(5000);
+    let ((near, mut inner, _), (far, _, _)) = (end(Side::Inside, near), end(Side::Outside, far));
+    let _other = near.open(TO.parse().unwrap()).await.unwrap();
+    for taken in [true, false] {
+        let mut asked = far.open(TO.parse().unwrap()).await.unwrap();
+        let Some(News::Open(_, carried)) = inner.recv().await else { panic!() };
+        if taken {
+            carried.take().await
+        } else {
+            carried.reset().await
+        }
+        assert_eq!(asked.is_taken().await, taken);
+    }
 }
 
 #[tokio::test]
@@ -96,7 +116,7 @@ async fn whoever_breaks_the_rules_is_heard_no_more() {
         [open, Said::Credit(1).encode(1)].concat(),
     ] {
         let (mut near, far) = duplex(1 << 20);
-        let (_far, mut news, life) = end(far);
+        let (_far, mut news, life) = end(Side::Outside, far);
         near.write_all(&hostile).await.unwrap();
         // A stream is held, as if its socket were still being made, until nothing more is told.
         let held = async {
