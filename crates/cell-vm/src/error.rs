@@ -26,8 +26,8 @@ pub enum VmError {
         /// What to do about it.
         fix: String,
     },
-    /// The contract grants hosts.
-    #[error("a cell of class vm under {driver} has no way to the network yet; granted: {}", hosts.join(", "))]
+    /// The contract grants hosts, or a port inside is to be reached, and this driver has no network.
+    #[error("a cell of class vm under {driver} has no way to the network yet; {}", wanted(.hosts))]
     NoEgress {
         /// Which.
         driver: DriverName,
@@ -83,8 +83,8 @@ impl VmError {
                 fix.clone()
             }
             Self::NoEgress { .. } => {
-                "take `egress` out of the contract, use `class = \"process\"`, or set `best_effort = true` to run \
-                 without the network"
+                "write vm = \"gvisor\", take `egress` out of the contract, use `class = \"process\"`, or set \
+                 `best_effort = true` to run without the network"
                     .into()
             }
             Self::NotSetUp { .. } => {
@@ -118,6 +118,13 @@ impl From<VmError> for CellError {
 }
 
 // === free functions ===
+
+fn wanted(hosts: &[String]) -> String {
+    if hosts.is_empty() {
+        return "a port inside is to be reached".into();
+    }
+    format!("granted: {}", hosts.join(", "))
+}
 
 fn reasons(tried: &[(DriverName, String)]) -> String {
     tried.iter().map(|(driver, why)| format!("{driver}: {why}")).collect::<Vec<_>>().join("; ")

@@ -5,6 +5,7 @@ use cella_cell::{Ask, Class, Enforcement, Network, Report, Shortfall, Spec, Wall
 use crate::{DriverName, VmError, groups::Groups};
 
 const GROUP_FIX: &str = "run the node by systemd with Delegate=yes, or as root, or set `best_effort = true`";
+const EGRESS_FIX: &str = "write vm = \"gvisor\", or use `class = \"process\"`";
 const PROCESS_FIX: &str = "use `class = \"process\"`";
 
 /// What a driver says of itself.
@@ -17,6 +18,8 @@ pub(crate) struct Claims {
     pub(crate) by_group: Vec<(&'static str, String)>,
     /// Limits that it holds without any group.
     pub(crate) by_itself: Vec<(&'static str, String)>,
+    /// Whether it brings what a program sends to the node's broker.
+    pub(crate) brokers: bool,
 }
 
 /// Judges one specification.
@@ -37,7 +40,7 @@ pub(crate) fn judge(spec: &Spec, groups: &Groups, claims: &Claims) -> Result<Rep
     if let Some(bytes) = spec.limits.output_bytes {
         judging.wall("output", format!("{bytes} bytes on standard output and error"));
     }
-    judging.network(spec)?;
+    judging.network(spec, claims.brokers)?;
     judging.limits(spec, groups, claims)?;
     Ok(judging.report)
 }
@@ -53,18 +56,24 @@ impl Judging {
         self.report.enforced.push(Wall { what: what.into(), how });
     }
 
-    fn network(&mut self, spec: &Spec) -> Result<(), VmError> {
+    fn network(&mut self, spec: &Spec, brokers: bool) -> Result<(), VmError> {
         if spec.network == Network::Sealed {
             let why = "TCP on the guest's own loopback cannot be refused";
             self.fall_short(true, "sealed network", why, PROCESS_FIX)?;
         }
-        if spec.egress.is_empty() && !matches!(spec.network, Network::Brokered { .. }) {
-            return Ok(());
+        let brokered = matches!(spec.network, Network::Brokered { .. });
+        match () {
+            () if brokered && brokers => Ok(()),
+            () if !brokered && spec.egress.is_empty() => Ok(()),
+            () if self.strict && !brokers => {
+                Err(VmError::NoEgress { driver: self.driver, hosts: spec.egress.clone() })
+            }
+            () if brokers => {
+                let why = format!("no network in this cell; granted: {}", spec.egress.join(", "));
+                self.fall_short(false, "egress", &why, "ask for a brokered network")
+            }
+            () => self.fall_short(false, "egress", "this driver has no way to the network", EGRESS_FIX),
         }
-        if self.strict {
-            return Err(VmError::NoEgress { driver: self.driver, hosts: spec.egress.clone() });
-        }
-        self.fall_short(false, "egress", "this class has no way to the network yet", PROCESS_FIX)
     }
 
     fn limits(&mut self, spec: &Spec, groups: &Groups, claims: &Claims) -> Result<(), VmError> {
@@ -118,13 +127,19 @@ fn wanted<T: Copy>(ask: Ask<T>) -> Option<bool> {
 
 #[cfg(test)]
 mod tests {
-    use cella_cell::{Ask, Enforcement, Program, Spec};
+    use cella_cell::{Ask, Enforcement, Network, Program, Spec};
 
     use super::{Claims, judge};
     use crate::{DriverName, groups::Groups};
 
     fn claims() -> Claims {
-        Claims { driver: DriverName::Gvisor, walls: Vec::new(), by_group: Vec::new(), by_itself: Vec::new() }
+        Claims {
+            driver: DriverName::Gvisor,
+            walls: Vec::new(),
+            by_group: Vec::new(),
+            by_itself: Vec::new(),
+            brokers: false,
+        }
     }
 
     #[test]
@@ -148,9 +163,16 @@ mod tests {
     }
 
     #[test]
-    fn granted_hosts_are_refused() {
+    fn granted_hosts_are_reached_or_a_refusal() {
         let mut spec = Spec::new("s", Program::default());
         spec.egress = vec!["a.example:443".into()];
+        spec.network = Network::Brokered { ports: vec![443] };
         assert_eq!(judge(&spec, &Groups::default(), &claims()).unwrap_err().code(), "CE2052");
+        let brokers = Claims { brokers: true, ..claims() };
+        let report = judge(&spec, &Groups::default(), &brokers).unwrap();
+        assert!(!report.degraded.iter().any(|short| short.what == "egress"));
+        spec.network = Network::None;
+        let report = judge(&spec, &Groups::default(), &brokers).unwrap();
+        assert!(report.degraded.iter().any(|short| short.what == "egress"));
     }
 }

@@ -5,7 +5,8 @@
 //! crate refuses to run anything on a driver that its probe calls unusable, and never falls back to a weaker class.
 //!
 //! A binary that starts cells of this class calls [`cella_cell::launcher_main`] first thing in its `main`: every sandbox is
-//! kept by [`cella_cell::whole_tree`], so that it dies with the node.
+//! kept by [`cella_cell::whole_tree`], so that it dies with the node. Then it calls [`guest_main`]: in a virtual machine the
+//! same binary brings the program's connections to the node.
 
 mod capped;
 mod driver;
@@ -15,6 +16,7 @@ mod gvisor;
 mod hardware;
 mod judge;
 mod qemu;
+mod relay;
 mod sought;
 mod tools;
 mod tree;
@@ -25,5 +27,6 @@ mod ward;
 pub use driver::{Choice, Driver, DriverName, LaunchFuture, Probe};
 pub use error::VmError;
 pub use gvisor::Gvisor;
-pub use qemu::Qemu;
+pub use qemu::{Qemu, WAITING_GUESTS};
+pub use relay::inside::guest_main;
 pub use vm::{Surveyed, Vm, survey, sweep};

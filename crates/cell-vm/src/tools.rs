@@ -16,8 +16,9 @@ use tempfile::TempDir;
 const ANSWER_TIMEOUT: Duration = Duration::from_millis(900);
 /// Between two looks whether it has answered.
 const ANSWER_LOOK: Duration = Duration::from_millis(5);
-/// Start of the name of every private directory.
+/// Start of the name of every private directory of a cell, and of the one in which a node lays itself out for guests.
 const PREFIX: &str = "cella-vm-";
+const OWN_PREFIX: &str = "cella-own-";
 /// Numbers of this class begin here: those of class `process`, which name control groups in the same way, stay below.
 static NUMBER: AtomicU64 = AtomicU64::new(1 << 40);
 
@@ -54,8 +55,17 @@ pub(crate) fn first_line(program: &Path, arg: &str) -> io::Result<String> {
 
 /// A directory for one cell that nobody else may look into, named after the node.
 pub(crate) fn private_dir() -> io::Result<TempDir> {
+    dir(PREFIX)
+}
+
+/// The same for a node.
+pub(crate) fn own_dir() -> io::Result<TempDir> {
+    dir(OWN_PREFIX)
+}
+
+fn dir(kind: &str) -> io::Result<TempDir> {
     let (namespace, pid, started) = owner();
-    let prefix = format!("{PREFIX}{namespace:x}-{pid}-{started}-");
+    let prefix = format!("{kind}{namespace:x}-{pid}-{started}-");
     tempfile::Builder::new().prefix(&prefix).permissions(fs::Permissions::from_mode(0o700)).tempdir()
 }
 
@@ -67,7 +77,8 @@ pub(crate) fn next_name() -> String {
 
 /// Whether a directory has this name because a node that is gone gave it. Of another pid namespace nothing is known.
 pub(crate) fn is_stale(name: &str) -> bool {
-    let Some(rest) = name.strip_prefix(PREFIX) else { return false };
+    let rest = [PREFIX, OWN_PREFIX].into_iter().find_map(|kind| name.strip_prefix(kind));
+    let Some(rest) = rest else { return false };
     let mut parts = rest.split('-');
     let namespace = parts.next().and_then(|part| u64::from_str_radix(part, 16).ok());
     let mut number = || parts.next().and_then(|part| part.parse::<u64>().ok());

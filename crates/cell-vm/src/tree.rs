@@ -9,12 +9,14 @@ use std::{
     time::Duration,
 };
 
+use cella_cell::{NetworkEnds, SocketOrder, TreeNetwork};
 use rustix::{
     event::{PollFd, PollFlags, Timespec},
     process::{Pid, PidfdFlags, Signal},
 };
 use tokio::{
     process::{Child, Command},
+    sync::mpsc,
     task::JoinHandle,
 };
 
@@ -26,6 +28,9 @@ const LOOKS_MAX: u32 = 500;
 /// How long the end of a tree is waited for whose keeper has ended already. The kernel needs milliseconds; this stops a
 /// process that hangs in a dead filesystem from holding the cell's end for ever.
 const LAST_WAIT: Timespec = Timespec { tv_sec: 20, tv_nsec: 0 };
+
+/// The node's ends of a tree's network.
+pub(crate) type Ends = (NetworkEnds, mpsc::Sender<SocketOrder>);
 
 /// A tree that the kernel kills whole. Dropping it does that too.
 #[derive(Debug)]
@@ -43,7 +48,30 @@ pub(crate) struct Tree {
 impl Tree {
     /// Starts `program` with these streams.
     pub(crate) async fn start(program: &Path, args: &[String], streams: [Stdio; 3]) -> io::Result<Self> {
-        let mut command = cella_cell::whole_tree(program);
+        Self::run(cella_cell::whole_tree(program), args, streams).await
+    }
+
+    /// The same in a network of its own.
+    pub(crate) async fn start_in(
+        network: TreeNetwork,
+        program: &Path,
+        args: &[String],
+        streams: [Stdio; 3],
+    ) -> io::Result<(Self, Ends)> {
+        let mut tree = Self::run(network.whole_tree(program), args, streams).await?;
+        let ends = tokio::select! {
+            ends = network.ends() => ends?,
+            // Its complaint is on its standard error.
+            _ended = tree.keeper.wait() => return Err(io::Error::other("no network could be made for the sandbox")),
+        };
+        Ok((tree, ends))
+    }
+
+    async fn run(
+        mut command: std::process::Command,
+        args: &[String],
+        streams: [Stdio; 3],
+    ) -> io::Result<Self> {
         let [stdin, stdout, stderr] = streams;
         command.args(args).env_clear().env("PATH", PATH).current_dir("/");
         command.stdin(stdin).stdout(stdout).stderr(stderr);

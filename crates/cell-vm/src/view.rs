@@ -8,7 +8,7 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-use cella_cell::{Access, CellError, Root, Spec};
+use cella_cell::{Access, CellError, NAMESERVER, Network, Root, Spec};
 
 /// Home directory inside.
 pub(crate) const HOME: &str = "/home/cell";
@@ -87,7 +87,7 @@ impl View {
         }
         view.declared(spec)?;
         view.cover(spec);
-        view.etc();
+        view.etc(&spec.network);
         if view.shown.len() > MOUNTS_MAX {
             return Err(refuse(format!("{} mounts, {MOUNTS_MAX} are allowed", view.shown.len())));
         }
@@ -192,7 +192,7 @@ impl View {
         self.covers = covers;
     }
 
-    fn etc(&mut self) {
+    fn etc(&mut self, network: &Network) {
         let (uid, gid) = self.owner;
         let root = "root:x:0:0:root:/nonexistent:/usr/sbin/nologin\n";
         let cell = format!("cell:x:{uid}:{gid}:cell:{HOME}:/bin/sh\n");
@@ -205,7 +205,7 @@ impl View {
             ("hosts", "127.0.0.1 localhost cell\n::1 localhost cell\n".to_owned()),
             ("hostname", "cell\n".to_owned()),
             ("nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n".to_owned()),
-            ("resolv.conf", String::new()),
+            ("resolv.conf", resolv_conf(network)),
         ];
         self.files.extend(made.map(|(name, text)| (Path::new("/etc").join(name), text.into_bytes())));
     }
@@ -262,6 +262,14 @@ impl View {
 }
 
 // === free functions ===
+
+/// As in class `process`: one server where somebody answers, few and short tries.
+fn resolv_conf(network: &Network) -> String {
+    match network {
+        Network::Brokered { .. } => format!("nameserver {NAMESERVER}\noptions timeout:2 attempts:2\n"),
+        _ => String::new(),
+    }
+}
 
 /// The owner of what the program may change, else of what it may read: only with his rights is it of use. For a plain user
 /// the sandbox maps him to uid 0, which is nobody else's and has no capability.

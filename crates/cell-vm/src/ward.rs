@@ -11,7 +11,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cella_cell::{CellError, End, Exit, Handle, LimitHit, Limits, Report, Running};
+use cella_cell::{
+    CellError, End, Exit, Handle, LimitHit, Limits, NetworkEnds, Report, Running, Shortfall, SocketOrder,
+};
 use rustix::process::Signal;
 use tempfile::TempDir;
 use tokio::{
@@ -36,6 +38,10 @@ pub(crate) struct Guest {
     /// What is known of the main program's end; `None` if the sandbox was killed before it.
     pub(crate) verdict: Box<dyn FnOnce(Option<ExitStatus>) -> Option<Ended> + Send>,
     pub(crate) streams: Streams,
+    /// The node's ends of a brokered network.
+    pub(crate) network: Option<NetworkEnds>,
+    /// Where sockets are to be had that reach what the program serves.
+    pub(crate) sockets: Option<mpsc::Sender<SocketOrder>>,
     pub(crate) report: Report,
     pub(crate) groups: Groups,
     /// Removed last.
@@ -100,14 +106,18 @@ async fn live(
         Ok(guest) => guest,
         Err(error) => return drop(tell.send(Err(error))),
     };
-    let Guest { mut tree, mut ask, verdict, streams, report, groups, dir } = guest;
+    let Guest { mut tree, mut ask, verdict, streams, network, sockets, mut report, groups, dir } = guest;
     let began = Instant::now();
     let (orders, end) = mpsc::unbounded_channel();
     let (publish, exit) = watch::channel(None);
-    let cell = Handle::new(id, Arc::new(report), orders, exit).with_pid(tree.pid());
+    report.degraded.extend(network.as_ref().and_then(unseen));
+    let mut cell = Handle::new(id, Arc::new(report), orders, exit).with_pid(tree.pid());
+    if let Some(sockets) = sockets {
+        cell = cell.with_sockets(sockets);
+    }
     let Streams { stdin, stdout, stderr } = streams;
     // If nobody waits any more, the handle drops here, and its closed channel is an order to kill.
-    drop(tell.send(Ok(Running { stdin, stdout, stderr, network: None, cell })));
+    drop(tell.send(Ok(Running { stdin, stdout, stderr, network, cell })));
     let (status, mut limit) = until_gone(&mut tree, &mut ask, Wants { end, limits, wall }).await;
     drop(hit);
     let ended = verdict(status);
@@ -161,6 +171,16 @@ async fn until_gone(
     }
     tree.kill().await;
     (None, hit)
+}
+
+/// What of a network is not seen.
+fn unseen(ends: &NetworkEnds) -> Option<Shortfall> {
+    ends.audit.is_none().then(|| Shortfall {
+        what: "network audit".into(),
+        why: "this kernel has no packet sockets, so attempts at ports that nobody serves are refused unseen"
+            .into(),
+        fix: "a kernel with CONFIG_PACKET".into(),
+    })
 }
 
 /// Three pipes: the cell's ends and the node's.

@@ -100,13 +100,15 @@ pub struct Handle {
     exit: watch::Receiver<Option<Exit>>,
 }
 
-/// Asks for an unconnected, non-blocking TCP socket of the cell's network; what a class's driver receives.
+/// Asks for an unconnected, non-blocking socket of the cell's network; what a class's driver receives.
 #[derive(Debug)]
 pub struct SocketOrder {
     /// The port that it will be connected to, so that the driver can refuse one that is not the program's.
     pub port: u16,
     /// IPv6 instead of IPv4.
     pub v6: bool,
+    /// UDP instead of TCP. Only a network that a class makes for its own relay has such ([`crate::TreeNetwork`]).
+    pub datagrams: bool,
     /// Whom to give it.
     pub reply: oneshot::Sender<io::Result<OwnedFd>>,
 }
@@ -173,7 +175,7 @@ impl Handle {
         let gone = || io::Error::from(io::ErrorKind::NotConnected);
         let sockets = self.sockets.as_ref().ok_or(io::ErrorKind::Unsupported)?;
         let (reply, made) = oneshot::channel();
-        let order = SocketOrder { port: address.port(), v6: address.is_ipv6(), reply };
+        let order = SocketOrder { port: address.port(), v6: address.is_ipv6(), datagrams: false, reply };
         sockets.send(order).await.map_err(|_| gone())?;
         let socket = made.await.map_err(|_| gone())??;
         let socket = TcpSocket::from_std_stream(socket.into());

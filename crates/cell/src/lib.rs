@@ -27,8 +27,8 @@ pub use error::CellError;
 pub use law::{Cell, Class, End, Exit, Handle, LimitHit, Running, SocketOrder, SpawnFuture};
 pub use network::{NAMESERVER, NetworkEnds, PORTS_MAX};
 pub use process::{
-    LAUNCHER_ARG, Process, SHELL_AGE_MAX, SHELLS_MAX, Swept, Warm, is_system_path, launcher_main, shebang,
-    sweep, whole_tree,
+    LAUNCHER_ARG, Process, SHELL_AGE_MAX, SHELLS_MAX, Swept, TreeNetwork, Warm, is_system_path,
+    launcher_main, make_local, shebang, sweep, whole_tree,
 };
 pub use report::{Report, Shortfall, Wall};
 pub use shape::Shape;

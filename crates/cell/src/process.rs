@@ -18,6 +18,7 @@ mod launcher;
 mod layout;
 mod link;
 mod masks;
+mod network;
 mod order;
 mod outcome;
 mod refusal;
@@ -44,6 +45,7 @@ pub(crate) use self::facts::probe;
 pub use self::{
     launcher::{LAUNCHER_ARG, launcher_main},
     layout::is_system_path,
+    network::{TreeNetwork, make_local},
     refusal::shebang,
     shells::{SHELL_AGE_MAX, SHELLS_MAX, Warm},
     tree::whole_tree,

@@ -30,6 +30,7 @@ fn main() -> ExitCode {
     // The cell launcher is this same binary, so that a node needs no second file; it must run before anything else
     // starts a thread.
     cella_cell::launcher_main();
+    cella_cell_vm::guest_main();
     complete::answer_shell();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,

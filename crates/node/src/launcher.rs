@@ -12,8 +12,8 @@ use std::{path::PathBuf, sync::Arc};
 
 use arc_swap::ArcSwap;
 use cella_catalog::{InstanceKey, Launch, LaunchError, Launched, NoProcess, ServerPlan};
-use cella_cell::Spec;
-use cella_contract::{Isolation, Remote, Run, StdioProgram, Transport};
+use cella_cell::{Network, Spec};
+use cella_contract::{CellClass, Isolation, Remote, Run, StdioProgram, Transport};
 use cella_event::{Draft, Kind, Label, Map};
 use cella_link::{Endpoint, LinkOptions, Root, Wire};
 use cella_transport::FaultKind;
@@ -129,8 +129,13 @@ impl Launcher {
         let sight = program::sight(&ground, served, program).await?;
         self.own_places.cover(&sight.mounts);
         let env = env::resolved(&program.env, &served.base, &self.secrets).await?;
-        let spec =
+        let mut spec =
             confine::spec(&served.config.name, &served.contract, &sight, &env, served.config.best_effort);
+        let own_kernel = matches!(served.contract.class, CellClass::Vm(_));
+        if program.endpoint.is_some() && own_kernel && spec.network == Network::None {
+            // Behind a kernel of its own the node reaches into no other network than one that it brokers, be it for no host.
+            spec.network = Network::Brokered { ports: Vec::new() };
+        }
         let hint = sight.program.hidden_paths.first().map(|path| show(path));
         if let Some(package) = sight.package.as_ref().filter(|package| package.fresh) {
             self.record_install(served, package).await;

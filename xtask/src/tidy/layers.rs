@@ -108,7 +108,7 @@ pub fn check(repo: &Repo, report: &mut Report) {
 }
 
 /// Tests that go up a layer for real programs: (crate, what its tests use).
-const TESTED_WITH: [(&str, &str); 1] = [("cell", "program")];
+const TESTED_WITH: [(&str, &str); 2] = [("cell", "program"), ("cell-vm", "egress")];
 
 fn edges(repo: &Repo, report: &mut Report) {
     for package in &repo.packages {

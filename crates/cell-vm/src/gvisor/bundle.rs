@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use cella_cell::{CellError, Spec};
+use cella_cell::{CellError, Network, Spec};
 use serde_json::{Value, json};
 
 use crate::view::{HOME, PRIVATE, View};
@@ -101,7 +101,10 @@ fn config(spec: &Spec, view: &View, dir: &Path) -> Value {
         std::iter::once(program.command.display().to_string()).chain(program.args.iter().cloned()).collect();
     let env: Vec<String> = spec.env.iter().map(|(key, value)| format!("{key}={value}")).collect();
     let (uid, gid) = view.owner;
-    let namespaces = ["pid", "mount", "ipc", "uts", "network"].map(|kind| json!({ "type": kind }));
+    // A brokered network is the one that `runsc` is started in.
+    let brokered = matches!(spec.network, Network::Brokered { .. });
+    let own = ["pid", "mount", "ipc", "uts"].into_iter().chain((!brokered).then_some("network"));
+    let namespaces: Vec<Value> = own.map(|kind| json!({ "type": kind })).collect();
     json!({
         "ociVersion": "1.0.0",
         "process": {

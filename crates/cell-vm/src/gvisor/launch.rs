@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use cella_cell::{CellError, Report, Running, Spec};
+use cella_cell::{CellError, Network, Report, Running, Spec, TreeNetwork};
 use rustix::fs::{FileType, Mode};
 use tempfile::TempDir;
 use tokio::{io::AsyncReadExt, net::unix::pipe};
@@ -68,7 +68,14 @@ async fn make(own: Option<PathBuf>, spec: Spec, id: String, allowance: Allowance
     let args = arguments(&runsc, &prepared);
     let orders = orders(prepared.dir.path())?;
     let (theirs, mut streams) = ward::pipes()?;
-    let mut tree = Tree::start(&unshare, &args, theirs).await?;
+    let (mut tree, ends) = match TreeNetwork::of(&prepared.spec.network, prepared.dir.path())? {
+        None => (Tree::start(&unshare, &args, theirs).await?, None),
+        Some(network) => {
+            let (tree, ends) = Tree::start_in(network, &unshare, &args, theirs).await?;
+            (tree, Some(ends))
+        }
+    };
+    let (network, sockets) = ends.unzip();
     if !until_started(&mut tree, &prepared).await {
         tree.kill().await;
         return Err(refusal(&prepared, streams.stderr).await);
@@ -82,6 +89,8 @@ async fn make(own: Option<PathBuf>, spec: Spec, id: String, allowance: Allowance
         ask: Box::new(move || drop(orders.try_write(b"TERM\n"))),
         verdict: Box::new(move |status| verdict(status, &log)),
         streams,
+        network,
+        sockets,
         report,
         groups,
         dir,
@@ -104,7 +113,7 @@ impl Prepared {
         let view = View::of(&spec)?;
         view.check_program(&spec)?;
         let groups = Groups::make(&id, &spec.limits, OVERHEAD);
-        let report = judge(&spec, &groups, &claims(&view))?;
+        let report = judge(&spec, &groups, &claims(&spec, &view))?;
         let dir = tools::private_dir()?;
         bundle::write(dir.path(), &spec, &view)?;
         // The guest's kernel writes what the program makes it say: that must not fill the disk.
@@ -139,7 +148,11 @@ fn arguments(runsc: &Path, prepared: &Prepared) -> Vec<String> {
     );
     args.extend([runsc.display().to_string(), dir.to_string(), prepared.id.clone(), groups.join(" ")]);
     args.extend([format!("--root={dir}/state"), format!("--debug-log={dir}/log.%COMMAND%")]);
-    args.extend(["--network=none", "--ignore-cgroups"].map(str::to_owned));
+    // The host of a brokered network is a namespace in which every address is local.
+    let brokered = matches!(prepared.spec.network, Network::Brokered { .. });
+    args.extend(
+        [if brokered { "--network=host" } else { "--network=none" }, "--ignore-cgroups"].map(str::to_owned),
+    );
     args.extend((!root).then(|| "--rootless".to_owned()));
     args
 }
@@ -208,7 +221,7 @@ fn verdict(status: Option<ExitStatus>, log: &Path) -> Option<Ended> {
     None
 }
 
-fn claims(view: &View) -> Claims {
+fn claims(spec: &Spec, view: &View) -> Claims {
     let threads = OVERHEAD.threads.unwrap_or_default();
     Claims {
         driver: DriverName::Gvisor,
@@ -218,7 +231,7 @@ fn claims(view: &View) -> Claims {
                 "gVisor: system calls end in a kernel of its own, which a system call filter holds".into(),
             ),
             ("root", "read-only, and declared mounts, through a file server of its own".into()),
-            ("network", "none but its own loopback, inside gVisor".into()),
+            ("network", network(&spec.network)),
             ("identity", format!("uid {} inside, no capability, no_new_privs", view.owner.0)),
         ],
         by_group: vec![
@@ -231,5 +244,19 @@ fn claims(view: &View) -> Claims {
             ),
         ],
         by_itself: Vec::new(),
+        brokers: true,
+    }
+}
+
+fn network(asked: &Network) -> String {
+    match asked {
+        Network::Brokered { ports } => {
+            let ports: Vec<String> = ports.iter().map(u16::to_string).collect();
+            format!(
+                "this kernel's, in a namespace of its own; names and TCP ports {} end at the node's broker",
+                ports.join(", ")
+            )
+        }
+        _ => "none but its own loopback, inside gVisor".into(),
     }
 }

@@ -2,9 +2,9 @@
 
 use std::{fs, os::unix::fs::MetadataExt, path::Path};
 
-use cella_cell::{Access, CellError, Spec};
+use cella_cell::{Access, CellError, Network, Spec};
 
-use super::{archive::Archive, init, probe::Parts};
+use super::{archive::Archive, init, machine, own::Own, probe::Parts, seed};
 use crate::{
     DriverName, VmError,
     view::{Shown, View},
@@ -24,19 +24,53 @@ pub(super) struct Guest {
     pub(super) owner: (u32, u32),
     /// Bytes and files of each private directory.
     pub(super) private: (u64, u64),
+    /// What brings connections to the node's broker.
+    pub(super) relay: Option<Relay>,
 }
+
+/// See [`crate::relay`].
+#[derive(Debug)]
+pub(super) struct Relay {
+    /// The node's own binary.
+    shown: Shown,
+    /// The words that start it, and the ports that it serves.
+    pub(super) command: String,
+    pub(super) ports: Vec<u16>,
+}
+
+/// Where a guest's init mounts it, outside of the program's root.
+pub(super) const RELAY_DIR: &str = "/relay";
 
 // === impl Guest ===
 
 impl Guest {
-    pub(super) fn of(spec: &Spec) -> Result<Self, VmError> {
+    pub(super) fn of(spec: &Spec, own: Option<&Own>) -> Result<Self, VmError> {
         let owner = owner(spec)?;
         let view = View::of_owner(spec, owner)?;
         view.check_program(spec)?;
         for shown in view.shown.iter().filter(|shown| !shown.is_dir) {
             check_file(shown)?;
         }
-        Ok(Self { view, owner, private: (spec.tmpfs.bytes, spec.tmpfs.inodes) })
+        let relay = match (&spec.network, own) {
+            (Network::Brokered { ports }, Some(own)) => Some(Relay {
+                shown: Shown {
+                    source: own.path().to_owned(),
+                    target: RELAY_DIR.into(),
+                    write: false,
+                    is_dir: true,
+                },
+                command: own.command(RELAY_DIR),
+                ports: ports.clone(),
+            }),
+            _ => None,
+        };
+        Ok(Self { view, owner, private: (spec.tmpfs.bytes, spec.tmpfs.inodes), relay })
+    }
+
+    /// What the program sees and what only init does.
+    pub(super) fn all_exports(&self) -> impl Iterator<Item = (String, &Shown)> {
+        let relay = self.relay.iter().map(|relay| (machine::RELAY.to_owned(), &relay.shown));
+        self.exports().chain(relay)
     }
 
     /// Directories, with the name under which the guest mounts each.
@@ -45,38 +79,19 @@ impl Guest {
         dirs.enumerate().map(|(number, shown)| (format!("m{number}"), shown))
     }
 
-    /// The first files of the guest.
-    pub(super) fn archive(&self, spec: &Spec, parts: &Parts) -> Result<Vec<u8>, CellError> {
+    /// What the guest is told of this cell, in the same format as its first files.
+    pub(super) fn cell(&self, spec: &Spec) -> Result<Vec<u8>, CellError> {
         let mut archive = Archive::default();
-        for dir in ["bin", "dev", "etc", "files", "modules", "new", "p", "proc", "sys"] {
-            archive.dir(dir);
-        }
-        let busybox = fs::read(&parts.busybox)?;
-        archive.file("bin/busybox", 0o755, &busybox);
-        for applet in APPLETS {
-            archive.link(&format!("bin/{applet}"), "busybox");
-        }
-        let mut names = String::new();
-        for module in &parts.modules {
-            let name = module.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-            archive.file(&format!("modules/{name}"), 0o644, &fs::read(module)?);
-            names.push_str(&name);
-            names.push('\n');
-        }
-        archive.file("modules/list", 0o644, names.as_bytes());
-        archive.file("empty", 0o444, b"");
+        archive.file("cell.sh", 0o644, init::cell(self).as_bytes());
         archive.file("limits", 0o644, init::limits(spec).as_bytes());
-        archive.file("init", 0o755, init::script(self).as_bytes());
-        self.files(&mut archive, spec, &busybox)?;
+        self.files(&mut archive, spec)?;
         Ok(archive.finish())
     }
 
     /// What lies in the root beside the exports; and the same accounts for init itself.
-    fn files(&self, archive: &mut Archive, spec: &Spec, busybox: &[u8]) -> Result<(), CellError> {
+    fn files(&self, archive: &mut Archive, spec: &Spec) -> Result<(), CellError> {
         let mut made = std::collections::BTreeSet::new();
         archive.dir("files/.cella");
-        archive.file("files/.cella/busybox", 0o755, busybox);
-        archive.link("files/.cella/sh", "busybox");
         archive.file("files/.cella/run", 0o644, init::run(spec).as_bytes());
         // What an export shows wins: nothing is copied into a directory of the host.
         let free = |path: &Path| {
@@ -102,10 +117,34 @@ impl Guest {
     }
 }
 
+/// The first files of every guest. Nothing of a cell is among them.
+pub(super) fn first_files(parts: &Parts) -> Result<Vec<u8>, CellError> {
+    let mut archive = Archive::default();
+    for dir in ["bin", "dev", "etc", "files", "modules", "new", "p", "proc", "sys"] {
+        archive.dir(dir);
+    }
+    archive.file("bin/busybox", 0o755, &fs::read(&parts.busybox)?);
+    for applet in APPLETS {
+        archive.link(&format!("bin/{applet}"), "busybox");
+    }
+    archive.file("bin/seed", 0o755, &seed::program());
+    let mut names = String::new();
+    for module in &parts.modules {
+        let name = module.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        archive.file(&format!("modules/{name}"), 0o644, &fs::read(module)?);
+        names.push_str(&name);
+        names.push('\n');
+    }
+    archive.file("modules/list", 0o644, names.as_bytes());
+    archive.file("empty", 0o444, b"");
+    archive.file("init", 0o755, init::script().as_bytes());
+    Ok(archive.finish())
+}
+
 /// What init uses.
-const APPLETS: [&str; 22] = [
-    "sh", "cat", "chmod", "chown", "chroot", "cp", "grep", "head", "insmod", "ip", "ln", "ls", "mdev",
-    "mkdir", "mkfifo", "mknod", "mount", "poweroff", "sleep", "su", "true", "echo",
+const APPLETS: [&str; 23] = [
+    "sh", "cat", "chmod", "chown", "chroot", "cp", "cpio", "grep", "head", "insmod", "ip", "ln", "ls",
+    "mdev", "mkdir", "mkfifo", "mknod", "mount", "poweroff", "sleep", "su", "true", "echo",
 ];
 
 // === free functions ===

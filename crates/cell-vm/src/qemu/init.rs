@@ -4,8 +4,14 @@ use std::{fmt::Write, path::Path};
 
 use cella_cell::Spec;
 
-use super::guest::Guest;
-use crate::view::{HOME, PRIVATE};
+use super::{
+    guest::{Guest, RELAY_DIR, Relay},
+    machine::RELAY,
+};
+use crate::{
+    relay::inside::{GUEST_ARG, READY},
+    view::{HOME, PRIVATE},
+};
 
 /// Mount options of an export that cannot change, and of one that can.
 const READ: &str = "trans=virtio,version=9p2000.L,msize=262144,cache=loose,ro,nosuid,nodev";
@@ -26,6 +32,17 @@ ip link set lo up
 mount -t tmpfs -o size=4m,mode=755,nosuid root /new || stop root
 "#;
 
+/// Where a snapshot is taken and every guest begins: what it is for comes from here on. `hello` asks a guest that woke
+/// whether it did; `cell` is followed by the time and randomness for it alone, and then by the cell's own files.
+const WAIT: &str = r#"
+echo ready >&9
+while read word <&9; do case $word in hello) echo ready >&9;; cell) break;; esac; done
+[ "$word" = cell ] || poweroff -f
+/bin/seed <&9 || stop seed
+cpio -i -d -u <&9 2>/dev/null || stop files
+. /cell.sh
+"#;
+
 /// The program's life. Its streams are pipes: a port can be opened only once. What the pumps have sent is told by number,
 /// because the machine is gone before a byte that is still under way.
 const TAIL: &str = r#"
@@ -33,9 +50,8 @@ mkfifo -m 666 /p/in /p/out /p/err
 cat <${port}1 >/p/in &
 cat </p/out >${port}2 & out=$!
 cat </p/err >${port}3 & err=$!
-echo ready >&9
-read go <&9
-(while read order <&9; do case $order in term) su -s /bin/sh cell -c 'kill -TERM -1';; esac; done; poweroff -f) &
+echo up >&9
+(while read order <&9; do case $order in *term) su -s /bin/sh cell -c 'kill -TERM -1';; esac; done; poweroff -f) &
 (exec 9>&-; ulimit -c 0; . /limits; exec chroot /new /.cella/busybox su -s /.cella/sh cell -c '. /.cella/run') </p/in >/p/out 2>/p/err &
 main=$!
 wait $main; code=$?
@@ -58,15 +74,24 @@ for name in 'fd' 'stdin/0' 'stdout/1' 'stderr/2'; do
   rest=${name#*/}; [ "$rest" = "$name" ] && rest= || rest=/$rest
   ln -s /proc/self/fd$rest /new/dev/${name%/*}
 done
-mkdir /new/dev/shm
+mkdir /new/dev/shm /new/.cella
+cp /bin/busybox /new/.cella/busybox && ln -s busybox /new/.cella/sh || stop root
 mount -t proc -o hidepid=2,nosuid,nodev,noexec proc /new/proc || stop proc
 "#;
 
-/// The whole script. What is private comes before what is granted, which may lie in it.
-pub(super) fn script(guest: &Guest) -> String {
+/// The script of every guest.
+pub(super) fn script() -> String {
     let mut text = HEAD.to_owned();
     line(&mut text, format_args!("cd /new && mkdir -p {DIRS} && cd / || stop root"));
     text.push_str(DEVICES);
+    text.push_str(WAIT);
+    text.push_str(TAIL);
+    text
+}
+
+/// What one cell adds to it: its directories. What is private comes before what is granted, which may lie in it.
+pub(super) fn cell(guest: &Guest) -> String {
+    let mut text = String::new();
     let (uid, gid) = guest.owner;
     let (bytes, files) = guest.private;
     for (place, mode) in PRIVATE {
@@ -94,7 +119,21 @@ pub(super) fn script(guest: &Guest) -> String {
         line(&mut text, format_args!("mount {covered} {place} || stop cover"));
     }
     text.push_str("mount -o remount,ro /new/dev; mount -o remount,ro,nosuid /new || stop root\n");
-    text.push_str(TAIL);
+    if let Some(Relay { command, ports, .. }) = &guest.relay {
+        let ports: Vec<String> = ports.iter().map(u16::to_string).collect();
+        let ports = ports.join(" ");
+        line(
+            &mut text,
+            format_args!(
+                "mkdir {RELAY_DIR} && mount -t 9p -o {READ} {RELAY} {RELAY_DIR} && mkfifo /p/relay || stop relay"
+            ),
+        );
+        line(
+            &mut text,
+            format_args!("{command} {GUEST_ARG} ${{port}}5 {ports} </dev/null >/p/relay 2>&1 9>&- &"),
+        );
+        line(&mut text, format_args!("read said </p/relay; [ \"$said\" = {READY} ] || stop \"relay $said\""));
+    }
     text
 }
 

@@ -19,6 +19,8 @@ pub(super) const EXPORTS_MAX: usize = (30 - FIRST_SLOT) * FUNCTIONS;
 
 /// The guest's streams, in the order of their ports.
 pub(super) const PORTS: [&str; 4] = ["in", "out", "err", "talk"];
+/// One more port, of a machine whose connections go to the node's broker.
+pub(super) const RELAY: &str = "relay";
 
 /// MiB of the machine.
 pub(super) fn memory_mib(spec: &Spec) -> u64 {
@@ -26,8 +28,33 @@ pub(super) fn memory_mib(spec: &Spec) -> u64 {
     asked.saturating_add(KERNEL_MIB)
 }
 
+/// What a machine is started for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Start {
+    /// To boot.
+    Boot,
+    /// To boot and have its snapshot taken: with a control socket.
+    BootAndSave,
+    /// To wake from a snapshot.
+    Wake,
+}
+
+/// Sockets in the machine's directory beside its ports: of control, and by which a snapshot leaves and comes.
+pub(super) const CONTROL: &str = "control";
+pub(super) const SAVED: &str = "saved";
+pub(super) const WAKING: &str = "waking";
+
+/// Begins an argument that says where an export lies, which is all that may differ between a snapshot and who wakes from it.
+const EXPORT: &str = "local,";
+
+/// The arguments that make up a machine's shape.
+pub(super) fn shape(spec: &Spec, guest: &Guest, parts: &Parts) -> String {
+    let args = arguments(Path::new("/"), spec, guest, parts, Start::Boot);
+    args.into_iter().filter(|arg| !arg.starts_with(EXPORT)).collect::<Vec<_>>().join(" ")
+}
+
 /// The arguments. Nothing is there that is not named: no disk, no network device, no monitor, no default.
-pub(super) fn arguments(dir: &Path, spec: &Spec, guest: &Guest, parts: &Parts) -> Vec<String> {
+pub(super) fn arguments(dir: &Path, spec: &Spec, guest: &Guest, parts: &Parts, start: Start) -> Vec<String> {
     let (accelerator, processor) = match &parts.hardware {
         Ok(()) => ("kvm", "host"),
         Err(_) => ("tcg,tb-size=64", "max"),
@@ -49,14 +76,22 @@ pub(super) fn arguments(dir: &Path, spec: &Spec, guest: &Guest, parts: &Parts) -
     add("-append", "quiet loglevel=0 edd=off panic=-1 rdinit=/init".into());
     add("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny".into());
     add("-device", "virtio-serial-pci,id=serial,max_ports=8,addr=0x4".into());
-    for (number, port) in PORTS.iter().enumerate() {
+    for (number, port) in PORTS.iter().chain(guest.relay.as_ref().map(|_| &RELAY)).enumerate() {
         add("-chardev", format!("socket,id={port},path={dir_text}/{port},server=on,wait=off"));
         add("-device", format!("virtserialport,bus=serial.0,nr={},chardev={port},name={port}", number + 1));
     }
-    for (number, (tag, shown)) in guest.exports().enumerate() {
+    match start {
+        Start::Boot => {}
+        Start::BootAndSave => add("-qmp", format!("unix:{dir_text}/{CONTROL},server=on,wait=off")),
+        Start::Wake => add("-incoming", format!("unix:{dir_text}/{WAKING}")),
+    }
+    for (number, (tag, shown)) in guest.all_exports().enumerate() {
         let read_only = if shown.write { "" } else { ",readonly=on" };
         let source = escaped(&shown.source);
-        add("-fsdev", format!("local,id={tag},path={source},security_model=none,multidevs=remap{read_only}"));
+        add(
+            "-fsdev",
+            format!("{EXPORT}id={tag},path={source},security_model=none,multidevs=remap{read_only}"),
+        );
         let (slot, function) = (FIRST_SLOT + number / FUNCTIONS, number % FUNCTIONS);
         add(
             "-device",

@@ -19,7 +19,7 @@ use tokio::{
     sync::mpsc,
 };
 
-use super::machine::PORTS;
+use super::machine::{PORTS, RELAY};
 use crate::{
     capped::Allowance,
     tree::Tree,
@@ -34,64 +34,112 @@ const DRAIN: Duration = Duration::from_secs(2);
 /// Bytes of one line of talk. Stops a guest that was taken over from filling the node's memory; past it the line ends.
 const LINE_BYTES: u64 = 256;
 
-/// The ports of a guest that is ready to run its program.
+/// The ports of a guest that does not know yet what it is for.
+#[derive(Debug)]
+pub(super) struct Ports {
+    /// Input, output, error.
+    streams: [UnixStream; 3],
+    lines: Lines,
+    /// Of a machine that has one.
+    relay: Option<UnixStream>,
+}
+
+/// The ports of a guest whose program runs.
 #[derive(Debug)]
 pub(super) struct Talk {
+    ports: Lines,
+    counts: [Arc<AtomicU64>; 2],
+}
+
+/// The fourth port.
+#[derive(Debug)]
+struct Lines {
     lines: BufReader<OwnedReadHalf>,
     answers: OwnedWriteHalf,
-    counts: [Arc<AtomicU64>; 2],
 }
 
 /// How the program ended, once the guest has told.
 pub(super) type Told = Arc<Mutex<Option<Ended>>>;
 
-// === impl Talk ===
+// === impl Ports ===
 
-impl Talk {
-    /// Waits for the guest. `None` if the machine ends before.
-    pub(super) async fn with(
-        dir: &Path,
-        tree: &mut Tree,
-        allowance: &Allowance,
-    ) -> io::Result<Option<(Self, Streams)>> {
+impl Ports {
+    /// Waits for the machine. `None` if it ends before.
+    pub(super) async fn connect(dir: &Path, tree: &mut Tree, relay: bool) -> io::Result<Option<Self>> {
         let mut ports = Vec::new();
         for port in PORTS {
             let Some(stream) = connect(&dir.join(port), tree).await? else { return Ok(None) };
             ports.push(stream);
         }
         let Ok([input, output, error, talk]) = <[UnixStream; 4]>::try_from(ports) else { return Ok(None) };
+        let (lines, answers) = talk.into_split();
+        let lines = Lines { lines: BufReader::new(lines), answers };
+        let relay = if relay { connect(&dir.join(RELAY), tree).await? } else { None };
+        Ok(Some(Self { streams: [input, output, error], lines, relay }))
+    }
+
+    /// One line of the guest; `None` when it is gone.
+    pub(super) async fn line(&mut self) -> Option<String> {
+        self.lines.line().await
+    }
+
+    /// Whether it answers.
+    pub(super) async fn is_awake(&mut self) -> bool {
+        self.lines.say(b"hello\n").await.is_ok() && self.line().await.as_deref() == Some("ready")
+    }
+
+    /// Tells the guest what it is for; what it says to that, `up` if its program runs.
+    pub(super) async fn begin(&mut self, seed: &[u8], cell: &[u8]) -> Option<String> {
+        // A guest that stops half way says why.
+        let _said = self.lines.say(&[b"cell\n", seed, cell].concat()).await;
+        self.line().await
+    }
+
+    /// The port of connections, once.
+    pub(super) fn relay(&mut self) -> Option<UnixStream> {
+        self.relay.take()
+    }
+
+    /// The streams of the program that runs now.
+    pub(super) fn open(self, allowance: &Allowance) -> io::Result<(Talk, Streams)> {
+        let Self { streams: [input, output, error], lines: ports, .. } = self;
         let (source, stdin) = io::pipe()?;
         tokio::spawn(feed(pipe::Receiver::from_owned_fd(source.into())?, input));
         let counts = [Arc::<AtomicU64>::default(), Arc::default()];
         let stdout = drained(output, &counts[0], allowance)?;
         let stderr = drained(error, &counts[1], allowance)?;
-        let (lines, answers) = talk.into_split();
         let stdin = pipe::Sender::from_owned_fd(stdin.into())?;
-        let streams = Streams { stdin, stdout, stderr };
-        Ok(Some((Self { lines: BufReader::new(lines), answers, counts }, streams)))
+        Ok((Talk { ports, counts }, Streams { stdin, stdout, stderr }))
     }
+}
 
-    /// One line of the guest; `None` when it is gone.
-    pub(super) async fn line(&mut self) -> Option<String> {
+// === impl Lines ===
+
+impl Lines {
+    async fn line(&mut self) -> Option<String> {
         let mut line = Vec::new();
         let read = (&mut self.lines).take(LINE_BYTES).read_until(b'\n', &mut line).await;
         let line = String::from_utf8_lossy(&line).trim().to_owned();
         (read.is_ok() && !line.is_empty()).then_some(line)
     }
 
-    pub(super) async fn answer(&mut self, word: &str) -> io::Result<()> {
-        self.answers.write_all(format!("{word}\n").as_bytes()).await
+    async fn say(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.answers.write_all(bytes).await
     }
+}
 
+// === impl Talk ===
+
+impl Talk {
     /// Passes orders on until the guest tells the end; then everything it has sent is waited for. Returning lets go of the
     /// guest: whoever waits for this kills the machine.
     pub(super) async fn attend(mut self, mut orders: mpsc::UnboundedReceiver<&'static str>, told: Told) {
         let line = loop {
             tokio::select! {
-                line = self.line() => break line,
+                line = self.ports.line() => break line,
                 Some(order) = orders.recv() => {
                     // A guest that is gone needs no orders.
-                    let _gone = self.answers.write_all(format!("{order}\n").as_bytes()).await;
+                    let _gone = self.ports.say(format!("{order}\n").as_bytes()).await;
                 }
             }
         };
@@ -134,7 +182,7 @@ impl End {
 
 // === free functions ===
 
-async fn connect(path: &Path, tree: &mut Tree) -> io::Result<Option<UnixStream>> {
+pub(super) async fn connect(path: &Path, tree: &mut Tree) -> io::Result<Option<UnixStream>> {
     loop {
         match UnixStream::connect(path).await {
             Ok(stream) => return Ok(Some(stream)),

@@ -81,8 +81,13 @@ impl Bench {
 
     /// Runs a cell to its end.
     pub(crate) fn run(&self, spec: &Spec) -> Ran {
+        self.run_in(&self.class, spec)
+    }
+
+    /// The same in another class.
+    pub(crate) fn run_in(&self, class: &Vm, spec: &Spec) -> Ran {
         self.block_on(async {
-            let spawned = self.class.spawn(spec).await;
+            let spawned = class.spawn(spec).await;
             let mut running =
                 spawned.unwrap_or_else(|error| panic!("{}: {error}; {}", error.code(), error.fix()));
             // A program that does not read may be gone by now.
@@ -133,15 +138,17 @@ pub(crate) fn check(holds: bool, seen: impl FnOnce() -> String) -> Outcome {
 }
 
 /// Runs a test in a process of its own, as this user or another.
-pub(crate) fn run_apart(driver: &str, test: &str, uid: Option<u32>) -> Outcome {
+pub(crate) fn run_apart(driver: &str, test: &str, uid: Option<u32>, snapshots: &Path) -> Outcome {
     let mut command = Command::new(visible_exe());
-    command.args([TEST_ARG, driver, test]).current_dir("/");
+    command.args([TEST_ARG, driver, test]).current_dir("/").env(super::SNAPSHOTS, snapshots);
     if let Some(uid) = uid {
         command.uid(uid).gid(uid).env("HOME", "/nonexistent");
     }
     let output = command.output().map_err(|error| format!("this binary cannot be run again: {error}"))?;
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    said.lines().filter(|line| line.starts_with("skipped: ")).for_each(|line| println!("{line}"));
+    said.lines()
+        .filter(|line| ["skipped: ", "measured: "].iter().any(|word| line.starts_with(word)))
+        .for_each(|line| println!("{line}"));
     check(output.status.success(), || format!("{said}{}", String::from_utf8_lossy(&output.stderr)))
 }
 

@@ -6,16 +6,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cella_cell::kit;
+use cella_cell::{Spec, kit};
 
 use super::{
     Outcome, Test,
     bench::{Bench, check, script, visible_exe},
-    node,
+    egress, node,
 };
 
 pub(crate) const TESTS: &[Test] = &[
     ("the_law_is_kept", law),
+    ("the_law_is_kept_in_a_brokered_network", law_in_a_network),
     ("a_killed_node_leaves_nothing_within_two_seconds", killed_node),
     ("a_cancelled_spawn_leaves_nothing", cancelled_spawn),
 ];
@@ -26,7 +27,15 @@ const START: Duration = Duration::from_secs(150);
 const DEATH: Duration = Duration::from_secs(2);
 
 fn law(bench: &Bench) -> Outcome {
-    let kit_bench = kit::Bench { cell: &bench.class, script: &script };
+    kept(bench, &script)
+}
+
+fn law_in_a_network(bench: &Bench) -> Outcome {
+    kept(bench, &|text| egress::brokered(script(text)))
+}
+
+fn kept(bench: &Bench, script: &(dyn Fn(&str) -> Spec + Sync)) -> Outcome {
+    let kit_bench = kit::Bench { cell: &bench.class, script };
     let verdicts = bench.block_on(kit::check_within(&kit_bench, START));
     let broken: Vec<_> = verdicts.iter().filter(|verdict| verdict.broken.is_some()).collect();
     check(broken.is_empty() && verdicts.len() >= 15, || format!("{broken:#?}"))?;
@@ -34,7 +43,7 @@ fn law(bench: &Bench) -> Outcome {
 }
 
 /// Host processes whose arguments name this node's private directories.
-fn carriers(node: u32) -> usize {
+pub(crate) fn carriers(node: u32) -> usize {
     let mark = format!("-{node}-");
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     let lines = entries.map(|entry| fs::read(entry.path().join("cmdline")).unwrap_or_default());
@@ -42,14 +51,14 @@ fn carriers(node: u32) -> usize {
     names.filter(|line| line.contains("/cella-vm-") && line.contains(&mark)).count()
 }
 
-fn directories(node: u32) -> Vec<String> {
+pub(crate) fn directories(node: u32) -> Vec<String> {
     let entries = fs::read_dir(std::env::temp_dir()).into_iter().flatten().flatten();
     let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
     names.filter(|name| name.starts_with("cella-vm-") && name.contains(&format!("-{node}-"))).collect()
 }
 
 /// Looks again and again; there is no event for "the kernel has got that far".
-fn until(limit: Duration, holds: impl Fn() -> bool) -> bool {
+pub(crate) fn until(limit: Duration, holds: impl Fn() -> bool) -> bool {
     let began = Instant::now();
     while began.elapsed() < limit {
         if holds() {

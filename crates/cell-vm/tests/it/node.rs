@@ -17,7 +17,7 @@ pub(crate) fn main(args: &[String]) -> ExitCode {
     runtime.expect("a runtime").block_on(async {
         let class = Vm::with(Choice::Auto, vec![Arc::from(super::driver(&args[0]))]);
         let text = "setsid sleep 1000 & sleep 1000 & echo r; sleep 1000";
-        let mut running = class.spawn(&script(text)).await.expect("a cell");
+        let mut running = class.spawn(&super::egress::brokered(script(text))).await.expect("a cell");
         running.stdout.read_exact(&mut [0; 1]).await.expect("a sign of life");
         println!("ready");
         std::io::stdout().flush().expect("a reader");

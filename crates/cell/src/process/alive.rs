@@ -265,8 +265,10 @@ impl Alive {
     }
 
     fn ask_for_socket(&mut self, wanted: SocketOrder) {
-        if self.brokered.contains(&wanted.port) {
-            let _nobody_waits = wanted.reply.send(Err(io::ErrorKind::AddrInUse.into()));
+        let refused = if wanted.datagrams { Some(io::ErrorKind::Unsupported) } else { None };
+        let taken = self.brokered.contains(&wanted.port).then_some(io::ErrorKind::AddrInUse);
+        if let Some(refused) = refused.or(taken) {
+            let _nobody_waits = wanted.reply.send(Err(refused.into()));
             return;
         }
         if self.order(if wanted.v6 { SOCKET_V6 } else { SOCKET }) {
@@ -304,7 +306,7 @@ impl Alive {
     }
 }
 
-fn too_many_files() -> io::Error {
+pub(super) fn too_many_files() -> io::Error {
     io::Error::from_raw_os_error(libc::EMFILE)
 }
 
@@ -313,7 +315,7 @@ fn died_early() -> CellError {
 }
 
 /// The descriptors in the order in which the cell sends them.
-fn network_ends(ports: &[u16], audit: bool, fds: Vec<OwnedFd>) -> NetworkEnds {
+pub(super) fn network_ends(ports: &[u16], audit: bool, fds: Vec<OwnedFd>) -> NetworkEnds {
     let mut fds = fds.into_iter();
     let tcp = ports.iter().copied().zip(fds.by_ref().map(Into::into)).collect();
     NetworkEnds {

@@ -14,7 +14,7 @@ use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, 
 
 use super::{
     sys,
-    wire::{self, Frame},
+    wire::{self, DATAGRAMS, DATAGRAMS_V6, Frame, SOCKET_V6},
 };
 use crate::network::{DNS_PORT, NAMESERVER};
 
@@ -26,8 +26,26 @@ const LOOPBACK: u32 = 1;
 const ETH_P_ALL: u16 = 0x0003_u16.to_be();
 const FLAGS: SocketFlags = SocketFlags::CLOEXEC.union(SocketFlags::NONBLOCK);
 
+/// What [`hand_over`] hands over, in this order.
+pub(crate) struct Made {
+    pub(crate) tcp: Vec<(u16, OwnedFd)>,
+    pub(crate) udp: OwnedFd,
+    pub(crate) dns: OwnedFd,
+    pub(crate) audit: Option<OwnedFd>,
+}
+
 /// Makes the routes and the sockets, and hands them to the node.
 pub(crate) fn hand_over(node: BorrowedFd<'_>, ports: &[u16]) -> io::Result<()> {
+    let Made { tcp, udp, dns, audit } = make(ports)?;
+    let frame = Frame::Network { tcp: tcp.iter().map(|(port, _)| *port).collect(), audit: audit.is_some() };
+    let listeners = tcp.iter().map(|(_, socket)| socket.as_fd());
+    let fds: Vec<BorrowedFd<'_>> =
+        listeners.chain([udp.as_fd(), dns.as_fd()]).chain(audit.iter().map(AsFd::as_fd)).collect();
+    wire::send(node, &frame, &fds)
+}
+
+/// Makes the routes and the sockets.
+pub(crate) fn make(ports: &[u16]) -> io::Result<Made> {
     all_is_local()?;
     let mut tcp = Vec::new();
     for port in ports {
@@ -47,21 +65,27 @@ pub(crate) fn hand_over(node: BorrowedFd<'_>, ports: &[u16]) -> io::Result<()> {
         Err(error) if error.raw_os_error() == Some(libc::EAFNOSUPPORT) => None,
         Err(error) => return Err(error),
     };
-    let frame = Frame::Network { tcp: tcp.iter().map(|(port, _)| *port).collect(), audit: audit.is_some() };
-    let listeners = tcp.iter().map(|(_, socket)| socket.as_fd());
-    let fds: Vec<BorrowedFd<'_>> =
-        listeners.chain([udp.as_fd(), dns.as_fd()]).chain(audit.iter().map(AsFd::as_fd)).collect();
-    wire::send(node, &frame, &fds)
+    Ok(Made { tcp, udp, dns, audit })
 }
 
-/// An unconnected socket of this network, with which the node reaches what the program serves.
-pub(crate) fn socket(v6: bool) -> io::Result<OwnedFd> {
-    let family = if v6 { AddressFamily::INET6 } else { AddressFamily::INET };
-    Ok(rustix::net::socket_with(family, SocketType::STREAM, FLAGS, None)?)
+/// Gives the node an unconnected socket of this network, with which it reaches what the program serves, or says why not.
+pub(crate) fn answer(node: BorrowedFd<'_>, order: u8) -> io::Result<()> {
+    let made = socket(
+        if [SOCKET_V6, DATAGRAMS_V6].contains(&order) { AddressFamily::INET6 } else { AddressFamily::INET },
+        if [DATAGRAMS, DATAGRAMS_V6].contains(&order) { SocketType::DGRAM } else { SocketType::STREAM },
+    );
+    let errno = made.as_ref().err().map(|error| error.raw_os_error().unwrap_or(libc::EIO));
+    let fds: Vec<BorrowedFd<'_>> = made.iter().map(AsFd::as_fd).collect();
+    wire::send(node, &Frame::Socket { errno }, &fds)
+}
+
+fn socket(family: AddressFamily, kind: SocketType) -> io::Result<OwnedFd> {
+    Ok(rustix::net::socket_with(family, kind, FLAGS, None)?)
 }
 
 fn listener(address: std::net::IpAddr, port: u16) -> io::Result<OwnedFd> {
-    let socket = socket(address.is_ipv6())?;
+    let family = if address.is_ipv6() { AddressFamily::INET6 } else { AddressFamily::INET };
+    let socket = socket(family, SocketType::STREAM)?;
     if address.is_ipv6() {
         sockopt::set_ipv6_v6only(&socket, true)?;
     }

@@ -180,12 +180,7 @@ fn watch(
 fn obey(socket: BorrowedFd<'_>, order: u8) -> io::Result<()> {
     match order {
         TERMINATE => sys::terminate_all(),
-        SOCKET | SOCKET_V6 => {
-            let made = brokered::socket(order == SOCKET_V6);
-            let errno = made.as_ref().err().map(|error| error.raw_os_error().unwrap_or(libc::EIO));
-            let fds: Vec<BorrowedFd<'_>> = made.iter().map(AsFd::as_fd).collect();
-            wire::send(socket, &Frame::Socket { errno }, &fds)?;
-        }
+        SOCKET | SOCKET_V6 => brokered::answer(socket, order)?,
         _ => {}
     }
     Ok(())

@@ -19,6 +19,7 @@ use super::{
     cgroup::{Owner, sweep_of},
     facts,
     filter::{self, Filters},
+    network::NETWORK_TREE_ARG,
     sys::{self, Forked},
     tree::{self, TREE_ARG},
     wire::{self, FDS_MAX},
@@ -57,6 +58,7 @@ pub fn launcher_main() {
     match args.next() {
         Some(second) if second == PROBE_ARG => sys::exit_now(facts::print_launcher_facts()),
         Some(second) if second == TREE_ARG => tree::keep(args),
+        Some(second) if second == NETWORK_TREE_ARG => tree::keep_in_network(args),
         _ => {}
     }
     let served = serve();

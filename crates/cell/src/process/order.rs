@@ -188,7 +188,7 @@ impl Linked {
 }
 
 /// Each port once.
-fn brokered(network: &Network) -> Result<Option<Vec<u16>>, CellError> {
+pub(super) fn brokered(network: &Network) -> Result<Option<Vec<u16>>, CellError> {
     let Network::Brokered { ports } = network else { return Ok(None) };
     let ports: BTreeSet<u16> = ports.iter().copied().collect();
     if let Some(port) = ports.iter().find(|port| [0, DNS_PORT].contains(port)) {

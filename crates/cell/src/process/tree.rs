@@ -25,6 +25,7 @@ use rustix::{
 
 use super::{
     launcher::LAUNCHER_ARG,
+    network::Wanted,
     sources::{write_map, write_whole},
     sys::{self, Forked},
 };
@@ -48,19 +49,30 @@ pub fn whole_tree(program: &Path) -> Command {
 }
 
 /// In the keeper: never returns. The first word is the node's process id, then come the program and its arguments.
-pub(crate) fn keep(mut words: impl Iterator<Item = OsString>) -> ! {
-    let node = words.next().and_then(|word| word.to_str()?.parse().ok()).and_then(Pid::from_raw);
-    let line: Vec<OsString> = words.collect();
-    let status = node.map_or_else(
-        || Err(io::Error::from(io::ErrorKind::InvalidInput)),
-        |node| sys::close_from(3, false).and_then(|()| kept(node, &line)),
-    );
+pub(crate) fn keep(words: impl Iterator<Item = OsString>) -> ! {
+    end(kept(words, |_| Ok(None)))
+}
+
+/// The same with a network of its own, whose two words come after the first.
+pub(crate) fn keep_in_network(words: impl Iterator<Item = OsString>) -> ! {
+    end(kept(words, |words| Wanted::read(words).map(Some)))
+}
+
+fn end(status: io::Result<i32>) -> ! {
     sys::exit_now(
         status.unwrap_or_else(|error| said(&error, "a process tree of its own cannot be made", NOT_MADE)),
     )
 }
 
-fn kept(node: Pid, line: &[OsString]) -> io::Result<i32> {
+fn kept<W: Iterator<Item = OsString>>(
+    mut words: W,
+    network: impl FnOnce(&mut W) -> io::Result<Option<Wanted>>,
+) -> io::Result<i32> {
+    let node = words.next().and_then(|word| word.to_str()?.parse().ok()).and_then(Pid::from_raw);
+    let node = node.ok_or(io::ErrorKind::InvalidInput)?;
+    sys::close_from(3, false)?;
+    let network = network(&mut words)?;
+    let line: Vec<OsString> = words.collect();
     let node_fd = rustix::process::pidfd_open(node, PidfdFlags::empty())?;
     // Had it died before it was opened, somebody else could have its number.
     if rustix::process::getppid() != Some(node) {
@@ -69,11 +81,13 @@ fn kept(node: Pid, line: &[OsString]) -> io::Result<i32> {
     let (ready, go) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
     // Root needs no user namespace, and in one could not become the users that own what it installs into.
     let root = rustix::process::geteuid().is_root();
-    let namespaces = libc::CLONE_NEWPID | if root { 0 } else { libc::CLONE_NEWUSER };
+    let namespaces = libc::CLONE_NEWPID
+        | if root { 0 } else { libc::CLONE_NEWUSER }
+        | if network.is_some() { libc::CLONE_NEWNET } else { 0 };
     match sys::fork(namespaces)? {
         Forked::Child => {
             drop(go);
-            first_process(&ready, line)
+            first_process(&ready, network, &line)
         }
         Forked::Parent { pid, pidfd } => {
             if !root {
@@ -100,17 +114,18 @@ fn wait_for_either(tree: BorrowedFd<'_>, node: BorrowedFd<'_>) -> io::Result<()>
 }
 
 /// The first process of the namespace: starts the program, reaps, and ends with the program's status.
-fn first_process(ready: &OwnedFd, line: &[OsString]) -> ! {
-    let status = supervise(ready, line);
+fn first_process(ready: &OwnedFd, network: Option<Wanted>, line: &[OsString]) -> ! {
+    let status = supervise(ready, network, line);
     sys::exit_now(status.unwrap_or_else(|error| said(&error, "the program cannot be started", NOT_MADE)))
 }
 
-fn supervise(ready: &OwnedFd, line: &[OsString]) -> io::Result<i32> {
+fn supervise(ready: &OwnedFd, network: Option<Wanted>, line: &[OsString]) -> io::Result<i32> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     // Only a keeper that lives says this, and from here on its death is ours.
     if rustix::io::retry_on_intr(|| rustix::io::read(ready, &mut [0u8; 1]))? != 1 {
         return Ok(1);
     }
+    network.map_or(Ok(()), Wanted::make)?;
     match sys::fork(0)? {
         Forked::Child => {
             let Err(error) = become_program(line);

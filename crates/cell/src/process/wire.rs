@@ -28,6 +28,10 @@ pub(crate) const TERMINATE: u8 = b'T';
 pub(crate) const SOCKET: u8 = b'4';
 /// As [`SOCKET`], IPv6.
 pub(crate) const SOCKET_V6: u8 = b'6';
+/// As [`SOCKET`], UDP: only of a tree's network.
+pub(crate) const DATAGRAMS: u8 = b'd';
+/// As [`DATAGRAMS`], IPv6.
+pub(crate) const DATAGRAMS_V6: u8 = b'D';
 
 /// From the process that becomes the program to the cell's first, over a pipe that ends when it has become one.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]

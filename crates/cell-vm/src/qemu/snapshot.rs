@@ -1,0 +1,274 @@
+//! Snapshots of guests that have booted and know nothing yet: kept between cells, and believed only when nothing differs.
+//!
+//! A snapshot is named after everything it depends on: the machine, the program that is the machine, and each file that the
+//! guest was made of. It holds no cell's files, arguments or environment, because it is taken before any arrives.
+
+use std::{
+    collections::HashSet,
+    fmt, fs,
+    io::{self, Read, Seek, Write},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, SystemTime},
+};
+
+use sha2::{Digest, Sha256};
+
+/// Bytes of one snapshot. Stops a guest from filling the disk; past it none is kept. A guest has about 100 MiB.
+const SNAPSHOT_BYTES_MAX: u64 = 512 << 20;
+/// Snapshots that are kept, one for each shape of a machine. Stops many contracts from filling the disk; past it the
+/// oldest goes.
+const SNAPSHOTS_MAX: usize = 8;
+/// How long one is used. What a kernel drew at its start (its address layout, the keys of its hash tables) is the same in
+/// all guests of a snapshot; past it the next guest boots and is the new one.
+const AGE_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
+/// Bytes copied at once.
+const CHUNK_BYTES: usize = 1 << 20;
+/// End of the names.
+const SUFFIX: &str = "guest";
+const MAGIC: &[u8; 16] = b"cella guest v1\n\0";
+/// Magic, length of the stream, its digest.
+const HEAD_BYTES: u64 = 16 + 8 + 32;
+
+/// Where snapshots are kept.
+#[derive(Clone, Debug)]
+pub(super) struct Store {
+    dir: PathBuf,
+    known: Arc<Mutex<Known>>,
+}
+
+/// What this node knows of them.
+#[derive(Debug, Default)]
+struct Known {
+    /// Files whose digest was right, as they were then.
+    verified: HashSet<String>,
+    /// Shapes of which one is being taken.
+    taking: HashSet<Shape>,
+}
+
+/// Everything a snapshot depends on, as a digest.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Shape(String);
+
+/// A snapshot that may be woken.
+#[derive(Debug)]
+pub(super) struct Stored {
+    /// At the stream's beginning.
+    pub(super) file: fs::File,
+}
+
+/// A snapshot that is being taken. Dropped before it is whole, it is gone.
+pub(super) struct Taking {
+    store: Store,
+    shape: Shape,
+    file: Option<tempfile::NamedTempFile>,
+}
+
+// === impl Shape ===
+
+impl Shape {
+    pub(super) fn of(material: &str) -> Self {
+        Self(Sha256::digest(material.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+}
+
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+// === impl Store ===
+
+impl Store {
+    pub(super) fn new(dir: PathBuf) -> Self {
+        Self { dir, known: Arc::default() }
+    }
+
+    /// Of this user, in the usual place.
+    pub(super) fn of_user() -> Option<Self> {
+        let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|dir| dir.is_absolute());
+        let cache = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")))?;
+        Some(Self::new(cache.join("cella/guests")))
+    }
+
+    /// The snapshot of this shape, if there is one that can be believed. Blocks.
+    pub(super) fn find(&self, shape: &Shape) -> Option<Stored> {
+        match self.open(shape) {
+            Ok(stored) => Some(stored),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => {
+                tracing::warn!(%error, %shape, "a guest's snapshot is not used");
+                self.reject(shape);
+                None
+            }
+        }
+    }
+
+    fn open(&self, shape: &Shape) -> io::Result<Stored> {
+        let refused = |why: &str| io::Error::other(why.to_owned());
+        let dir = fs::symlink_metadata(&self.dir)?;
+        let mut options = fs::OpenOptions::new();
+        options.read(true).custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed());
+        let mut file = options.open(self.path(shape))?;
+        let metadata = file.metadata()?;
+        if !(metadata.is_file() && own(&metadata) && own(&dir)) {
+            return Err(refused("somebody else could have written it"));
+        }
+        if SystemTime::now().duration_since(metadata.modified()?).is_ok_and(|age| age > AGE_MAX) {
+            return Err(refused("it is too old"));
+        }
+        let (length, digest) = head(&mut file)?;
+        if length > SNAPSHOT_BYTES_MAX || metadata.len() != HEAD_BYTES + length {
+            return Err(refused("its length is wrong"));
+        }
+        let identity = identity(&metadata);
+        if !self.known().verified.contains(&identity) {
+            if digest_of(&mut file)? != digest {
+                return Err(refused("its digest is wrong"));
+            }
+            file.seek(io::SeekFrom::Start(HEAD_BYTES))?;
+            self.known().verified.insert(identity);
+        }
+        Ok(Stored { file })
+    }
+
+    /// Removes a snapshot that did not wake.
+    pub(super) fn reject(&self, shape: &Shape) {
+        let _not_there = fs::remove_file(self.path(shape));
+    }
+
+    /// Begins to take one, unless somebody is at it or there is no place. Blocks.
+    pub(super) fn take(&self, shape: &Shape) -> Option<Taking> {
+        if !self.known().taking.insert(shape.clone()) {
+            return None;
+        }
+        let mut taking = Taking { store: self.clone(), shape: shape.clone(), file: None };
+        let mut builder = fs::DirBuilder::new();
+        let made = builder.recursive(true).mode(0o700).create(&self.dir);
+        let usable =
+            made.and_then(|()| fs::symlink_metadata(&self.dir)).is_ok_and(|dir| dir.is_dir() && own(&dir));
+        if !usable {
+            tracing::debug!(dir = %self.dir.display(), "no place for snapshots of guests");
+            return None;
+        }
+        taking.file = tempfile::Builder::new().prefix(".taking-").tempfile_in(&self.dir).ok();
+        taking.file.is_some().then_some(taking)
+    }
+
+    fn path(&self, shape: &Shape) -> PathBuf {
+        self.dir.join(format!("{shape}.{SUFFIX}"))
+    }
+
+    fn known(&self) -> std::sync::MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Removes what is too old or too many, and what a killed node left half taken.
+    fn tidy(&self) {
+        let entries = fs::read_dir(&self.dir).into_iter().flatten().flatten();
+        let mut kept: Vec<(SystemTime, PathBuf)> = Vec::new();
+        for path in entries.map(|entry| entry.path()) {
+            let Ok(modified) = fs::symlink_metadata(&path).and_then(|file| file.modified()) else { continue };
+            let old = SystemTime::now().duration_since(modified).is_ok_and(|age| age > AGE_MAX);
+            let whole = path.extension().is_some_and(|end| end == SUFFIX);
+            match whole && !old {
+                true => kept.push((modified, path)),
+                // Half a one may be somebody's who is at it just now.
+                false if whole || old => drop(fs::remove_file(path)),
+                false => {}
+            }
+        }
+        kept.sort();
+        let too_many = kept.len().saturating_sub(SNAPSHOTS_MAX);
+        kept.iter().take(too_many).for_each(|(_, path)| drop(fs::remove_file(path)));
+    }
+}
+
+// === impl Taking ===
+
+impl Taking {
+    /// Writes down what the machine sends. Blocks.
+    pub(super) fn write(mut self, mut stream: impl Read) -> io::Result<()> {
+        let mut file = self.file.take().ok_or(io::ErrorKind::NotFound)?;
+        let (mut length, mut digest, mut chunk) = (0_u64, Sha256::new(), vec![0; CHUNK_BYTES]);
+        file.write_all(&[0; HEAD_BYTES as usize])?;
+        loop {
+            let count = stream.read(&mut chunk)?;
+            if count == 0 {
+                break;
+            }
+            length += count as u64;
+            if length > SNAPSHOT_BYTES_MAX {
+                return Err(io::Error::other("a snapshot of more bytes than one may have"));
+            }
+            digest.update(&chunk[..count]);
+            file.write_all(&chunk[..count])?;
+        }
+        file.seek(io::SeekFrom::Start(0))?;
+        file.write_all(&[&MAGIC[..], &length.to_le_bytes(), &digest.finalize()].concat())?;
+        file.as_file().set_permissions(fs::Permissions::from_mode(0o600))?;
+        let file = file.persist(self.store.path(&self.shape)).map_err(|error| error.error)?;
+        self.store.known().verified.insert(identity(&file.metadata()?));
+        self.store.tidy();
+        Ok(())
+    }
+}
+
+impl Drop for Taking {
+    fn drop(&mut self) {
+        self.store.known().taking.remove(&self.shape);
+    }
+}
+
+// === free functions ===
+
+/// What tells one version of a file from every other without reading it: nobody but the kernel sets the time of the last change.
+pub(super) fn identity(metadata: &fs::Metadata) -> String {
+    let of = metadata;
+    format!(
+        "{} {} {} {}.{} {}.{}",
+        of.dev(),
+        of.ino(),
+        of.len(),
+        of.mtime(),
+        of.mtime_nsec(),
+        of.ctime(),
+        of.ctime_nsec()
+    )
+}
+
+/// The same of the file at a path, with its name.
+pub(super) fn identity_of(path: &Path) -> io::Result<String> {
+    Ok(format!("{} {}", path.display(), identity(&fs::metadata(path)?)))
+}
+
+/// Whether nobody but this user (and root) can change it.
+fn own(metadata: &fs::Metadata) -> bool {
+    metadata.uid() == rustix::process::geteuid().as_raw() && metadata.mode() & 0o022 == 0
+}
+
+fn head(file: &mut fs::File) -> io::Result<(u64, [u8; 32])> {
+    let (mut magic, mut length, mut digest) = ([0; 16], [0; 8], [0; 32]);
+    file.read_exact(&mut magic)?;
+    file.read_exact(&mut length)?;
+    file.read_exact(&mut digest)?;
+    if &magic != MAGIC {
+        return Err(io::Error::other("it is no snapshot"));
+    }
+    Ok((u64::from_le_bytes(length), digest))
+}
+
+fn digest_of(stream: &mut impl Read) -> io::Result<[u8; 32]> {
+    let (mut digest, mut chunk) = (Sha256::new(), vec![0; CHUNK_BYTES]);
+    loop {
+        match stream.read(&mut chunk)? {
+            0 => return Ok(digest.finalize().into()),
+            count => digest.update(&chunk[..count]),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,260 @@
+//! One end of the port: carries sockets over it, and says what else comes.
+//!
+//! No stream can hold up another: each side sends at most [`WINDOW`] bytes of one before the other has passed them on, so
+//! whoever reads the port never waits for anybody.
+
+use std::{
+    collections::HashMap,
+    io,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::TcpStream,
+    sync::{Semaphore, mpsc},
+};
+
+use super::wire::{BODY_BYTES_MAX, HEAD_BYTES, Said};
+
+/// Bytes of one stream that are under way at most, each way. With [`STREAMS_MAX`] it bounds what a guest can have the node hold.
+const WINDOW: u32 = 128 << 10;
+/// Connections at the same time. Stops a guest from taking the node's descriptors; past it a connection is reset. The broker's own
+/// limit is below it.
+const STREAMS_MAX: usize = 1024;
+/// Who opens a stream gives it its number, and each side has its own.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Side {
+    /// The guest.
+    Inside = 0,
+    /// The node.
+    Outside = 1,
+}
+
+/// Frames that wait for the port.
+const FRAMES_WAITING: usize = 64;
+
+/// One end.
+#[derive(Clone, Debug)]
+pub(super) struct Mux {
+    frames: mpsc::Sender<(u32, Said)>,
+    streams: Arc<Mutex<HashMap<u32, Stream>>>,
+    next: Arc<AtomicU32>,
+}
+
+/// What the reader of the port knows of a stream.
+#[derive(Debug)]
+struct Stream {
+    arrived: mpsc::UnboundedSender<Said>,
+    /// Bytes that may be sent.
+    credit: Arc<Semaphore>,
+    /// Bytes that have arrived and are not passed on.
+    held: Arc<AtomicU32>,
+}
+
+/// A stream that waits for its socket.
+#[derive(Debug)]
+pub(super) struct Carried {
+    number: u32,
+    mux: Mux,
+    arrived: mpsc::UnboundedReceiver<Said>,
+    credit: Arc<Semaphore>,
+    held: Arc<AtomicU32>,
+}
+
+/// What the other side says that concerns no stream that is there already.
+#[derive(Debug)]
+pub(super) enum News {
+    /// A stream to this address.
+    Open(std::net::SocketAddr, Carried),
+    /// See [`Said::Tried`].
+    Tried {
+        /// As there.
+        datagram: bool,
+        /// As there.
+        to: std::net::SocketAddr,
+    },
+}
+
+// === impl Mux ===
+
+impl Mux {
+    /// Over a port. The future is its life: it ends when the port does, or when the other side breaks the rules.
+    pub(super) fn over(
+        side: Side,
+        reader: impl AsyncRead + Unpin,
+        mut writer: impl AsyncWrite + Unpin,
+        news: mpsc::Sender<News>,
+    ) -> (Self, impl Future<Output = io::Result<()>>) {
+        let (frames, mut waiting) = mpsc::channel::<(u32, Said)>(FRAMES_WAITING);
+        let mux = Self { frames, streams: Arc::default(), next: Arc::new(AtomicU32::new(side as u32)) };
+        let reading = mux.clone();
+        let life = async move {
+            let write = async {
+                while let Some((stream, said)) = waiting.recv().await {
+                    writer.write_all(&said.encode(stream)).await?;
+                }
+                Ok(())
+            };
+            let lived = tokio::select! {
+                read = reading.read(reader, &news) => read,
+                written = write => written,
+            };
+            // Whoever still has a stream finds it broken.
+            reading.lock().clear();
+            lived
+        };
+        (mux, life)
+    }
+
+    /// Opens a stream to this address; `None` if there are too many or the port is gone.
+    pub(super) async fn open(&self, to: std::net::SocketAddr) -> Option<Carried> {
+        let carried = self.add(self.next.fetch_add(2, Ordering::Relaxed))?;
+        self.frames.send((carried.number, Said::Open(to))).await.ok()?;
+        Some(carried)
+    }
+
+    /// Tells that something was tried, unless there is too much to tell already.
+    pub(super) fn tried(&self, datagram: bool, to: std::net::SocketAddr) {
+        let _enough_is_told = self.frames.try_send((0, Said::Tried { datagram, to }));
+    }
+
+    fn add(&self, number: u32) -> Option<Carried> {
+        let (tell, arrived) = mpsc::unbounded_channel();
+        let window = usize::try_from(WINDOW).unwrap_or_default();
+        let (credit, held) = (Arc::new(Semaphore::new(window)), Arc::<AtomicU32>::default());
+        let stream = Stream { arrived: tell, credit: Arc::clone(&credit), held: Arc::clone(&held) };
+        let mut streams = self.lock();
+        if streams.len() >= STREAMS_MAX || streams.contains_key(&number) {
+            return None;
+        }
+        streams.insert(number, stream);
+        Some(Carried { number, mux: self.clone(), arrived, credit, held })
+    }
+
+    async fn read(&self, mut reader: impl AsyncRead + Unpin, news: &mpsc::Sender<News>) -> io::Result<()> {
+        let broken = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
+        loop {
+            let mut head = [0; HEAD_BYTES];
+            reader.read_exact(&mut head).await?;
+            let (number, length) = Said::head(&head).ok_or_else(|| broken("a frame that is too long"))?;
+            let mut body = vec![0; length];
+            reader.read_exact(&mut body).await?;
+            let said = Said::decode(head[0], body).ok_or_else(|| broken("a frame that says nothing"))?;
+            match said {
+                Said::Open(to) => {
+                    let carried = self.add(number);
+                    let taken = carried.is_some_and(|carried| news.try_send(News::Open(to, carried)).is_ok());
+                    if !taken {
+                        // The reader does not wait: an answer that does not fit is one more connection that hangs.
+                        let _it_hangs = self.frames.try_send((number, Said::Reset));
+                    }
+                }
+                Said::Tried { datagram, to } => drop(news.try_send(News::Tried { datagram, to })),
+                of_a_stream => self.arrive(number, of_a_stream).map_err(broken)?,
+            }
+        }
+    }
+
+    /// Something for a stream. What comes for one that is over is late, which is nobody's fault.
+    fn arrive(&self, number: u32, said: Said) -> Result<(), &'static str> {
+        let mut streams = self.lock();
+        let Some(stream) = streams.get(&number) else { return Ok(()) };
+        match said {
+            Said::Credit(bytes) => {
+                let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+                let most = usize::try_from(WINDOW).unwrap_or_default();
+                if stream.credit.available_permits().saturating_add(bytes) > most {
+                    return Err("more credit than was used");
+                }
+                stream.credit.add_permits(bytes);
+            }
+            Said::Reset => drop(streams.remove(&number)),
+            said => {
+                if let Said::Data(bytes) = &said {
+                    let count = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+                    if stream.held.fetch_add(count, Ordering::AcqRel).saturating_add(count) > WINDOW {
+                        return Err("more bytes than were allowed");
+                    }
+                }
+                let _nobody_takes_it = stream.arrived.send(said);
+            }
+        }
+        Ok(())
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<u32, Stream>> {
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Carried ===
+
+impl Carried {
+    /// Whether the other side took it, of a stream that this one opened.
+    pub(super) async fn is_taken(&mut self) -> bool {
+        self.arrived.recv().await == Some(Said::Opened)
+    }
+
+    /// Takes it.
+    pub(super) async fn take(&self) {
+        let _port_is_gone = self.mux.frames.send((self.number, Said::Opened)).await;
+    }
+
+    /// Moves bytes between the stream and a socket until both ways have ended or one has broken.
+    pub(super) async fn carry(mut self, socket: TcpStream) {
+        let _slower_without = socket.set_nodelay(true);
+        let (mut from, mut to) = socket.into_split();
+        let (mux, number) = (self.mux.clone(), self.number);
+        let (credit, held) = (Arc::clone(&self.credit), Arc::clone(&self.held));
+        let up = async {
+            let mut chunk = vec![0; BODY_BYTES_MAX];
+            loop {
+                let count = from.read(&mut chunk).await.ok()?;
+                if count == 0 {
+                    return mux.frames.send((number, Said::End)).await.ok();
+                }
+                credit.acquire_many(u32::try_from(count).ok()?).await.ok()?.forget();
+                mux.frames.send((number, Said::Data(chunk[..count].to_vec()))).await.ok()?;
+            }
+        };
+        let down = async {
+            loop {
+                match self.arrived.recv().await? {
+                    Said::Data(bytes) => {
+                        to.write_all(&bytes).await.ok()?;
+                        let count = u32::try_from(bytes.len()).ok()?;
+                        held.fetch_sub(count, Ordering::AcqRel);
+                        mux.frames.send((number, Said::Credit(count))).await.ok()?;
+                    }
+                    Said::End => return to.shutdown().await.ok(),
+                    _out_of_turn => return None,
+                }
+            }
+        };
+        let whole = tokio::try_join!(async { up.await.ok_or(()) }, async { down.await.ok_or(()) });
+        if whole.is_err() {
+            // The program is to see that it broke, not that it ended.
+            let _only_less_clear = from.as_ref().set_zero_linger();
+            to.forget();
+            self.reset().await;
+        }
+    }
+
+    /// Lets go of it.
+    pub(super) async fn reset(self) {
+        let _port_is_gone = self.mux.frames.send((self.number, Said::Reset)).await;
+    }
+}
+
+impl Drop for Carried {
+    fn drop(&mut self) {
+        self.mux.lock().remove(&self.number);
+    }
+}
+
+#[cfg(test)]
+mod tests;

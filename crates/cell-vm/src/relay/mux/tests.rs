@@ -1,0 +1,131 @@
+use std::net::SocketAddr;
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex, split},
+    net::{TcpListener, TcpStream},
+    sync::mpsc,
+};
+
+use super::{Mux, News, Said, Side};
+
+/// One end over half of a pipe, with its life in a task of its own.
+fn end(
+    side: Side,
+    pipe: DuplexStream,
+) -> (Mux, mpsc::Receiver<News>, tokio::task::JoinHandle<std::io::Result<()>>) {
+    let (tell, news) = mpsc::channel(16);
+    let (reader, writer) = split(pipe);
+    let (mux, life) = Mux::over(side, reader, writer, tell);
+    (mux, news, tokio::spawn(life))
+}
+
+async fn sockets() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let made = TcpStream::connect(listener.local_addr().unwrap());
+    let (made, accepted) = tokio::join!(made, listener.accept());
+    (made.unwrap(), accepted.unwrap().0)
+}
+
+const TO: &str = "203.0.113.9:443";
+
+#[tokio::test]
+async fn bytes_arrive_whole_both_ways_and_an_end_is_an_end() {
+    let (near, far) = duplex(5000);
+    let ((near, _, _), (_far, mut news, _)) = (end(Side::Inside, near), end(Side::Outside, far));
+    let (mut program, accepted) = sockets().await;
+    let (dialled, mut server) = sockets().await;
+    tokio::spawn(near.open(TO.parse().unwrap()).await.unwrap().carry(accepted));
+    let Some(News::Open(to, carried)) = news.recv().await else { panic!() };
+    assert_eq!(to, TO.parse::<SocketAddr>().unwrap());
+    tokio::spawn(carried.carry(dialled));
+    let sent: Vec<u8> = (0..1_000_000_u32).map(|number| (number % 251) as u8).collect();
+    let request = sent.clone();
+    tokio::spawn(async move {
+        let mut received = Vec::new();
+        server.read_to_end(&mut received).await.unwrap();
+        assert_eq!(received, request);
+        server.write_all(&received).await.unwrap();
+    });
+    program.write_all(&sent).await.unwrap();
+    program.shutdown().await.unwrap();
+    let mut answer = Vec::new();
+    program.read_to_end(&mut answer).await.unwrap();
+    assert_eq!(answer, sent);
+    // Nothing is left of it on this side.
+    while !near.lock().is_empty() {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_nobody_reads_holds_up_no_other() {
+    let (near, far) = duplex(5000);
+    let ((near, _, _), (_far, mut news, _)) = (end(Side::Inside, near), end(Side::Outside, far));
+    let (mut stuck, accepted) = sockets().await;
+    tokio::spawn(near.open(TO.parse().unwrap()).await.unwrap().carry(accepted));
+    // Never carried on: its bytes stay where they are.
+    let Some(News::Open(_, _held)) = news.recv().await else { panic!() };
+    tokio::spawn(async move { stuck.write_all(&vec![1; 8 << 20]).await });
+    let (mut program, accepted) = sockets().await;
+    let (dialled, mut server) = sockets().await;
+    tokio::spawn(near.open(TO.parse().unwrap()).await.unwrap().carry(accepted));
+    let Some(News::Open(_, carried)) = news.recv().await else { panic!() };
+    tokio::spawn(carried.carry(dialled));
+    program.write_all(b"through").await.unwrap();
+    let mut seen = [0; 7];
+    server.read_exact(&mut seen).await.unwrap();
+    assert_eq!(&seen, b"through");
+}
+
+#[tokio::test]
+async fn a_stream_that_is_let_go_breaks_at_the_other_side() {
+    let (near, far) = duplex(5000);
+    let ((near, _, _), (_far, mut news, _)) = (end(Side::Inside, near), end(Side::Outside, far));
+    let (mut program, accepted) = sockets().await;
+    tokio::spawn(near.open(TO.parse().unwrap()).await.unwrap().carry(accepted));
+    let Some(News::Open(_, carried)) = news.recv().await else { panic!() };
+    carried.reset().await;
+    assert!(program.read_to_end(&mut Vec::new()).await.is_err());
+}
+
+#[tokio::test]
+async fn a_stream_from_outside_is_taken_or_refused_and_has_a_number_of_its_own() {
+    let (near, far) = duplex(5000);
+    let ((near, mut inner, _), (far, _, _)) = (end(Side::Inside, near), end(Side::Outside, far));
+    let _other = near.open(TO.parse().unwrap()).await.unwrap();
+    for taken in [true, false] {
+        let mut asked = far.open(TO.parse().unwrap()).await.unwrap();
+        let Some(News::Open(_, carried)) = inner.recv().await else { panic!() };
+        if taken {
+            carried.take().await
+        } else {
+            carried.reset().await
+        }
+        assert_eq!(asked.is_taken().await, taken);
+    }
+}
+
+#[tokio::test]
+async fn whoever_breaks_the_rules_is_heard_no_more() {
+    let open = Said::Open(TO.parse().unwrap()).encode(1);
+    let too_much: Vec<u8> = (0..20).flat_map(|_| Said::Data(vec![0; 16 << 10]).encode(1)).collect();
+    for hostile in [
+        vec![9; 4096],
+        vec![2, 0, 0, 0, 0, 0xff, 0xff],
+        [open.clone(), too_much].concat(),
+        [open, Said::Credit(1).encode(1)].concat(),
+    ] {
+        let (mut near, far) = duplex(1 << 20);
+        let (_far, mut news, life) = end(Side::Outside, far);
+        near.write_all(&hostile).await.unwrap();
+        // A stream is held, as if its socket were still being made, until nothing more is told.
+        let held = async {
+            let mut streams = Vec::new();
+            while let Some(news) = news.recv().await {
+                streams.push(news);
+            }
+        };
+        let ((), ended) = tokio::join!(held, life);
+        assert!(ended.unwrap().is_err());
+    }
+}
