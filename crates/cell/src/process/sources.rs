@@ -28,6 +28,8 @@ pub(crate) struct OpenSource {
     pub(crate) tree: Option<OwnedFd>,
     pub(crate) target: PathBuf,
     pub(crate) directory: bool,
+    /// What takes the changes of a copy.
+    pub(crate) layer: Option<OwnedFd>,
 }
 
 /// One that was opened.
@@ -54,13 +56,28 @@ pub(crate) fn open(order: &Order) -> Result<OpenSources, Failure> {
             opened.list.extend(look_at(source)?);
             continue;
         }
+        let OpenTree { tree, directory } = opened.take(order, source, &mut maps)?;
+        let layer = match &source.layer {
+            None => None,
+            Some(layer) => Some(open_layer(order, source, layer, directory, &mut maps)?),
+        };
+        let target = source.target.clone();
+        opened.list.push(OpenSource { tree: Some(tree), target, directory, layer });
+    }
+    Ok(opened)
+}
+
+impl OpenSources {
+    /// Opens one, with its owner translated and its attributes set.
+    fn take(&mut self, order: &Order, source: &Source, maps: &mut IdMaps) -> Result<OpenTree, Failure> {
         let open = open_one(source)?;
-        if order.identity.privileged && matches!(source.kind, SourceKind::Read | SourceKind::Write) {
+        let translated = matches!(source.kind, SourceKind::Read | SourceKind::Write | SourceKind::Copy);
+        if order.identity.privileged && translated {
             match maps.apply(&open.tree) {
                 Ok(()) => {}
                 // Reading then works only where everybody may read: less than asked, but no wall is missing.
                 Err(_) if source.kind == SourceKind::Read || order.best_effort => {
-                    opened.not_idmapped.push(source.path.clone());
+                    self.not_idmapped.push(source.path.clone());
                 }
                 Err(error) => {
                     let name = sys::filesystem_name(&open.tree);
@@ -71,10 +88,30 @@ pub(crate) fn open(order: &Order) -> Result<OpenSources, Failure> {
         }
         set_attributes(&open.tree, source.kind)
             .map_err(|error| Failure::at(Step::Source, &source.path, &error))?;
-        let OpenTree { tree, directory } = open;
-        opened.list.push(OpenSource { tree: Some(tree), target: source.target.clone(), directory });
+        Ok(open)
     }
-    Ok(opened)
+}
+
+/// Opens what takes the changes of a copy. Its files belong to its owner on the disk, as those of the source do.
+fn open_layer(
+    order: &Order,
+    source: &Source,
+    layer: &Path,
+    directory: bool,
+    maps: &mut IdMaps,
+) -> Result<OwnedFd, Failure> {
+    if !directory {
+        let cause = io::Error::other("only a directory can be copied, not a single file");
+        return Err(Failure::at(Step::Overlay, &source.path, &cause));
+    }
+    let (path, target) = (layer.to_owned(), source.target.clone());
+    let open = open_one(&Source { path, target, kind: SourceKind::Write, layer: None })?;
+    if order.identity.privileged {
+        maps.apply(&open.tree).map_err(|error| Failure::at(Step::Idmapped, layer, &error))?;
+    }
+    set_attributes(&open.tree, SourceKind::Write)
+        .map_err(|error| Failure::at(Step::Source, layer, &error))?;
+    Ok(open.tree)
 }
 
 /// Opens a path that leads through no link.
@@ -89,7 +126,7 @@ fn look_at(mask: &Source) -> Result<Option<OpenSource>, Failure> {
     match stat {
         Ok(stat) => {
             let directory = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
-            Ok(Some(OpenSource { tree: None, target: mask.target.clone(), directory }))
+            Ok(Some(OpenSource { tree: None, target: mask.target.clone(), directory, layer: None }))
         }
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied) => {
             Ok(None)
@@ -105,17 +142,25 @@ fn open_one(source: &Source) -> Result<OpenTree, Failure> {
     let directory = match (FileType::from_raw_mode(stat.st_mode), source.kind) {
         (FileType::Directory, SourceKind::Device) => return Err(fail(io::ErrorKind::InvalidInput.into())),
         (FileType::Directory, _) => true,
-        (FileType::RegularFile, SourceKind::System | SourceKind::Read | SourceKind::Write)
+        (
+            FileType::RegularFile,
+            SourceKind::System | SourceKind::Read | SourceKind::Write | SourceKind::Copy,
+        )
         | (FileType::CharacterDevice, SourceKind::Device) => false,
         (other, _) => {
             let detail = format!("it is neither a directory nor a regular file ({other:?})");
             return Err(Failure { detail, ..fail(io::ErrorKind::InvalidInput.into()) });
         }
     };
-    let flags = OpenTreeFlags::OPEN_TREE_CLONE
-        | OpenTreeFlags::OPEN_TREE_CLOEXEC
-        | OpenTreeFlags::AT_RECURSIVE
-        | OpenTreeFlags::AT_EMPTY_PATH;
+    let mut flags =
+        OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
+    // A copy shows one filesystem. What is mounted in its source is not part of it, and what such a mount hides must not
+    // come to light: see `refuse_mounts_within`.
+    if source.kind == SourceKind::Copy {
+        refuse_mounts_within(&source.path).map_err(|e| Failure::at(Step::Overlay, &source.path, &e))?;
+    } else {
+        flags |= OpenTreeFlags::AT_RECURSIVE;
+    }
     let tree = rustix::mount::open_tree(&file, c"", flags).map_err(|e| fail(e.into()))?;
     Ok(OpenTree { tree, directory })
 }
@@ -123,13 +168,28 @@ fn open_one(source: &Source) -> Result<OpenTree, Failure> {
 fn set_attributes(tree: &OwnedFd, kind: SourceKind) -> io::Result<()> {
     let (read_only, no_suid) = (MountAttrFlags::MOUNT_ATTR_RDONLY, MountAttrFlags::MOUNT_ATTR_NOSUID);
     let set = match kind {
-        SourceKind::System | SourceKind::Read | SourceKind::Mask => {
+        SourceKind::System | SourceKind::Read | SourceKind::Copy | SourceKind::Mask => {
             read_only | no_suid | MountAttrFlags::MOUNT_ATTR_NODEV
         }
         SourceKind::Write => no_suid | MountAttrFlags::MOUNT_ATTR_NODEV,
+        // Only the layer over it is written.
         SourceKind::Device => read_only | no_suid | MountAttrFlags::MOUNT_ATTR_NOEXEC,
     };
     sys::set_mount_attributes(tree.as_fd(), set, true)
+}
+
+/// The kernel's view of two layers looks below what is mounted in the lower one, and would show what is hidden there.
+fn refuse_mounts_within(dir: &Path) -> io::Result<()> {
+    let table = std::fs::read_to_string("/proc/self/mountinfo")?;
+    let points = table.lines().filter_map(|line| line.split(' ').nth(4));
+    // Spaces and the like are octal there; such a path is compared as it is written, and the kernel refuses the rest.
+    let within = points.map(Path::new).find(|point| point.starts_with(dir) && *point != dir);
+    within.map_or(Ok(()), |point| {
+        Err(io::Error::other(format!(
+            "`{}` is mounted in it, and a copy shows one filesystem",
+            point.display()
+        )))
+    })
 }
 
 /// User namespaces that translate one owner on disk to the cell's own id, one per distinct owner.
@@ -153,7 +213,8 @@ impl IdMaps {
 
 /// Tries an id-mapped mount of a directory, without attaching it.
 pub(crate) fn try_id_map(dir: &Path, identity: Identity) -> io::Result<()> {
-    let source = Source { path: dir.to_owned(), target: dir.to_owned(), kind: SourceKind::Write };
+    let kind = SourceKind::Write;
+    let source = Source { path: dir.to_owned(), target: dir.to_owned(), kind, layer: None };
     let open = open_one(&source).map_err(|failure| io::Error::other(failure.detail))?;
     IdMaps { identity, made: Vec::new() }.apply(&open.tree)
 }

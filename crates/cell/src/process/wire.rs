@@ -79,6 +79,7 @@ pub(crate) enum Step {
     IdMap,
     Source,
     Idmapped,
+    Overlay,
     Mount,
     Proc,
     Network,
