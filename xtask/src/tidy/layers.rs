@@ -35,6 +35,7 @@ const BELOW: &[(&str, &[&str])] = &[
     ("builtin", &[]),
     ("otlp", &["transport"]),
     ("vault", &[]),
+    ("workspace", &[]),
     (
         "node",
         &[
@@ -56,6 +57,7 @@ const BELOW: &[(&str, &[&str])] = &[
             "builtin",
             "otlp",
             "vault",
+            "workspace",
         ],
     ),
     ("mesh", &["node"]),

@@ -131,7 +131,7 @@ fn lacking(wanted: Access, said: &str) -> Option<String> {
     let (read, write) = (said.starts_with('r'), said.ends_with('w'));
     match wanted {
         _ if !read => Some("the user of the cell may not read it".to_owned()),
-        Access::Write if !write => Some("the user of the cell may not change it".to_owned()),
+        Access::Write | Access::Copy if !write => Some("the user of the cell may not change it".to_owned()),
         _ => None,
     }
 }
@@ -140,6 +140,7 @@ fn word(access: Access) -> &'static str {
     match access {
         Access::Read => "read",
         Access::Write => "write",
+        Access::Copy => "copy",
     }
 }
 

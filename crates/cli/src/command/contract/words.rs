@@ -53,6 +53,7 @@ fn files(terms: &Terms) -> Vec<String> {
         match grant.mode {
             Mode::Read => format!("may read {}{named}", path.display()),
             Mode::Write => format!("may read and change {}{named}", path.display()),
+            Mode::Copy => format!("may read and change a copy of {}{named}", path.display()),
         }
     };
     let written = terms.contract.files.iter().map(|grant| line(grant, ""));
@@ -63,6 +64,7 @@ fn named_files(preset: Preset) -> Option<String> {
     preset.named_files().map(|mode| match mode {
         Mode::Read => "may read what its arguments name by a whole path".to_owned(),
         Mode::Write => "may read and change what its arguments name by a whole path".to_owned(),
+        Mode::Copy => "may read and change a copy of what its arguments name by a whole path".to_owned(),
     })
 }
 
@@ -125,6 +127,7 @@ fn limits(limits: &Limits) -> Vec<String> {
         count("open files of one process", limits.open_files),
         count("connections at the same time", limits.connections),
         count("new connections in a second", limits.connection_rate),
+        bytes("bytes in copies", limits.copy_bytes),
         bytes("bytes sent in the life of a cell", limits.egress_bytes),
     ]
     .into_iter()
@@ -218,6 +221,7 @@ pub(super) fn as_json(terms: &Terms) -> Value {
             "open_files": limits.open_files,
             "connections": limits.connections,
             "connection_rate": limits.connection_rate,
+            "copy_bytes": limits.copy_bytes,
             "egress_bytes": limits.egress_bytes,
         },
         "secrets": contract.secrets.iter().map(secret).collect::<serde_json::Map<_, _>>(),
