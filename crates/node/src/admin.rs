@@ -2,6 +2,7 @@
 
 mod cells;
 mod log;
+mod workspaces;
 
 use std::sync::Arc;
 
@@ -15,7 +16,10 @@ use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use crate::{announce::Announcement, history::History, living::Living, load::Loaded, metrics::Metrics};
+use crate::{
+    announce::Announcement, history::History, living::Living, load::Loaded, metrics::Metrics,
+    workspaces::Workspaces,
+};
 
 /// The body of an answer.
 pub(crate) type Body = UnsyncBoxBody<Bytes, std::io::Error>;
@@ -35,6 +39,8 @@ pub(crate) struct Admin {
     pub(crate) loaded: Arc<ArcSwap<Loaded>>,
     /// The connections of the cells that run.
     pub(crate) living: Living,
+    /// What cells changed in their copies.
+    pub(crate) workspaces: Workspaces,
 }
 
 impl Admin {
@@ -50,16 +56,24 @@ impl Admin {
             "/api/v1/status" if read => json_body(StatusCode::OK, &self.status()),
             "/api/v1/cells" if read => self.cells().await,
             "/api/v1/node" if read => json_body(StatusCode::OK, &self.about.to_json()),
-            _ => match path.strip_prefix("/api/v1/log/") {
-                Some(question) => self.log(&method, question, request.uri().query()).await,
-                None => error(
-                    StatusCode::NOT_FOUND,
-                    "CE4130",
-                    "there is nothing here",
-                    "see /mcp, /readyz, /metrics, /api/v1/status",
-                ),
-            },
+            _ => self.below(&method, &path, request.uri().query()).await,
         }
+    }
+
+    /// Paths with something behind them.
+    async fn below(&self, method: &Method, path: &str, query: Option<&str>) -> Response<Body> {
+        if let Some(question) = path.strip_prefix("/api/v1/log/") {
+            return self.log(method, question, query).await;
+        }
+        if let (&Method::POST, Some(order)) = (method, path.strip_prefix("/api/v1/workspaces/")) {
+            return self.workspace(order, query).await;
+        }
+        error(
+            StatusCode::NOT_FOUND,
+            "CE4130",
+            "there is nothing here",
+            "see /mcp, /readyz, /metrics, /api/v1/status",
+        )
     }
 
     fn ready(&self) -> Response<Body> {

@@ -10,10 +10,11 @@ mod remote;
 mod secrets;
 mod sight;
 mod wish;
+mod workspace;
 
 use std::{fmt, sync::Arc};
 
-use cella_cell::{Handle, NetworkEnds, Spec};
+use cella_cell::{Access, Handle, NetworkEnds, Spec};
 use cella_contract::{CellClass, Contract};
 use tokio::net::unix::pipe;
 
@@ -26,7 +27,10 @@ pub use self::{
     remote::remote_report,
     secrets::Sources,
     wish::{ShellWish, Terms, Wish, Wished, file_grants},
+    workspace::Workspace,
 };
+
+pub(crate) use self::workspace::blocking;
 
 use self::classes::Classes;
 
@@ -53,6 +57,8 @@ pub struct Confined {
     pub cell: Handle,
     /// What stands between the cell and the hosts that its contract grants; `None` if it grants none.
     pub egress: Option<Egress>,
+    /// Where its changes to copies land; `None` if it has none. To be captured when it has ended.
+    pub workspace: Option<Workspace>,
 }
 
 /// Who is told what a cell does beyond its walls. It must not block: all connections of the cell wait for it.
@@ -86,13 +92,26 @@ impl Confinement {
         sink: Arc<dyn Sink>,
     ) -> Result<Confined, ConfineError> {
         let prepared = self.shared.prepared(spec, contract, sources)?;
-        let spec = prepared.as_ref().map_or(spec, |prepared| &prepared.spec).clone();
-        self.begin(contract.class, &spec, |cell, ends| {
-            // The cell has seen what was laid out for it.
-            let secrets = prepared.and_then(|prepared| prepared.for_broker(cell.clone()));
-            Egress::start(cell, contract, ends, (sink, secrets))
-        })
-        .await
+        let mut spec = prepared.as_ref().map_or(spec, |prepared| &prepared.spec).clone();
+        let layers = workspace::layers(&mut spec, contract, sources).await?;
+        let begun = self
+            .begin(contract.class, &spec, |cell, ends| {
+                // The cell has seen what was laid out for it.
+                let secrets = prepared.and_then(|prepared| prepared.for_broker(cell.clone()));
+                Egress::start(cell, contract, ends, (sink, secrets))
+            })
+            .await;
+        match (begun, layers) {
+            (Ok(confined), Some(layers)) => {
+                let workspace = Workspace::new(layers, &confined.cell, contract);
+                Ok(Confined { workspace: Some(workspace), ..confined })
+            }
+            (Err(error), Some(layers)) => {
+                workspace::remove(layers).await;
+                Err(error)
+            }
+            (begun, None) => begun,
+        }
     }
 
     /// The same for a program that has no secrets of its own.
@@ -113,7 +132,12 @@ impl Confinement {
     /// # Errors
     /// As for [`Confinement::start`].
     pub async fn watch(&self, spec: &Spec, sink: Arc<dyn Sink>) -> Result<Confined, ConfineError> {
-        self.begin(CellClass::Process, spec, |cell, ends| Egress::watch(cell, ends, sink)).await
+        let mut spec = spec.clone();
+        // Nobody keeps what it would change.
+        for mount in spec.mounts.iter_mut().filter(|mount| mount.access == Access::Copy) {
+            mount.access = Access::Read;
+        }
+        self.begin(CellClass::Process, &spec, |cell, ends| Egress::watch(cell, ends, sink)).await
     }
 
     async fn begin(
@@ -133,6 +157,7 @@ impl Confinement {
             stderr: running.stderr,
             cell: running.cell,
             egress,
+            workspace: None,
         })
     }
 }

@@ -8,6 +8,7 @@ use std::{
 
 use cella_contract::Diagnostics;
 use cella_ledger::OpenError;
+use cella_workspace::WorkspaceError;
 
 pub use crate::secret_file::SecretError;
 
@@ -57,6 +58,9 @@ pub enum StartError {
         /// What is wrong with it.
         error: SecretError,
     },
+    /// What a cell changed in its copies cannot be kept, committed or removed.
+    #[error(transparent)]
+    Workspace(#[from] WorkspaceError),
     /// A file or directory cannot be made.
     #[error("{path}: {source}", path = path.display())]
     Write {
@@ -167,6 +171,7 @@ impl StartError {
             Self::Read { .. } | Self::Given { .. } | Self::Contract { .. } => "CE4101",
             Self::Write { .. } => UNUSABLE_FILE,
             Self::Secret { error, .. } => error.code(),
+            Self::Workspace(error) => error.code(),
             Self::Ledger(_) => "CE4103",
             Self::Append(_) => crate::dispatch::UNRECORDED,
             Self::History(_) => "CE4105",
@@ -200,6 +205,7 @@ impl StartError {
     pub fn fix(&self) -> Option<String> {
         Some(match self {
             Self::Config(_) => return None,
+            Self::Workspace(error) => error.fix().to_owned(),
             Self::Read { path, source } if source.kind() == io::ErrorKind::NotFound => {
                 let path = path.display();
                 format!("make it: cella add or cella import; or name another file than {path} with --config")

@@ -44,6 +44,7 @@ use crate::{
     service::NodeService,
     trace::Tracing,
     vault::Secrets,
+    workspaces::Workspaces,
 };
 
 /// The address of the HTTP door, where nothing else is said.
@@ -200,6 +201,17 @@ impl Parts<'_> {
         let loaded = Arc::new(ArcSwap::from_pointee(self.loaded));
         // What does not exist cannot be covered, and a cell could make it.
         let _install_will_say = std::fs::create_dir_all(&self.places.store);
+        let workspaces = Workspaces::recorded(self.places, self.recorder.clone());
+        let adopting = workspaces.clone();
+        tokio::spawn(async move {
+            match adopting.adopt().await {
+                Ok(found) if found.is_empty() => {}
+                Ok(found) => {
+                    tracing::info!(count = found.len(), "captured what a killed node's cells had changed")
+                }
+                Err(error) => tracing::warn!(%error, "workspaces that a killed node left cannot be read"),
+            }
+        });
         let living = Living::default();
         let confinement = Confinement::new();
         let launcher = Launcher {
@@ -226,6 +238,7 @@ impl Parts<'_> {
             refused: ArcSwapOption::empty(),
             loaded: loaded.clone(),
             living,
+            workspaces,
         };
         let dispatch = Dispatch {
             catalog,

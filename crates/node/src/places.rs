@@ -80,6 +80,12 @@ impl Places {
         self.state.join("vault")
     }
 
+    /// What cells changed in their copies.
+    #[must_use]
+    pub fn workspaces(&self) -> PathBuf {
+        self.state.join("workspaces")
+    }
+
     /// Lists of servers that are not running, one file per server.
     #[must_use]
     pub fn lists(&self) -> PathBuf {

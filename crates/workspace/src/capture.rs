@@ -100,7 +100,7 @@ impl<'a> Capture<'a> {
                     self.changes.push(Change { after: After::Removed, base, path });
                 }
             }
-            FileType::Directory => return self.directory(at, name, path, facts),
+            FileType::Directory => return self.directory(at, name, &path, facts),
             FileType::RegularFile => return self.file(at, name, path, facts, made),
             FileType::Symlink => {
                 let target = link(at.upper, name)?;
@@ -143,7 +143,7 @@ impl<'a> Capture<'a> {
         Ok(())
     }
 
-    fn directory(&mut self, at: &Place<'_>, name: &OsStr, path: RelPath, facts: &Facts) -> io::Result<()> {
+    fn directory(&mut self, at: &Place<'_>, name: &OsStr, path: &RelPath, facts: &Facts) -> io::Result<()> {
         let upper = open_own_dir(at.upper, name)?;
         let base = self.base(at, name, false, None);
         let lower = match base {
@@ -157,7 +157,7 @@ impl<'a> Capture<'a> {
             self.changes.push(Change { after, base, path: path.clone() });
         }
         let lower = lower.as_ref().map(AsFd::as_fd);
-        self.walk(&Place { upper: upper.as_fd(), lower, path: Some(&path), opaque })
+        self.walk(&Place { upper: upper.as_fd(), lower, path: Some(path), opaque })
     }
 
     /// What the host has there, unless that was changed after the cell had made its own of it.

@@ -55,6 +55,28 @@ pub(crate) struct Parent {
     pub(crate) delta: Digest,
 }
 
+/// Looks at the layers of a cell that lives.
+#[derive(Clone, Debug)]
+pub struct Measure {
+    uppers: Vec<PathBuf>,
+}
+
+impl Measure {
+    /// What lies in the layers now. Blocking, some microseconds for each entry.
+    ///
+    /// # Errors
+    /// The layers cannot be read.
+    pub fn take(&self) -> io::Result<Usage> {
+        let mut usage = Usage { free: u64::MAX, ..Usage::default() };
+        for upper in &self.uppers {
+            let disk = rustix::fs::statvfs(upper)?;
+            usage.free = usage.free.min(disk.f_bavail.saturating_mul(disk.f_frsize));
+            count(Root::open(upper)?.dir.as_fd(), DEPTH_MAX, &mut usage)?;
+        }
+        Ok(usage)
+    }
+}
+
 impl Usage {
     /// True when a cell with such copies must end.
     #[must_use]
@@ -70,6 +92,12 @@ impl Layers {
         &self.id
     }
 
+    /// Where they lie.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
     /// Each copied directory, and the directory that takes its changes, as `cella_cell::Spec::layers` wants it.
     pub fn places(&self) -> impl Iterator<Item = (&Path, PathBuf)> {
         self.roots.iter().enumerate().map(|(at, root)| (root.as_path(), self.layer(at)))
@@ -79,18 +107,10 @@ impl Layers {
         self.store.live().join(&self.id).join(at.to_string())
     }
 
-    /// What lies in the layers now. Blocking, some microseconds for each entry.
-    ///
-    /// # Errors
-    /// The layers cannot be read.
-    pub fn usage(&self) -> io::Result<Usage> {
-        let free = rustix::fs::statvfs(&self.store.live())?;
-        let free = free.f_bavail.saturating_mul(free.f_frsize);
-        let mut usage = Usage { free, ..Usage::default() };
-        for at in 0..self.roots.len() {
-            count(Root::open(&self.layer(at).join("upper"))?.dir.as_fd(), DEPTH_MAX, &mut usage)?;
-        }
-        Ok(usage)
+    /// For whoever watches what the cell does.
+    #[must_use]
+    pub fn measure(&self) -> Measure {
+        Measure { uppers: (0..self.roots.len()).map(|at| self.layer(at).join("upper")).collect() }
     }
 
     /// Records which cell works here, once it is known.

@@ -30,7 +30,7 @@ pub use delta::{After, Area, Change, DELTA_VERSION, Delta, Fault, LeftOut, Seen}
 pub use digest::Digest;
 pub use error::{Conflict, WorkspaceError};
 pub use judge::{Verdict, judge};
-pub use layers::{Layers, Usage};
+pub use layers::{Layers, Measure, Usage};
 pub use limits::{COPY_BYTES, COPY_ENTRIES, DEPTH_MAX, DISK_FREE_MIN, LIFE_AFTER_NODE, PATH_BYTES_MAX};
 pub use path::{Raw, RelPath};
 pub use store::{About, Kept, State, Store};

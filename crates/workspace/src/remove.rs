@@ -101,7 +101,7 @@ mod tests {
         }
         fs::create_dir(top.join("closed")).expect("a directory");
         fs::write(top.join("closed/file"), "x").expect("a file");
-        fs::set_permissions(top.join("closed"), fs::Permissions::from_mode(0)).expect("permissions");
+        fs::set_permissions(top.join("closed"), fs::Permissions::from_mode(0o0)).expect("permissions");
         let root = Root::open(&fs::canonicalize(dir.path()).expect("a path")).expect("opened");
         remove(root.dir.as_fd(), OsStr::new("top")).expect("removed");
         assert!(!top.exists());

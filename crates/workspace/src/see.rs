@@ -10,7 +10,7 @@ use rustix::fs::FileType;
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    Digest, Raw, RelPath, Seen,
+    Digest, RelPath, Seen,
     beneath::{Facts, Nanos, deeper, facts, link, names, open_dir, open_file},
     limits::TREE_ENTRIES_MAX,
 };
@@ -77,7 +77,7 @@ pub(crate) fn digest(mut from: impl Read, most: u64) -> io::Result<(Digest, u64)
 fn tree(dir: BorrowedFd<'_>, name: &OsStr, facts: &Facts, newest: &mut Nanos) -> io::Result<Seen> {
     let mut listing = Listing { hash: Sha256::new(), entries: 0, newest };
     let top = open_dir(dir, name)?;
-    listing.line("", 'd', facts.mode, 0, 0, None);
+    listing.line('d', facts.mode, 0, 0, "");
     listing.list(top.as_fd(), None)?;
     let Listing { hash, entries, .. } = listing;
     Ok(Seen::Tree { entries, sha256: Digest::new(hash.finalize().into()) })
@@ -102,22 +102,24 @@ impl Listing<'_> {
             let text = path.to_string();
             match found.kind {
                 FileType::Directory => {
-                    self.line(&text, 'd', found.mode, 0, 0, None);
+                    self.line('d', found.mode, 0, 0, &text);
                     self.list(open_dir(dir, &name)?.as_fd(), Some(&path))?;
                 }
                 FileType::RegularFile => {
-                    self.line(&text, 'f', found.mode, found.size, found.modified, None);
+                    self.line('f', found.mode, found.size, found.modified, &text);
                 }
-                FileType::Symlink => self.line(&text, 'l', 0, 0, 0, Some(&link(dir, &name)?)),
-                _ => self.line(&text, 'o', found.mode, 0, found.modified, None),
+                FileType::Symlink => {
+                    // A text has no NUL, so no name ends like this.
+                    self.line('l', 0, 0, 0, &format!("{text}%00{}", link(dir, &name)?));
+                }
+                _ => self.line('o', found.mode, 0, found.modified, &text),
             }
         }
         Ok(())
     }
 
-    /// `kind mode size modified path[ target]`, the last two escaped, so that no name looks like the next line.
-    fn line(&mut self, path: &str, kind: char, mode: u32, size: u64, modified: Nanos, target: Option<&Raw>) {
-        let target = target.map(|target| format!("%00{target}")).unwrap_or_default();
-        self.hash.update(format!("{kind} {mode:o} {size} {modified} {path}{target}\n"));
+    /// `kind mode size modified path`, the last escaped, so that no name looks like the next line.
+    fn line(&mut self, kind: char, mode: u32, size: u64, modified: Nanos, path: &str) {
+        self.hash.update(format!("{kind} {mode:o} {size} {modified} {path}\n"));
     }
 }

@@ -330,7 +330,7 @@ fn what_no_delta_can_hold_is_named() {
         rustix::fs::mknodat(CWD, upper.join("pipe"), FileType::Fifo, Mode::RWXU, 0).unwrap();
         fs::create_dir_all(upper.join(["d"; 140].join("/"))).unwrap();
         fs::write(upper.join("closed"), "closed").unwrap();
-        fs::set_permissions(upper.join("closed"), fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(upper.join("closed"), fs::Permissions::from_mode(0o0)).unwrap();
     });
     let delta = bench.store.delta(&kept).unwrap();
     let named: Vec<_> = delta.areas[0].left_out.iter().map(|left| left.what.as_str()).collect();
@@ -355,7 +355,7 @@ fn a_file_past_the_limit_is_left_out_and_named() {
     let layers = bench.begin();
     write(&upper(&layers).join("large"), &"x".repeat(2000));
     write(&upper(&layers).join("small"), "x");
-    assert!(layers.usage().unwrap().is_over(1000));
+    assert!(layers.measure().take().unwrap().is_over(1000));
     let kept = layers.capture(1000).unwrap().unwrap();
     let delta = bench.store.delta(&kept).unwrap();
     assert_eq!((delta.areas[0].changes.len(), delta.areas[0].left_out.len()), (1, 1));
