@@ -21,3 +21,4 @@ mod secrets;
 mod supervised;
 #[cfg(feature = "otlp")]
 mod traces;
+mod workspaces;
