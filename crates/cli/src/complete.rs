@@ -65,8 +65,8 @@ pub(crate) fn secrets() -> Vec<CompletionCandidate> {
 
 /// The workspaces that were captured, with whose they are.
 pub(crate) fn workspaces() -> Vec<CompletionCandidate> {
-    let workspaces = cella_node::Workspaces::of(&target::places(&global()));
-    let kept = workspaces.store().list().unwrap_or_default();
+    let store = cella_workspace::Store::new(target::places(&global()).workspaces());
+    let kept = store.list().unwrap_or_default();
     kept.into_iter()
         .map(|kept| CompletionCandidate::new(kept.id).help(Some(kept.about.name.into())))
         .collect()

@@ -11,15 +11,13 @@ use bytes::Bytes;
 use cella_catalog::Catalog;
 use cella_cell::Class;
 use cella_ledger::{Health, Ledger};
+use cella_workspace::Workspaces;
 use http::{Method, Request, Response, StatusCode, header::CONTENT_TYPE};
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use crate::{
-    announce::Announcement, history::History, living::Living, load::Loaded, metrics::Metrics,
-    workspaces::Workspaces,
-};
+use crate::{announce::Announcement, history::History, living::Living, load::Loaded, metrics::Metrics};
 
 /// The body of an answer.
 pub(crate) type Body = UnsyncBoxBody<Bytes, std::io::Error>;
@@ -68,12 +66,7 @@ impl Admin {
         if let (&Method::POST, Some(order)) = (method, path.strip_prefix("/api/v1/workspaces/")) {
             return self.workspace(order, query).await;
         }
-        error(
-            StatusCode::NOT_FOUND,
-            "CE4130",
-            "there is nothing here",
-            "see /mcp, /readyz, /metrics, /api/v1/status",
-        )
+        nothing_here()
     }
 
     fn ready(&self) -> Response<Body> {
@@ -151,6 +144,11 @@ pub(crate) fn json_body(status: StatusCode, value: &Value) -> Response<Body> {
 pub(crate) fn error(status: StatusCode, code: &str, message: &str, fix: &str) -> Response<Body> {
     let value = json!({ "error": { "code": code, "message": message, "fix": fix } });
     whole(status, "application/problem+json", value.to_string().into())
+}
+
+pub(crate) fn nothing_here() -> Response<Body> {
+    let fix = "see /mcp, /readyz, /metrics, /api/v1/status";
+    error(StatusCode::NOT_FOUND, "CE4130", "there is nothing here", fix)
 }
 
 fn whole(status: StatusCode, kind: &'static str, body: Bytes) -> Response<Body> {

@@ -10,12 +10,12 @@ mod remote;
 mod secrets;
 mod sight;
 mod wish;
-mod workspace;
 
 use std::{fmt, sync::Arc};
 
 use cella_cell::{Access, Handle, NetworkEnds, Spec};
 use cella_contract::{CellClass, Contract};
+use cella_workspace::{Layers, Workspace};
 use tokio::net::unix::pipe;
 
 /// What a sink is told, from the broker's own vocabulary.
@@ -27,10 +27,7 @@ pub use self::{
     remote::remote_report,
     secrets::Sources,
     wish::{ShellWish, Terms, Wish, Wished, file_grants},
-    workspace::Workspace,
 };
-
-pub(crate) use self::workspace::blocking;
 
 use self::classes::Classes;
 
@@ -93,7 +90,7 @@ impl Confinement {
     ) -> Result<Confined, ConfineError> {
         let prepared = self.shared.prepared(spec, contract, sources)?;
         let mut spec = prepared.as_ref().map_or(spec, |prepared| &prepared.spec).clone();
-        let layers = workspace::layers(&mut spec, contract, sources).await?;
+        let layers = Layers::of(&mut spec, contract, sources.workspaces()).await?;
         let begun = self
             .begin(contract.class, &spec, |cell, ends| {
                 // The cell has seen what was laid out for it.
@@ -107,7 +104,7 @@ impl Confinement {
                 Ok(Confined { workspace: Some(workspace), ..confined })
             }
             (Err(error), Some(layers)) => {
-                workspace::remove(layers).await;
+                layers.forget().await;
                 Err(error)
             }
             (begun, None) => begun,

@@ -8,7 +8,7 @@ use std::{
 
 use cella_contract::Diagnostics;
 use cella_ledger::OpenError;
-use cella_workspace::WorkspaceError;
+use cella_workspace::{RecordedError, WorkspaceError};
 
 pub use crate::secret_file::SecretError;
 
@@ -154,6 +154,17 @@ pub enum StartError {
     /// A question about the ledger that is none.
     #[error("{0}")]
     Question(String),
+}
+
+impl From<RecordedError> for StartError {
+    fn from(error: RecordedError) -> Self {
+        match error {
+            RecordedError::Workspace(error) => Self::Workspace(error),
+            RecordedError::Ledger(error) => Self::Ledger(error),
+            RecordedError::Append(error) => Self::Append(error),
+            other => Self::Question(other.to_string()),
+        }
+    }
 }
 
 impl StartError {

@@ -33,7 +33,6 @@ mod service;
 mod trace;
 mod usage;
 mod vault;
-mod workspaces;
 
 pub use announce::Whereabouts;
 pub use error::{SecretError, StartError};
@@ -43,4 +42,3 @@ pub use lists::known_tools;
 pub use load::{Loaded, Served, check, load};
 pub use node::{LISTEN_DEFAULT, Options, Running, start};
 pub use places::Places;
-pub use workspaces::Workspaces;

@@ -17,6 +17,7 @@ use cella_contract::Config;
 use cella_door::{DoorOptions, Doors, limits::Limits};
 use cella_event::{Draft, Int, Kind, Map};
 use cella_ledger::{Ledger, Opened};
+use cella_workspace::{Store as WorkspaceStore, Workspaces};
 use sha2::{Digest, Sha256};
 use tokio::{sync::watch, task::JoinSet};
 
@@ -44,7 +45,6 @@ use crate::{
     service::NodeService,
     trace::Tracing,
     vault::Secrets,
-    workspaces::Workspaces,
 };
 
 /// The address of the HTTP door, where nothing else is said.
@@ -201,7 +201,7 @@ impl Parts<'_> {
         let loaded = Arc::new(ArcSwap::from_pointee(self.loaded));
         // What does not exist cannot be covered, and a cell could make it.
         let _install_will_say = std::fs::create_dir_all(&self.places.store);
-        let workspaces = Workspaces::recorded(self.places, self.recorder.clone());
+        let workspaces = Workspaces::of_node(WorkspaceStore::new(self.places.workspaces()), ledger.clone());
         let adopting = workspaces.clone();
         tokio::spawn(async move {
             match adopting.adopt().await {

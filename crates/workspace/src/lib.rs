@@ -4,7 +4,8 @@
 //! A cell works over a layer ([`Layers`]) that takes its changes. When the cell has ended the layer becomes a [`Delta`]: a
 //! canonical list of what was made, changed and removed, and what had been there before, with contents by their
 //! digest. A delta is committed to the host, discarded, or laid under another cell. What is to be done is decided in
-//! [`judge`], which touches nothing; [`Store`] does it.
+//! [`judge`], which touches nothing; [`Store`] does it, [`Workspace`] for a cell that runs, and [`Workspaces`] puts on record
+//! what is done.
 //!
 //! Refuses to do: making mounts (that is `cell`'s), deciding who is granted what (the contract's), following a symbolic link,
 //! wherever it comes from.
@@ -20,10 +21,12 @@ mod layers;
 mod limits;
 mod objects;
 mod path;
+mod recorded;
 mod remove;
 mod see;
 mod store;
 mod unpack;
+mod workspace;
 
 pub use commit::Committed;
 pub use delta::{After, Area, Change, DELTA_VERSION, Delta, Fault, LeftOut, Seen};
@@ -33,4 +36,6 @@ pub use judge::{Verdict, judge};
 pub use layers::{Layers, Measure, Usage};
 pub use limits::{COPY_BYTES, COPY_ENTRIES, DEPTH_MAX, DISK_FREE_MIN, LIFE_AFTER_NODE, PATH_BYTES_MAX};
 pub use path::{Raw, RelPath};
+pub use recorded::{RecordedError, Workspaces};
 pub use store::{About, Kept, State, Store};
+pub use workspace::Workspace;

@@ -35,7 +35,7 @@ const BELOW: &[(&str, &[&str])] = &[
     ("builtin", &[]),
     ("otlp", &["transport"]),
     ("vault", &[]),
-    ("workspace", &[]),
+    ("workspace", &["cell", "ledger"]),
     (
         "node",
         &[
@@ -62,7 +62,8 @@ const BELOW: &[(&str, &[&str])] = &[
     ),
     ("mesh", &["node"]),
     ("clients", &["contract"]),
-    ("cli", &["node", "mesh", "clients"]),
+    ("words", &["node"]),
+    ("cli", &["words", "mesh", "clients"]),
     // what tests of several crates share; any may use it, for its tests only
     ("testkit", &[]),
 ];

@@ -4,16 +4,16 @@
 
 mod changed;
 mod told;
-mod traffic;
 
 use std::sync::Arc;
 
 use cella_cell::CellError;
 use cella_node::confine::{ConfineError, Confinement, Wish, Wished};
+use cella_words::Traffic;
 
 pub(crate) use self::told::{Telling, lines};
 
-use self::{changed::Changed, traffic::Traffic};
+use self::changed::Changed;
 
 use super::workspace;
 use crate::{

@@ -2,12 +2,10 @@
 //! itself, so that its ledger has it.
 
 mod act;
-mod diff;
 mod list;
 mod show;
 
-use cella_node::Workspaces;
-use cella_workspace::{Kept, WorkspaceError};
+use cella_workspace::{Kept, WorkspaceError, Workspaces};
 
 use crate::{
     args::{Global, Workspace, WorkspaceVerb},
@@ -16,13 +14,11 @@ use crate::{
     target,
 };
 
-pub(crate) use self::show::{facts, sum};
-
 pub(crate) async fn run(args: Workspace, global: &Global, printer: Printer) -> Outcome {
-    let workspaces = Workspaces::of(&target::places(global));
+    let workspaces = target::places(global).recorded_workspaces();
     if target::running(global, &crate::args::Target::default())?.is_none() {
         // What a killed command or node left; a running node sees to its own.
-        for kept in workspaces.adopt().await? {
+        for kept in workspaces.adopt().await.map_err(act::failed)? {
             printer.warn(format!(
                 "{} was left by a killed run of {}, and is kept now",
                 kept.id, kept.about.name
@@ -31,8 +27,8 @@ pub(crate) async fn run(args: Workspace, global: &Global, printer: Printer) -> O
     }
     match args.what {
         WorkspaceVerb::Ls => list::run(&workspaces, printer),
-        WorkspaceVerb::Show(which) => show::run(&workspaces, &which.id, printer),
-        WorkspaceVerb::Diff(which) => diff::run(&workspaces, &which.id, printer),
+        WorkspaceVerb::Show(which) => show::show(&workspaces, &which.id, printer),
+        WorkspaceVerb::Diff(which) => show::diff(&workspaces, &which.id, printer),
         WorkspaceVerb::Commit { which, force } => {
             act::commit(&workspaces, &which.id, force, global, printer).await
         }

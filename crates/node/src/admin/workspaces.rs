@@ -3,8 +3,8 @@
 use http::{Response, StatusCode};
 use serde_json::json;
 
-use super::{Admin, Body, error, json_body};
-use crate::history;
+use super::{Admin, Body, error, json_body, nothing_here};
+use crate::{StartError, history};
 
 impl Admin {
     pub(super) async fn workspace(&self, order: &str, query: Option<&str>) -> Response<Body> {
@@ -25,14 +25,12 @@ impl Admin {
             Some((id, "discard")) => self.workspaces.discard(id).await.map(|kept| {
                 json!({ "schema": "cella/v1", "workspace": kept.id, "delta": kept.digest.to_string() })
             }),
-            _ => {
-                let text = "workspaces are committed and discarded here";
-                return error(StatusCode::NOT_FOUND, "CE4130", text, "POST /api/v1/workspaces/ID/commit");
-            }
+            _ => return nothing_here(),
         };
         match done {
             Ok(value) => json_body(StatusCode::OK, &value),
             Err(refused) => {
+                let refused = StartError::from(refused);
                 let fix = refused.fix().unwrap_or_default();
                 error(StatusCode::CONFLICT, refused.code(), &refused.to_string(), &fix)
             }

@@ -14,6 +14,7 @@ use cella_cell::Spec;
 use cella_contract::{Contract, SecretTerms};
 use cella_egress::{Authority, Bound, Placeholders, Secrets, Trust};
 use cella_secret::Placeholder;
+use cella_workspace::Store;
 
 use self::{certificates::Certificates, values::Lookup};
 use super::ConfineError;
@@ -28,9 +29,9 @@ pub struct Sources {
     /// Where a file lies for the moment in which a cell is made.
     runtime: PathBuf,
     /// Where what it changes in copies is kept.
-    pub(super) workspaces: PathBuf,
+    workspaces: PathBuf,
     /// The workspace that it starts from.
-    pub(super) from: Option<String>,
+    from: Option<String>,
 }
 
 /// What all cells of a process share.
@@ -78,6 +79,11 @@ impl Sources {
     pub fn starting_from(mut self, workspace: Option<String>) -> Self {
         self.from = workspace;
         self
+    }
+
+    /// Where what it changes in copies is kept, and what it starts from.
+    pub(super) fn workspaces(&self) -> (Store, Option<String>) {
+        (Store::new(self.workspaces.clone()), self.from.clone())
     }
 }
 

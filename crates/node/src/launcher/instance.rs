@@ -5,14 +5,14 @@ use std::{sync::Arc, time::Duration};
 use cella_catalog::{BoxFuture, Instance};
 use cella_cell::{Exit, Handle, StderrTail};
 use cella_event::{Draft, Int, Kind, Label, Map};
+use cella_workspace::{Workspace, Workspaces};
 use tokio::{net::unix::pipe, task::JoinHandle};
 
 use super::{masks::Masks, published};
 use crate::{
-    confine::{Egress, Workspace},
+    confine::Egress,
     living::{Entry, Living},
     record::Recorder,
-    workspaces,
 };
 
 /// Time a server has to end by itself after its input was closed and it was asked to.
@@ -80,7 +80,8 @@ impl Instance for CellInstance {
             let _read_to_its_end = tokio::time::timeout(STDERR_GRACE, &mut self.reading).await;
             self.recorder.note(ended(&self.server, self.cell.id(), &exit)).await;
             if let Some(workspace) = self.workspace.take() {
-                workspaces::captured(workspace, &self.recorder).await;
+                let ledger = self.recorder.ledger().clone();
+                Workspaces::of_node(workspace.store(), ledger).capture(workspace).await;
             }
             Some(exit.to_string())
         })

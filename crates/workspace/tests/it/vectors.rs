@@ -29,8 +29,8 @@ fn every_rule() -> Delta {
         change(b"changed", was.clone(), is.clone()),
         change(b"link", Seen::Link { target: raw(b"old") }, After::Link { target: raw(b"/etc/passwd") }),
         change(b"meanwhile", Seen::Changed, is.clone()),
-        change(b"odd %\xff\n\xc3\xa9", Seen::Other, is.clone()),
-        change(b"tree", Seen::Tree { entries: 3, sha256: Digest::of(b"listing") }, is),
+        change(b"tree", Seen::Tree { entries: 3, sha256: Digest::of(b"listing") }, is.clone()),
+        change(b"odd %\xff\n\xc3\xa9", Seen::Other, is),
     ];
     let left_out = vec![LeftOut { path: raw(b"pipe"), what: "a named pipe".into() }];
     let empty = Area { changes: Vec::new(), left_out: Vec::new(), path: raw(b"/srv/b") };

@@ -1,13 +1,9 @@
 //! What a program of `cella exec` changed in its copies, for the report.
 
-use cella_node::confine::Workspace;
-use cella_workspace::{Delta, Kept};
+use cella_workspace::{Delta, Kept, Workspace};
 use serde_json::Value;
 
-use crate::{
-    command::workspace::{facts, stop, sum},
-    exit::Stop,
-};
+use crate::{command::workspace::stop, exit::Stop};
 
 /// A workspace, with its delta.
 #[derive(Debug)]
@@ -29,13 +25,16 @@ impl Changed {
         let id = &self.kept.id;
         let left = self.delta.areas.iter().flat_map(|area| &area.left_out);
         let left = left.map(|left| format!("  left out  {}: {}", left.path, left.what));
-        std::iter::once(format!("workspace {id}: {} in copies; the host is as it was", sum(&self.delta)))
-            .chain(left)
-            .chain([format!("  look: cella workspace diff {id}; then commit or discard it")])
-            .collect()
+        std::iter::once(format!(
+            "workspace {id}: {} in copies; the host is as it was",
+            cella_words::sum(&self.delta)
+        ))
+        .chain(left)
+        .chain([format!("  look: cella workspace diff {id}; then commit or discard it")])
+        .collect()
     }
 
     pub(crate) fn json(&self) -> Value {
-        facts(&self.kept, &self.delta)
+        cella_words::facts(&self.kept, &self.delta)
     }
 }

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use cella_cell::{Exit, LimitHit, Report};
+use cella_words::Traffic;
 use serde_json::{Value, json};
 
-use super::{changed::Changed, traffic::Traffic};
+use super::changed::Changed;
 use crate::{
     codes,
     exit::{Code, Outcome, Stop},

@@ -1,6 +1,7 @@
 //! `cella workspace commit` and `discard`: by the running node where there is one, else straight on the files.
 
-use cella_node::{StartError, Workspaces};
+use cella_node::StartError;
+use cella_workspace::{RecordedError, WorkspaceError, Workspaces};
 use serde_json::{Value, json};
 
 use super::{found, stop};
@@ -78,15 +79,16 @@ pub(super) async fn discard(
     Ok(Code::Ok)
 }
 
-fn failed(error: StartError) -> Stop {
+pub(super) fn failed(error: RecordedError) -> Stop {
     match error {
-        StartError::Workspace(error) => stop(&error),
-        other => other.into(),
+        RecordedError::Workspace(error) => stop(&error),
+        other => StartError::from(other).into(),
     }
 }
 
 /// The node's refusal, with the exit status that the same refusal has without one.
 fn differs(stop: Stop) -> Stop {
-    let exit = if stop.code == "CE2502" { Code::Differs } else { stop.exit };
+    let conflict = WorkspaceError::Conflicts { conflicts: Vec::new() }.code();
+    let exit = if stop.code == conflict { Code::Differs } else { stop.exit };
     Stop { exit, ..stop }
 }

@@ -1,9 +1,9 @@
 //! `cella workspace ls`
 
-use cella_node::Workspaces;
+use cella_workspace::Workspaces;
 use serde_json::{Value, json};
 
-use super::{show::facts, stop};
+use super::stop;
 use crate::{
     exit::{Code, Outcome},
     print::Printer,
@@ -20,11 +20,11 @@ pub(super) fn run(workspaces: &Workspaces, printer: Printer) -> Outcome {
         rows.push(vec![
             one.id.clone(),
             one.about.name.clone(),
-            when(one.captured_ms),
+            cella_words::moment(one.captured_ms),
             one.state.as_str().to_owned(),
-            super::sum(&delta),
+            cella_words::sum(&delta),
         ]);
-        list.push(facts(one, &delta));
+        list.push(cella_words::facts(one, &delta));
     }
     for (id, about, roots) in running {
         let roots: Vec<String> = roots.iter().map(|root| root.display().to_string()).collect();
@@ -43,10 +43,4 @@ pub(super) fn run(workspaces: &Workspaces, printer: Printer) -> Outcome {
         printer.table(&rows);
     }
     Ok(Code::Ok)
-}
-
-/// As RFC 3339 has it, to the second.
-pub(super) fn when(millis: u64) -> String {
-    let at = i64::try_from(millis / 1000).ok().and_then(|at| jiff::Timestamp::from_second(at).ok());
-    at.map_or_else(|| millis.to_string(), |at| at.to_string())
 }

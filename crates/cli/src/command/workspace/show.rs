@@ -1,137 +1,39 @@
-//! `cella workspace show ID`
+//! `cella workspace show ID` and `diff ID`
 
-use std::path::{Component, Path};
+use cella_workspace::Workspaces;
+use serde_json::json;
 
-use cella_node::Workspaces;
-use cella_workspace::{After, Change, Delta, Kept, Raw, RelPath, Seen};
-use serde_json::{Value, json};
-
-use super::{found, list::when, stop};
+use super::{found, stop};
 use crate::{
-    exit::{Code, Outcome},
+    exit::{Code, Outcome, Stop},
     print::Printer,
 };
 
-pub(super) fn run(workspaces: &Workspaces, asked: &str, printer: Printer) -> Outcome {
+pub(super) fn show(workspaces: &Workspaces, asked: &str, printer: Printer) -> Outcome {
     let kept = found(workspaces, asked)?;
     let delta = workspaces.store().delta(&kept).map_err(|error| stop(&error))?;
     if printer.is_json() {
-        let mut value = facts(&kept, &delta);
+        let mut value = cella_words::facts(&kept, &delta);
         value["schema"] = json!("cella/v1");
         value["manifest"] = serde_json::to_value(&delta).unwrap_or_default();
         printer.json(&value);
-        return Ok(Code::Ok);
-    }
-    printer.line(format!(
-        "{} of {}, {}, {}",
-        kept.id,
-        kept.about.name,
-        when(kept.captured_ms),
-        kept.state.as_str()
-    ));
-    printer.line(format!("  ran   {}", kept.about.command.join(" ")));
-    if let Some(from) = &kept.from {
-        printer.line(format!("  from  {from}"));
-    }
-    for area in &delta.areas {
-        printer.line(format!("{}", area.path));
-        let root = area.path.as_path();
-        area.changes.iter().for_each(|change| printer.line(format!("  {}", line(root, change))));
-        for left in &area.left_out {
-            printer.line(format!("  ? {}  left out: {}", left.path, left.what));
-        }
+    } else {
+        cella_words::shown(&kept, &delta).iter().for_each(|line| printer.line(line));
     }
     Ok(Code::Ok)
 }
 
-/// One change in words, its name escaped: a cell chose it.
-fn line(root: &Path, change: &Change) -> String {
-    let letter = match (&change.base, &change.after) {
-        (_, After::Removed) => 'D',
-        (Seen::Absent, _) => 'A',
-        _ => 'M',
-    };
-    let path = &change.path;
-    let what = match &change.after {
-        After::File { mode, size, .. } => format!("  {size} bytes, {mode:o}"),
-        After::Directory { mode, .. } => format!("/  {mode:o}"),
-        After::Link { target } => {
-            let out = if leads_out(root, path, target) { ", which leads out of the directory" } else { "" };
-            format!("  -> {target}{out}")
-        }
-        After::Removed if matches!(change.base, Seen::Tree { .. }) => "/".to_owned(),
-        After::Removed => String::new(),
-    };
-    let changed = if change.base == Seen::Changed { "  (the host's changed while it ran)" } else { "" };
-    format!("{letter} {path}{what}{changed}")
-}
-
-/// Whether a link, as it is written, leads out of its area. It is never followed here; others may follow it.
-fn leads_out(root: &Path, path: &RelPath, target: &Raw) -> bool {
-    let mut depth = path.as_path().components().count() - 1;
-    let target = target.as_path();
-    if target.is_absolute() {
-        let back = target.components().any(|part| part == Component::ParentDir);
-        return back || !target.starts_with(root);
+pub(super) fn diff(workspaces: &Workspaces, asked: &str, printer: Printer) -> Outcome {
+    let (store, kept) = (workspaces.store(), found(workspaces, asked)?);
+    let delta = store.delta(&kept).map_err(|error| stop(&error))?;
+    let conflicts = store.conflicts(&delta).map_err(|error| stop(&error))?;
+    let shown = cella_words::difference(store, &delta).map_err(Stop::system(&kept.id))?;
+    if printer.is_json() {
+        let conflicts: Vec<String> = conflicts.iter().map(ToString::to_string).collect();
+        printer.json(&json!({ "schema": "cella/v1", "id": kept.id, "diff": shown, "conflicts": conflicts }));
+    } else {
+        shown.lines().for_each(|line| printer.line(line));
+        conflicts.iter().for_each(|conflict| printer.warn(format!("conflict: {conflict}")));
     }
-    for part in target.components() {
-        match part {
-            Component::ParentDir if depth == 0 => return true,
-            Component::ParentDir => depth -= 1,
-            _ => depth += 1,
-        }
-    }
-    false
-}
-
-/// How much changed, in words.
-pub(crate) fn sum(delta: &Delta) -> String {
-    let (added, changed, removed) = delta.counts();
-    let left: usize = delta.areas.iter().map(|area| area.left_out.len()).sum();
-    let left = if left == 0 { String::new() } else { format!(", {left} left out") };
-    format!("{added} added, {changed} changed, {removed} removed{left}")
-}
-
-/// For scripts.
-pub(crate) fn facts(kept: &Kept, delta: &Delta) -> Value {
-    let (added, changed, removed) = delta.counts();
-    json!({
-        "id": kept.id,
-        "of": kept.about.name,
-        "command": kept.about.command,
-        "cell": kept.about.cell,
-        "from": kept.from,
-        "captured_ms": kept.captured_ms,
-        "committed_ms": kept.committed_ms,
-        "state": kept.state.as_str(),
-        "delta": kept.digest.to_string(),
-        "added": added,
-        "changed": changed,
-        "removed": removed,
-        "left_out": delta.areas.iter().map(|area| area.left_out.len()).sum::<usize>(),
-        "roots": delta.areas.iter().map(|area| area.path.to_string()).collect::<Vec<_>>(),
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use cella_workspace::{Raw, RelPath};
-
-    use super::leads_out;
-
-    #[test]
-    fn a_link_that_leads_out_is_told_from_one_that_does_not() {
-        let out = |path: &str, target: &str| {
-            let (path, target) = (RelPath::new(path).unwrap(), Raw::new(target).unwrap());
-            leads_out(Path::new("/srv/a"), &path, &target)
-        };
-        for (path, target) in [("a", "/etc/passwd"), ("a", ".."), ("b/a", "../../x"), ("a", "/srv/a/../b")] {
-            assert!(out(path, target), "{path} -> {target}");
-        }
-        for (path, target) in [("a", "b"), ("b/a", "../x"), ("a", "/srv/a/b")] {
-            assert!(!out(path, target), "{path} -> {target}");
-        }
-    }
+    Ok(if shown.is_empty() { Code::Ok } else { Code::Differs })
 }

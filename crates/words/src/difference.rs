@@ -1,16 +1,8 @@
-//! `cella workspace diff ID`
+//! What a run changed, line by line.
 
-use std::path::Path;
+use std::{io, path::Path};
 
-use cella_node::Workspaces;
-use cella_workspace::{After, Change, Digest, Raw};
-use serde_json::json;
-
-use super::{found, stop};
-use crate::{
-    exit::{Code, Outcome, Stop},
-    print::Printer,
-};
+use cella_workspace::{After, Change, Delta, Digest, Raw, Store};
 
 /// Bytes of a file that is compared line by line. Stops a large one from taking all memory; of a larger one it is said
 /// that it differs.
@@ -24,33 +16,26 @@ enum Text {
     Opaque(&'static str),
 }
 
-pub(super) fn run(workspaces: &Workspaces, asked: &str, printer: Printer) -> Outcome {
-    let store = workspaces.store();
-    let kept = found(workspaces, asked)?;
-    let delta = store.delta(&kept).map_err(|error| stop(&error))?;
-    let conflicts = store.conflicts(&delta).map_err(|error| stop(&error))?;
+/// The changes of a delta as `diff -u` shows them, against the host as it is now. Empty where the host has all of it.
+///
+/// # Errors
+/// The content of a file is not in the store.
+pub fn difference(store: &Store, delta: &Delta) -> io::Result<String> {
     let mut shown = String::new();
     for area in &delta.areas {
         for change in &area.changes {
-            shown.push_str(&one(workspaces, &area.path, change)?);
+            shown.push_str(&one(store, &area.path, change)?);
         }
     }
-    if printer.is_json() {
-        let conflicts: Vec<String> = conflicts.iter().map(ToString::to_string).collect();
-        printer.json(&json!({ "schema": "cella/v1", "id": kept.id, "diff": shown, "conflicts": conflicts }));
-    } else {
-        shown.lines().for_each(|line| printer.line(line));
-        conflicts.iter().for_each(|conflict| printer.warn(format!("conflict: {conflict}")));
-    }
-    Ok(if shown.is_empty() { Code::Ok } else { Code::Differs })
+    Ok(shown)
 }
 
-fn one(workspaces: &Workspaces, root: &Raw, change: &Change) -> Result<String, Stop> {
+fn one(store: &Store, root: &Raw, change: &Change) -> io::Result<String> {
     let path = root.as_path().join(change.path.as_path());
     let before = on_host(&path);
     let after = match &change.after {
         After::Removed => Text::Nothing,
-        After::File { sha256, .. } => content(workspaces, *sha256)?,
+        After::File { sha256, .. } => content(store, *sha256)?,
         After::Link { target } => Text::Lines(format!("symbolic link to {target}\n")),
         After::Directory { .. } => Text::Opaque("a directory"),
     };
@@ -93,10 +78,8 @@ fn on_host(path: &Path) -> Text {
     std::fs::read(path).map_or(Text::Opaque("a file that may not be read"), text)
 }
 
-fn content(workspaces: &Workspaces, digest: Digest) -> Result<Text, Stop> {
-    let content = workspaces.store().content(digest, SHOWN_BYTES_MAX);
-    let content = content.map_err(Stop::system(digest))?;
-    Ok(content.map_or(Text::Opaque("a large file"), text))
+fn content(store: &Store, digest: Digest) -> io::Result<Text> {
+    Ok(store.content(digest, SHOWN_BYTES_MAX)?.map_or(Text::Opaque("a large file"), text))
 }
 
 fn text(bytes: Vec<u8>) -> Text {

@@ -7,10 +7,9 @@ use std::{
 
 use cella_cell::{Access, Handle, LimitHit, Spec, Ward};
 use cella_contract::{CellClass, Contract};
-use cella_workspace::{About, COPY_BYTES, Kept, Layers, Measure, Store, WorkspaceError};
 use tokio::task::JoinHandle;
 
-use super::{ConfineError, Sources};
+use crate::{About, COPY_BYTES, Kept, Layers, Measure, Store, WorkspaceError};
 
 /// How often the layers are looked at. A cell that fills the disk goes on until the next look.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -25,43 +24,48 @@ pub struct Workspace {
     watching: JoinHandle<()>,
 }
 
-/// Makes the layers that a specification needs, and puts them into it.
-pub(super) async fn layers(
-    spec: &mut Spec,
-    contract: &Contract,
-    sources: &Sources,
-) -> Result<Option<Layers>, ConfineError> {
-    let copies = || spec.mounts.iter().filter(|mount| mount.access == Access::Copy);
-    let mut roots: Vec<PathBuf> = copies().map(|mount| mount.source.clone()).collect();
-    roots.sort();
-    roots.dedup();
-    let Some(first) = roots.first().cloned().or_else(|| sources.from.is_some().then(PathBuf::new)) else {
-        return Ok(None);
-    };
-    if contract.class != CellClass::Process {
-        let class = contract.class.as_str().to_owned();
-        return Err(WorkspaceError::Class { class, path: first }.into());
+impl Layers {
+    /// Makes the layers that a specification needs, and puts them into it; `from`: the workspace that the run starts from.
+    /// `None` for a cell without copies.
+    ///
+    /// # Errors
+    /// As for [`Store::begin`], and a class of cell that has none.
+    pub async fn of(
+        spec: &mut Spec,
+        contract: &Contract,
+        (store, from): (Store, Option<String>),
+    ) -> Result<Option<Self>, WorkspaceError> {
+        let copies = || spec.mounts.iter().filter(|mount| mount.access == Access::Copy);
+        let mut roots: Vec<PathBuf> = copies().map(|mount| mount.source.clone()).collect();
+        roots.sort();
+        roots.dedup();
+        let Some(first) = roots.first().cloned().or_else(|| from.is_some().then(PathBuf::new)) else {
+            return Ok(None);
+        };
+        if contract.class != CellClass::Process {
+            let class = contract.class.as_str().to_owned();
+            return Err(WorkspaceError::Class { class, path: first });
+        }
+        let command = [spec.program.command.display().to_string()];
+        let command = command.into_iter().chain(spec.program.args.iter().cloned()).collect();
+        let about = About { name: spec.name.clone(), command, cell: String::new() };
+        let layers = blocking(move || store.begin(about, &roots, from.as_deref())).await?;
+        let places: Vec<_> = layers.places().map(|(root, layer)| (root.to_owned(), layer)).collect();
+        for mount in spec.mounts.iter().filter(|mount| mount.access == Access::Copy) {
+            let place = places.iter().find(|(root, _)| *root == mount.source);
+            spec.layers.extend(place.map(|(_, layer)| (mount.target.clone(), layer.clone())));
+        }
+        // One file is stopped by the kernel, not at the next look.
+        let limit = limit(contract);
+        spec.limits.file_bytes = Some(spec.limits.file_bytes.map_or(limit, |bytes| bytes.min(limit)));
+        Ok(Some(layers))
     }
-    let command = [spec.program.command.display().to_string()];
-    let command = command.into_iter().chain(spec.program.args.iter().cloned()).collect();
-    let about = About { name: spec.name.clone(), command, cell: String::new() };
-    let (store, from) = (Store::new(sources.workspaces.clone()), sources.from.clone());
-    let layers = blocking(move || store.begin(about, &roots, from.as_deref())).await?;
-    let places: Vec<_> = layers.places().map(|(root, layer)| (root.to_owned(), layer)).collect();
-    for mount in spec.mounts.iter().filter(|mount| mount.access == Access::Copy) {
-        let place = places.iter().find(|(root, _)| *root == mount.source);
-        spec.layers.extend(place.map(|(_, layer)| (mount.target.clone(), layer.clone())));
-    }
-    // One file is stopped by the kernel, not at the next look.
-    let limit = limit(contract);
-    spec.limits.file_bytes = Some(spec.limits.file_bytes.map_or(limit, |bytes| bytes.min(limit)));
-    Ok(Some(layers))
-}
 
-/// For a cell that did not come about.
-pub(super) async fn remove(layers: Layers) {
-    if let Err(error) = blocking(move || layers.remove()).await {
-        tracing::warn!(%error, "the layers of a cell that did not start are still there");
+    /// For a cell that did not come about.
+    pub async fn forget(self) {
+        if let Err(error) = blocking(move || self.remove()).await {
+            tracing::warn!(%error, "the layers of a cell that did not start are still there");
+        }
     }
 }
 
@@ -72,7 +76,9 @@ fn limit(contract: &Contract) -> u64 {
 // === impl Workspace ===
 
 impl Workspace {
-    pub(super) fn new(mut layers: Layers, cell: &Handle, contract: &Contract) -> Self {
+    /// The layers of a cell that runs now; they are watched from here on.
+    #[must_use]
+    pub fn new(mut layers: Layers, cell: &Handle, contract: &Contract) -> Self {
         if let Err(error) = layers.worked_in_by(cell.id()) {
             tracing::warn!(%error, "which cell works in a workspace is not written down");
         }
@@ -106,7 +112,7 @@ impl Workspace {
     /// Forgets what the cell changed, once it has ended.
     pub async fn discard(self) {
         self.watching.abort();
-        remove(self.layers).await;
+        self.layers.forget().await;
     }
 }
 

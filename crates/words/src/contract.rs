@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 const KIB: u64 = 1 << 10;
 
 /// Everything that is granted, and that nothing is, where that is so.
-pub(in crate::command) fn granted(terms: &Terms) -> Vec<String> {
+#[must_use]
+pub fn granted(terms: &Terms) -> Vec<String> {
     let contract = &terms.contract;
     let mut lines = files(terms);
     lines.extend(named_files(contract.preset));
@@ -34,7 +35,8 @@ pub(in crate::command) fn granted(terms: &Terms) -> Vec<String> {
 }
 
 /// One line per grant, without what is the same in every contract.
-pub(super) fn grants(terms: &Terms) -> Vec<String> {
+#[must_use]
+pub fn grants(terms: &Terms) -> Vec<String> {
     let contract = &terms.contract;
     let mut lines = files(terms);
     lines.extend(named_files(contract.preset));
@@ -173,7 +175,8 @@ fn size(bytes: u64) -> String {
 }
 
 /// The contract as data.
-pub(super) fn as_json(terms: &Terms) -> Value {
+#[must_use]
+pub fn as_json(terms: &Terms) -> Value {
     let contract = &terms.contract;
     let tool = |(name, terms): (&String, &ToolTerms)| {
         let value = json!({

@@ -4,14 +4,10 @@
 use std::path::PathBuf;
 
 use cella_event::{Draft, Int, Kind, Label, Map};
-use cella_ledger::{Durability, Ledger};
-use cella_workspace::{Committed, Delta, Kept, LIFE_AFTER_NODE, Layers, Store, WorkspaceError};
+use cella_ledger::{AppendError, Durability, Ledger, OpenError};
 
 use crate::{
-    Places, StartError,
-    confine::{Workspace, blocking},
-    history::ledger_dir,
-    record::Recorder,
+    Committed, Delta, Kept, LIFE_AFTER_NODE, Layers, Store, Workspace, WorkspaceError, workspace::blocking,
 };
 
 /// The workspaces of one node, running or not.
@@ -21,11 +17,26 @@ pub struct Workspaces {
     record: Record,
 }
 
+/// What may come between.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecordedError {
+    /// It cannot be done.
+    #[error(transparent)]
+    Workspace(#[from] WorkspaceError),
+    /// The ledger cannot be opened, so it is not done.
+    #[error(transparent)]
+    Ledger(#[from] OpenError),
+    /// The ledger cannot be written.
+    #[error(transparent)]
+    Append(#[from] AppendError),
+}
+
 /// Where it is put on record.
 #[derive(Clone, Debug)]
 enum Record {
     /// By the node that runs.
-    Node(Recorder),
+    Node(Ledger),
     /// In the ledger of a node that does not run, if it has one: what `cella exec` does on a machine without a node is on
     /// no record either.
     Directory(PathBuf),
@@ -34,15 +45,16 @@ enum Record {
 // === impl Workspaces ===
 
 impl Workspaces {
-    /// Those of a node that does not run.
+    /// Those of a node that does not run, whose ledger is in this directory if it has one.
     #[must_use]
-    pub fn of(places: &Places) -> Self {
-        let record = Record::Directory(ledger_dir(places));
-        Self { store: Store::new(places.workspaces()), record }
+    pub fn of_directory(store: Store, ledger: PathBuf) -> Self {
+        Self { store, record: Record::Directory(ledger) }
     }
 
-    pub(crate) fn recorded(places: &Places, recorder: Recorder) -> Self {
-        Self { store: Store::new(places.workspaces()), record: Record::Node(recorder) }
+    /// Those of the node that holds this ledger.
+    #[must_use]
+    pub fn of_node(store: Store, ledger: Ledger) -> Self {
+        Self { store, record: Record::Node(ledger) }
     }
 
     /// Where they lie.
@@ -55,7 +67,7 @@ impl Workspaces {
     ///
     /// # Errors
     /// No such workspace, the host is no longer what the cell saw and `force` was not given, the disk, or the ledger.
-    pub async fn commit(&self, asked: &str, force: bool) -> Result<(Kept, Committed), StartError> {
+    pub async fn commit(&self, asked: &str, force: bool) -> Result<(Kept, Committed), RecordedError> {
         let kept = self.find(asked).await?;
         if !force {
             self.refuse_conflicts(&kept).await?;
@@ -77,7 +89,7 @@ impl Workspaces {
     ///
     /// # Errors
     /// No such workspace, it is being committed, the disk, or the ledger.
-    pub async fn discard(&self, asked: &str) -> Result<Kept, StartError> {
+    pub async fn discard(&self, asked: &str) -> Result<Kept, RecordedError> {
         let kept = self.find(asked).await?;
         self.record.write(draft(Kind::WorkspaceDiscarded, &kept)).await?;
         let (store, of) = (self.store.clone(), kept.clone());
@@ -89,7 +101,7 @@ impl Workspaces {
     ///
     /// # Errors
     /// The store cannot be read.
-    pub async fn adopt(&self) -> Result<Vec<Kept>, StartError> {
+    pub async fn adopt(&self) -> Result<Vec<Kept>, RecordedError> {
         let store = self.store.clone();
         let orphans = blocking(move || store.orphans()).await?;
         if orphans.is_empty() {
@@ -109,7 +121,34 @@ impl Workspaces {
         Ok(all)
     }
 
-    async fn adopt_one(&self, layers: Layers) -> Result<Option<Kept>, StartError> {
+    /// Captures what a cell changed, once it has ended. What goes wrong is logged: nobody waits for it.
+    pub async fn capture(&self, workspace: Workspace) {
+        let id = workspace.id().to_owned();
+        match self.capture_one(workspace).await {
+            Ok(Some(kept)) => {
+                tracing::info!(
+                    id,
+                    server = kept.about.name,
+                    "a server changed its copies: cella workspace show"
+                );
+            }
+            Ok(None) => {}
+            Err(error) => {
+                tracing::error!(%error, id, "what a server changed could not be kept or put on record")
+            }
+        }
+    }
+
+    async fn capture_one(&self, workspace: Workspace) -> Result<Option<Kept>, RecordedError> {
+        let kept = workspace.capture().await?;
+        if let Some(kept) = &kept {
+            let delta = delta(&self.store, kept).await?;
+            self.record.write(captured_draft(kept, &delta)).await?;
+        }
+        Ok(kept)
+    }
+
+    async fn adopt_one(&self, layers: Layers) -> Result<Option<Kept>, RecordedError> {
         let store = self.store.clone();
         // What its contract said is not known any more; the watch had held it to that.
         let kept = blocking(move || layers.capture(u64::MAX)).await?;
@@ -121,54 +160,37 @@ impl Workspaces {
     }
 
     /// Before the intent is written: a commit that was refused has changed nothing and leaves nothing in doubt.
-    async fn refuse_conflicts(&self, kept: &Kept) -> Result<(), StartError> {
+    async fn refuse_conflicts(&self, kept: &Kept) -> Result<(), RecordedError> {
         let (store, kept) = (self.store.clone(), kept.clone());
         let conflicts = blocking(move || store.conflicts(&store.delta(&kept)?)).await?;
         if conflicts.is_empty() {
             return Ok(());
         }
-        Err(StartError::Workspace(WorkspaceError::Conflicts { conflicts }))
+        Err(RecordedError::Workspace(WorkspaceError::Conflicts { conflicts }))
     }
 
-    async fn find(&self, asked: &str) -> Result<Kept, StartError> {
+    async fn find(&self, asked: &str) -> Result<Kept, RecordedError> {
         let (store, asked) = (self.store.clone(), asked.to_owned());
         Ok(blocking(move || store.find(&asked)).await?)
     }
 }
 
-async fn delta(store: &Store, kept: &Kept) -> Result<Delta, StartError> {
+async fn delta(store: &Store, kept: &Kept) -> Result<Delta, RecordedError> {
     let (store, kept) = (store.clone(), kept.clone());
     Ok(blocking(move || store.delta(&kept)).await?)
-}
-
-/// Captures what a server's cell changed, once it has ended, and puts it on record.
-pub(crate) async fn captured(workspace: Workspace, recorder: &Recorder) {
-    let (id, store) = (workspace.id().to_owned(), workspace.store());
-    let kept = match workspace.capture().await {
-        Ok(Some(kept)) => kept,
-        Ok(None) => return,
-        Err(error) => return tracing::error!(%error, id, "what a server changed could not be captured"),
-    };
-    match delta(&store, &kept).await {
-        Ok(delta) => recorder.note(captured_draft(&kept, &delta).0).await,
-        Err(error) => tracing::error!(%error, id, "what a server changed cannot be read again"),
-    }
-    tracing::info!(id, server = kept.about.name, "a server changed its copies: cella workspace show");
 }
 
 // === impl Record ===
 
 impl Record {
     /// On the disk when this returns.
-    async fn write(&self, fact: Fact) -> Result<(), StartError> {
+    async fn write(&self, fact: Fact) -> Result<(), RecordedError> {
         let ledger = match self {
-            Self::Node(recorder) => recorder.ledger().clone(),
-            Self::Directory(dir) if dir.is_dir() => {
-                Ledger::open(&cella_ledger::Options::new(dir)).map_err(StartError::Ledger)?.0
-            }
+            Self::Node(ledger) => ledger.clone(),
+            Self::Directory(dir) if dir.is_dir() => Ledger::open(&cella_ledger::Options::new(dir))?.0,
             Self::Directory(_) => return Ok(()),
         };
-        ledger.append(&fact.0, &[], Durability::Flushed).await.map_err(StartError::Append)?;
+        ledger.append(&fact.0, &[], Durability::Flushed).await?;
         if matches!(self, Self::Directory(_))
             && let Err(error) = ledger.close()
         {
