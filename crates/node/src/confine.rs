@@ -100,7 +100,7 @@ impl Confinement {
             .await;
         match (begun, layers) {
             (Ok(confined), Some(layers)) => {
-                let workspace = Workspace::new(layers, &confined.cell, contract);
+                let workspace = Workspace::new(layers, &confined.cell);
                 Ok(Confined { workspace: Some(workspace), ..confined })
             }
             (Err(error), Some(layers)) => {

@@ -2,7 +2,7 @@
 
 use std::path::{Component, Path};
 
-use cella_workspace::{After, Change, Delta, Kept, Raw, RelPath, Seen};
+use cella_workspace::{After, Change, Delta, Kept, Raw, RelPath, Seen, Sum};
 use serde_json::{Value, json};
 
 /// A workspace with each of its changes, in lines.
@@ -64,10 +64,9 @@ fn leads_out(root: &Path, path: &RelPath, target: &Raw) -> bool {
 
 /// How much changed, in words.
 #[must_use]
-pub fn sum(delta: &Delta) -> String {
-    let (added, changed, removed) = delta.counts();
-    let left: usize = delta.areas.iter().map(|area| area.left_out.len()).sum();
-    let left = if left == 0 { String::new() } else { format!(", {left} left out") };
+pub fn sum(of: &Kept) -> String {
+    let Sum { added, changed, removed, left_out } = of.sum;
+    let left = if left_out == 0 { String::new() } else { format!(", {left_out} left out") };
     format!("{added} added, {changed} changed, {removed} removed{left}")
 }
 
@@ -80,8 +79,8 @@ pub fn moment(millis: u64) -> String {
 
 /// For scripts.
 #[must_use]
-pub fn facts(kept: &Kept, delta: &Delta) -> Value {
-    let (added, changed, removed) = delta.counts();
+pub fn facts(kept: &Kept) -> Value {
+    let roots: Vec<String> = kept.roots.iter().map(|root| root.display().to_string()).collect();
     json!({
         "id": kept.id,
         "of": kept.about.name,
@@ -92,11 +91,11 @@ pub fn facts(kept: &Kept, delta: &Delta) -> Value {
         "committed_ms": kept.committed_ms,
         "state": kept.state.as_str(),
         "delta": kept.digest.to_string(),
-        "added": added,
-        "changed": changed,
-        "removed": removed,
-        "left_out": delta.areas.iter().map(|area| area.left_out.len()).sum::<usize>(),
-        "roots": delta.areas.iter().map(|area| area.path.to_string()).collect::<Vec<_>>(),
+        "added": kept.sum.added,
+        "changed": kept.sum.changed,
+        "removed": kept.sum.removed,
+        "left_out": kept.sum.left_out,
+        "roots": roots,
     })
 }
 

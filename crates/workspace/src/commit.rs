@@ -325,7 +325,16 @@ fn rename(dir: BorrowedFd<'_>, from: &OsStr, to: &OsStr, flags: RenameFlags) -> 
     }
 }
 
+/// Gives what was just made to whom it is to belong. Only root does: in a directory of somebody else's, who could have put
+/// a second name of another file in its place. That one has another owner, or two names.
 fn own(dir: BorrowedFd<'_>, name: &OsStr, owner: Option<(Uid, Gid)>) -> io::Result<()> {
     let Some((uid, gid)) = owner else { return Ok(()) };
-    Ok(rustix::fs::chownat(dir, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?)
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let made = rustix::fs::openat(dir, name, flags, Mode::empty())?;
+    let found = rustix::fs::fstat(&made)?;
+    let directory = FileType::from_raw_mode(found.st_mode) == FileType::Directory;
+    if !directory && found.st_nlink != 1 {
+        return Err(io::Error::other("something else was put in its place"));
+    }
+    Ok(rustix::fs::chownat(&made, "", Some(uid), Some(gid), AtFlags::EMPTY_PATH)?)
 }

@@ -15,7 +15,7 @@ use crate::{
     beneath::{Nanos, Root, facts, names, open_own_dir},
     capture::{Budget, Capture},
     remove,
-    store::Record,
+    store::{Record, Sum},
 };
 
 /// Random bytes of a workspace's id: a hundred thousand of them have no two alike, and one can be typed.
@@ -44,6 +44,8 @@ pub struct Layers {
     pub(crate) roots: Vec<PathBuf>,
     pub(crate) began: Nanos,
     pub(crate) parent: Option<Parent>,
+    /// Bytes that they may come to.
+    pub(crate) limit: u64,
     /// Held for as long as somebody cares for them.
     pub(crate) _lock: File,
 }
@@ -78,7 +80,7 @@ impl Measure {
 }
 
 impl Usage {
-    /// True when a cell with such copies must end.
+    /// True when a cell whose copies may come to so many bytes must end.
     #[must_use]
     pub fn is_over(&self, bytes: u64) -> bool {
         self.bytes > bytes || self.entries > COPY_ENTRIES || self.free < DISK_FREE_MIN || self.too_deep
@@ -90,6 +92,12 @@ impl Layers {
     #[must_use]
     pub fn id(&self) -> &str {
         &self.id
+    }
+
+    /// Bytes that they may come to.
+    #[must_use]
+    pub fn limit(&self) -> u64 {
+        self.limit
     }
 
     /// Where they lie.
@@ -128,23 +136,26 @@ impl Layers {
             roots: self.roots.clone(),
             began: self.began.to_string(),
             parent: self.parent.clone(),
+            limit: self.limit,
         };
         crate::store::write_json(&self.store.live().join(&self.id).join("about.json"), &living)
     }
 
-    /// Makes the delta, once the cell has ended; `limit`: what its copies might come to. Nothing is kept of a run that
-    /// changed nothing. The layers are gone afterwards. Blocking.
+    /// Makes the delta, once the cell has ended. Nothing is kept of a run that changed nothing, and of one that came to more
+    /// than it might only what fits. The layers are gone afterwards. Blocking.
     ///
     /// # Errors
     /// The disk, or a layer that cannot be read; the layers stay then.
-    pub fn capture(self, limit: u64) -> Result<Option<Kept>, WorkspaceError> {
+    pub fn capture(self) -> Result<Option<Kept>, WorkspaceError> {
         // A node may have died between the two steps below.
         if self.store.has(&self.id) {
             self.remove()?;
             return Ok(None);
         }
+        // Until the manifest names them, no discard takes the contents away.
+        let _shared = self.store.shared().map_err(WorkspaceError::system(self.store.dir()))?;
         let objects = self.store.objects();
-        let mut budget = Budget { bytes: limit, entries: COPY_ENTRIES };
+        let mut budget = Budget { bytes: self.limit, entries: COPY_ENTRIES };
         let mut areas = Vec::new();
         for (at, root) in self.roots.iter().enumerate() {
             let upper = self.layer(at).join("upper");
@@ -163,6 +174,9 @@ impl Layers {
             captured_ms: now_ms(),
             committed_ms: None,
             state: State::Kept,
+            digest: delta.digest(),
+            sum: Sum::of(&delta),
+            roots: self.roots.clone(),
         };
         let kept = self.store.keep(&self.id, &delta, record)?;
         self.remove()?;
@@ -188,6 +202,7 @@ pub(crate) struct Living {
     /// Nanoseconds, as text: more than JSON's numbers hold.
     pub(crate) began: String,
     pub(crate) parent: Option<Parent>,
+    pub(crate) limit: u64,
 }
 
 fn count(dir: BorrowedFd<'_>, left: usize, usage: &mut Usage) -> io::Result<()> {

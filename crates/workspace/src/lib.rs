@@ -37,5 +37,5 @@ pub use layers::{Layers, Measure, Usage};
 pub use limits::{COPY_BYTES, COPY_ENTRIES, DEPTH_MAX, DISK_FREE_MIN, LIFE_AFTER_NODE, PATH_BYTES_MAX};
 pub use path::{Raw, RelPath};
 pub use recorded::{RecordedError, Workspaces};
-pub use store::{About, Kept, State, Store};
+pub use store::{About, Kept, State, Store, Sum};
 pub use workspace::Workspace;

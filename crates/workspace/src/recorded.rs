@@ -7,7 +7,7 @@ use cella_event::{Draft, Int, Kind, Label, Map};
 use cella_ledger::{AppendError, Durability, Ledger, OpenError};
 
 use crate::{
-    Committed, Delta, Kept, LIFE_AFTER_NODE, Layers, Store, Workspace, WorkspaceError, workspace::blocking,
+    Committed, Kept, LIFE_AFTER_NODE, Layers, Store, Workspace, WorkspaceError, workspace::blocking,
 };
 
 /// The workspaces of one node, running or not.
@@ -142,19 +142,15 @@ impl Workspaces {
     async fn capture_one(&self, workspace: Workspace) -> Result<Option<Kept>, RecordedError> {
         let kept = workspace.capture().await?;
         if let Some(kept) = &kept {
-            let delta = delta(&self.store, kept).await?;
-            self.record.write(captured_draft(kept, &delta)).await?;
+            self.record.write(captured_draft(kept)).await?;
         }
         Ok(kept)
     }
 
     async fn adopt_one(&self, layers: Layers) -> Result<Option<Kept>, RecordedError> {
-        let store = self.store.clone();
-        // What its contract said is not known any more; the watch had held it to that.
-        let kept = blocking(move || layers.capture(u64::MAX)).await?;
+        let kept = blocking(move || layers.capture()).await?;
         if let Some(kept) = &kept {
-            let delta = delta(&store, kept).await?;
-            self.record.write(captured_draft(kept, &delta).with("orphaned", true)).await?;
+            self.record.write(captured_draft(kept).with("orphaned", true)).await?;
         }
         Ok(kept)
     }
@@ -173,11 +169,6 @@ impl Workspaces {
         let (store, asked) = (self.store.clone(), asked.to_owned());
         Ok(blocking(move || store.find(&asked)).await?)
     }
-}
-
-async fn delta(store: &Store, kept: &Kept) -> Result<Delta, RecordedError> {
-    let (store, kept) = (store.clone(), kept.clone());
-    Ok(blocking(move || store.delta(&kept)).await?)
 }
 
 // === impl Record ===
@@ -215,13 +206,13 @@ fn draft(kind: Kind, kept: &Kept) -> Fact {
     Fact(Draft::new(kind).server(Label::clipped(&kept.about.name)).body(body))
 }
 
-fn captured_draft(kept: &Kept, delta: &Delta) -> Fact {
-    let (added, changed, removed) = delta.counts();
+fn captured_draft(kept: &Kept) -> Fact {
+    let sum = kept.sum;
     let count = |count: usize| Int::saturating(count as u64);
     draft(Kind::WorkspaceCaptured, kept)
         .with("cell", kept.about.cell.clone())
-        .with("added", count(added))
-        .with("changed", count(changed))
-        .with("removed", count(removed))
-        .with("left_out", count(delta.areas.iter().map(|area| area.left_out.len()).sum()))
+        .with("added", count(sum.added))
+        .with("changed", count(sum.changed))
+        .with("removed", count(sum.removed))
+        .with("left_out", count(sum.left_out))
 }

@@ -77,6 +77,23 @@ pub struct Kept {
     pub state: State,
     /// The digest of its delta.
     pub digest: Digest,
+    /// How much changed.
+    pub sum: Sum,
+    /// The directories that were copies.
+    pub roots: Vec<PathBuf>,
+}
+
+/// How many paths a delta changes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sum {
+    /// That were not there.
+    pub added: usize,
+    /// That were there and still are.
+    pub changed: usize,
+    /// That were there; a directory with all that was in it is one.
+    pub removed: usize,
+    /// That are in no delta.
+    pub left_out: usize,
 }
 
 /// What is written down beside a manifest.
@@ -87,6 +104,17 @@ pub(crate) struct Record {
     pub(crate) captured_ms: u64,
     pub(crate) committed_ms: Option<u64>,
     pub(crate) state: State,
+    pub(crate) digest: Digest,
+    pub(crate) sum: Sum,
+    pub(crate) roots: Vec<PathBuf>,
+}
+
+impl Sum {
+    pub(crate) fn of(delta: &Delta) -> Self {
+        let (added, changed, removed) = delta.counts();
+        let left_out = delta.areas.iter().map(|area| area.left_out.len()).sum();
+        Self { added, changed, removed, left_out }
+    }
 }
 
 impl State {
@@ -124,8 +152,8 @@ impl Store {
         Objects::new(self.dir.join("objects"))
     }
 
-    /// Makes the layers for a cell that has these directories as copies, filled with an earlier workspace's changes if one is
-    /// named. Blocking.
+    /// Makes the layers for a cell that has these directories as copies, which may come to `limit` bytes, filled with an earlier
+    /// workspace's changes if one is named. Blocking.
     ///
     /// # Errors
     /// A directory that is none or that contains the store, an earlier workspace whose base has changed, or the disk.
@@ -133,6 +161,7 @@ impl Store {
         &self,
         about: About,
         roots: &[PathBuf],
+        limit: u64,
         from: Option<&str>,
     ) -> Result<Layers, WorkspaceError> {
         for dir in [self.dir.clone(), self.live(), self.deltas(), self.dir.join("objects")] {
@@ -155,7 +184,7 @@ impl Store {
             startable(delta, roots)?;
         }
         let id = draw().map_err(WorkspaceError::system(store.dir()))?;
-        let layers = store.make(&id, about, roots, earlier.as_ref());
+        let layers = store.make(&id, about, (roots, limit), earlier.as_ref());
         if layers.is_err() {
             let unfinished = format!("{UNFINISHED}{id}");
             let _swept_by_the_next_start = Root::open(&store.live())
@@ -169,7 +198,7 @@ impl Store {
         &self,
         id: &str,
         about: About,
-        roots: &[PathBuf],
+        (roots, limit): (&[PathBuf], u64),
         earlier: Option<&(Delta, Kept)>,
     ) -> Result<Layers, WorkspaceError> {
         let new = self.live().join(format!("{UNFINISHED}{id}"));
@@ -190,6 +219,7 @@ impl Store {
             roots: roots.to_vec(),
             began: now(),
             parent,
+            limit,
             _lock: lock.ok_or_else(|| WorkspaceError::Busy { id: id.to_owned() })?,
         };
         fs::rename(&new, self.live().join(id)).map_err(WorkspaceError::system(&new))?;
@@ -216,9 +246,10 @@ impl Store {
                 removed.map_err(WorkspaceError::system(dir))?;
                 continue;
             };
-            let Living { about, roots, began, parent } = living;
+            let Living { about, roots, began, parent, limit } = living;
             let began = began.parse().unwrap_or(Nanos::MIN);
-            orphans.push(Layers { store: self.clone(), id, about, roots, began, parent, _lock: lock });
+            let store = self.clone();
+            orphans.push(Layers { store, id, about, roots, began, parent, limit, _lock: lock });
         }
         Ok(orphans)
     }
@@ -249,7 +280,7 @@ impl Store {
         write_json(&new.join("record.json"), &record)?;
         sync(&new).and_then(|()| fs::rename(&new, &place)).map_err(failed())?;
         sync(&self.deltas()).map_err(failed())?;
-        Ok(kept(id, record, delta.digest()))
+        Ok(kept(id, record))
     }
 
     /// Every workspace that was captured, the newest last.
@@ -266,7 +297,7 @@ impl Store {
     fn get(&self, id: &str) -> Result<Kept, WorkspaceError> {
         let dir = self.deltas().join(id);
         let record: Record = read_json(&dir.join("record.json"))?;
-        Ok(kept(id, record, read_delta(&dir)?.digest()))
+        Ok(kept(id, record))
     }
 
     /// The one whose id begins so, or the newest of a server of that name.
@@ -354,16 +385,35 @@ impl Store {
         let deltas = self.deltas();
         let removed = Root::open(&deltas).and_then(|root| remove::remove(root.dir.as_fd(), kept.id.as_ref()));
         removed.map_err(WorkspaceError::system(deltas.join(&kept.id)))?;
-        // A capture puts contents here before its manifest names them.
-        if !self.running()?.is_empty() {
+        self.sweep()
+    }
+
+    /// Removes every content that no workspace needs; none while one is being captured, or while it is not known what all of
+    /// them need.
+    fn sweep(&self) -> Result<(), WorkspaceError> {
+        let file = self.lock_file().map_err(WorkspaceError::system(&self.dir))?;
+        if file.try_lock().is_err() {
             return Ok(());
         }
         let mut needed = BTreeSet::new();
         for other in self.list()? {
-            needed.extend(self.delta(&other)?.contents());
+            let Ok(delta) = self.delta(&other) else { return Ok(()) };
+            needed.extend(delta.contents());
         }
         let retained = self.objects().retain(&|digest| needed.contains(&digest));
         retained.map_err(WorkspaceError::system(self.dir.join("objects")))
+    }
+
+    /// Held while contents are put here that no manifest names yet.
+    pub(crate) fn shared(&self) -> io::Result<File> {
+        let file = self.lock_file()?;
+        file.lock_shared()?;
+        Ok(file)
+    }
+
+    fn lock_file(&self) -> io::Result<File> {
+        let mut options = fs::OpenOptions::new();
+        options.write(true).create(true).truncate(false).mode(FILE_MODE).open(self.dir.join(LOCK))
     }
 
     fn locked(&self, kept: &Kept) -> Result<File, WorkspaceError> {
@@ -383,9 +433,9 @@ fn startable(delta: &Delta, roots: &[PathBuf]) -> Result<(), WorkspaceError> {
     if conflicts.is_empty() { Ok(()) } else { Err(WorkspaceError::Conflicts { conflicts }) }
 }
 
-fn kept(id: &str, record: Record, digest: Digest) -> Kept {
-    let Record { about, from, captured_ms, committed_ms, state } = record;
-    Kept { id: id.to_owned(), about, from, captured_ms, committed_ms, state, digest }
+fn kept(id: &str, record: Record) -> Kept {
+    let Record { about, from, captured_ms, committed_ms, state, digest, sum, roots } = record;
+    Kept { id: id.to_owned(), about, from, captured_ms, committed_ms, state, digest, sum, roots }
 }
 
 /// A layer looks from inside like the directory that it is over.

@@ -20,7 +20,6 @@ const LOOK_SHARE: u32 = 10;
 #[derive(Debug)]
 pub struct Workspace {
     layers: Layers,
-    limit: u64,
     watching: JoinHandle<()>,
 }
 
@@ -49,14 +48,14 @@ impl Layers {
         let command = [spec.program.command.display().to_string()];
         let command = command.into_iter().chain(spec.program.args.iter().cloned()).collect();
         let about = About { name: spec.name.clone(), command, cell: String::new() };
-        let layers = blocking(move || store.begin(about, &roots, from.as_deref())).await?;
+        let limit = contract.limits.copy_bytes.unwrap_or(COPY_BYTES);
+        let layers = blocking(move || store.begin(about, &roots, limit, from.as_deref())).await?;
         let places: Vec<_> = layers.places().map(|(root, layer)| (root.to_owned(), layer)).collect();
         for mount in spec.mounts.iter().filter(|mount| mount.access == Access::Copy) {
             let place = places.iter().find(|(root, _)| *root == mount.source);
             spec.layers.extend(place.map(|(_, layer)| (mount.target.clone(), layer.clone())));
         }
         // One file is stopped by the kernel, not at the next look.
-        let limit = limit(contract);
         spec.limits.file_bytes = Some(spec.limits.file_bytes.map_or(limit, |bytes| bytes.min(limit)));
         Ok(Some(layers))
     }
@@ -69,22 +68,17 @@ impl Layers {
     }
 }
 
-fn limit(contract: &Contract) -> u64 {
-    contract.limits.copy_bytes.unwrap_or(COPY_BYTES)
-}
-
 // === impl Workspace ===
 
 impl Workspace {
     /// The layers of a cell that runs now; they are watched from here on.
     #[must_use]
-    pub fn new(mut layers: Layers, cell: &Handle, contract: &Contract) -> Self {
+    pub fn new(mut layers: Layers, cell: &Handle) -> Self {
         if let Err(error) = layers.worked_in_by(cell.id()) {
             tracing::warn!(%error, "which cell works in a workspace is not written down");
         }
-        let limit = limit(contract);
-        let watching = tokio::spawn(watch(layers.measure(), cell.ward(), limit));
-        Self { layers, limit, watching }
+        let watching = tokio::spawn(watch(layers.measure(), cell.ward(), layers.limit()));
+        Self { layers, watching }
     }
 
     /// Its id, under which it is found once it is captured.
@@ -105,8 +99,8 @@ impl Workspace {
     /// The disk; the next start of a node tries again.
     pub async fn capture(self) -> Result<Option<Kept>, WorkspaceError> {
         self.watching.abort();
-        let (layers, limit) = (self.layers, self.limit);
-        blocking(move || layers.capture(limit)).await
+        let layers = self.layers;
+        blocking(move || layers.capture()).await
     }
 
     /// Forgets what the cell changed, once it has ended.

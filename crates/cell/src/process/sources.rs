@@ -4,8 +4,12 @@
 //! between the check and the mount.
 
 use std::{
+    ffi::OsString,
     io::{self, Write},
-    os::fd::{AsFd, OwnedFd},
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::ffi::OsStringExt,
+    },
     path::{Path, PathBuf},
 };
 
@@ -181,15 +185,25 @@ fn set_attributes(tree: &OwnedFd, kind: SourceKind) -> io::Result<()> {
 /// The kernel's view of two layers looks below what is mounted in the lower one, and would show what is hidden there.
 fn refuse_mounts_within(dir: &Path) -> io::Result<()> {
     let table = std::fs::read_to_string("/proc/self/mountinfo")?;
-    let points = table.lines().filter_map(|line| line.split(' ').nth(4));
-    // Spaces and the like are octal there; such a path is compared as it is written, and the kernel refuses the rest.
-    let within = points.map(Path::new).find(|point| point.starts_with(dir) && *point != dir);
-    within.map_or(Ok(()), |point| {
+    let mut points = table.lines().filter_map(|line| Some(unescaped(line.split(' ').nth(4)?)));
+    points.find(|point| point.starts_with(dir) && point != dir).map_or(Ok(()), |point| {
         Err(io::Error::other(format!(
             "`{}` is mounted in it, and a copy shows one filesystem",
             point.display()
         )))
     })
+}
+
+/// A path of the mount table, in which white space and backslashes are octal.
+fn unescaped(text: &str) -> PathBuf {
+    let (mut bytes, mut rest) = (Vec::new(), text.as_bytes());
+    while let Some((first, after)) = rest.split_first() {
+        let code = after.get(..3).filter(|_| *first == b'\\').and_then(|code| std::str::from_utf8(code).ok());
+        let byte = code.and_then(|code| u8::from_str_radix(code, 8).ok());
+        bytes.push(byte.unwrap_or(*first));
+        rest = if byte.is_some() { &after[3..] } else { after };
+    }
+    PathBuf::from(OsString::from_vec(bytes))
 }
 
 /// User namespaces that translate one owner on disk to the cell's own id, one per distinct owner.
@@ -253,4 +267,15 @@ pub(crate) fn write_map(proc: &str, file: &str, inner: u32, outer: u32) -> io::R
 /// Writes a kernel file in one call.
 pub(crate) fn write_whole(path: &str, text: &str) -> io::Result<()> {
     std::fs::OpenOptions::new().write(true).open(path)?.write_all(text.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::unescaped;
+
+    #[test]
+    fn a_mount_point_with_a_space_is_found_by_its_name() {
+        let paths = ["/a\\040b", "/a\\134c", "/plain", "/odd\\9", "/end\\"].map(unescaped);
+        assert_eq!(paths, ["/a b", "/a\\c", "/plain", "/odd\\9", "/end\\"].map(std::path::PathBuf::from));
+    }
 }

@@ -7,11 +7,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use cella_cell::{Access, Spec};
+use cella_cell::{Access, Mount, Spec};
 
 use super::{
     Outcome, Test,
-    bench::{Bench, check, mount},
+    bench::{Bench, check, mount, skip},
 };
 
 pub(crate) const TESTS: &[Test] = &[
@@ -25,6 +25,8 @@ pub(crate) const TESTS: &[Test] = &[
     ("what_is_masked_stays_hidden_in_a_copy", masked),
     ("a_grant_within_a_copy_is_what_it_says", nested),
     ("a_single_file_is_not_copied_but_refused", single_file),
+    ("a_directory_with_something_mounted_in_it_is_refused", mounted_within),
+    ("what_belongs_to_somebody_else_is_read_in_a_copy_and_neither_changed_nor_removed", somebody_elses),
     ("a_layer_that_is_not_there_is_a_refusal", no_layer),
     ("a_copy_leaves_no_mount_behind", no_mount),
 ];
@@ -197,6 +199,39 @@ fn single_file(bench: &Bench) -> Outcome {
             && !error.fix().is_empty()
     });
     check(told, || format!("{refused:?}"))
+}
+
+fn mounted_within(bench: &Bench) -> Outcome {
+    let table = fs::read_to_string("/proc/self/mountinfo").map_err(|error| error.to_string())?;
+    if !table.lines().any(|line| line.split(' ').nth(4).is_some_and(|point| point.starts_with("/dev/"))) {
+        return skip("nothing is mounted in /dev");
+    }
+    let mut spec = copied(bench, bench.script("true"), "dev");
+    spec.mounts = vec![Mount { source: "/dev".into(), target: "/data".into(), access: Access::Copy }];
+    spec.layers = [("/data".into(), layer_of(bench, "dev"))].into();
+    let refused = bench.try_run(&spec, "").err();
+    let told = refused
+        .as_ref()
+        .is_some_and(|error| error.code() == "CE2015" && error.to_string().contains("is mounted in it"));
+    check(told, || format!("{refused:?}"))
+}
+
+fn somebody_elses(bench: &Bench) -> Outcome {
+    if !bench.is_root() {
+        return skip("only root can give a file away");
+    }
+    let tree = tree(bench);
+    for name in ["other", "another"] {
+        let file = bench.file(&format!("tree/{name}"), "theirs\n", 0o666);
+        std::os::unix::fs::chown(file, Some(4242), Some(4242)).map_err(|error| error.to_string())?;
+    }
+    let script = format!(
+        "cd {}; cat other; (echo mine >other) 2>/dev/null || echo no; rm -f another 2>/dev/null || echo no; ls",
+        tree.display()
+    );
+    let ran = bench.run(&copied(bench, bench.script(&script), "tree"));
+    check(ran.stdout == "theirs\nno\nno\nanother\nchanged\ndir\ngone\nkept\nother\n", || format!("{ran:?}"))?;
+    check(fs::read_to_string(tree.join("other")).is_ok_and(|text| text == "theirs\n"), || "changed".into())
 }
 
 fn no_layer(bench: &Bench) -> Outcome {

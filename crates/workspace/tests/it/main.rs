@@ -7,7 +7,6 @@ use std::{
     fs,
     os::unix::fs::{MetadataExt, PermissionsExt, symlink},
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use cella_workspace::{About, After, COPY_BYTES, Delta, Kept, Layers, Seen, State, Store, WorkspaceError};
@@ -30,8 +29,7 @@ impl Bench {
         bench.host("gone", "gone");
         bench.host("dir/one", "1");
         bench.host("dir/two", "2");
-        // What is made from here on is younger than what was there, by any clock.
-        std::thread::sleep(Duration::from_millis(20));
+        bench.tick();
         bench
     }
 
@@ -43,19 +41,35 @@ impl Bench {
         write(&self.root().join(path), text);
     }
 
+    /// Lets the clock of the file system go on: what is made from here on is younger than what was there.
+    fn tick(&self) {
+        let time = || {
+            let probe = self.dir.path().join("probe");
+            fs::write(&probe, "").unwrap();
+            let found = fs::metadata(&probe).unwrap();
+            (found.ctime(), found.ctime_nsec())
+        };
+        let before = time();
+        while time() == before {
+            std::thread::yield_now();
+        }
+    }
+
     fn seen(&self, path: &str) -> String {
         fs::read_to_string(self.root().join(path)).unwrap_or_else(|error| error.kind().to_string())
     }
 
     fn begin(&self) -> Layers {
-        self.store.begin(About { name: "exec".into(), ..About::default() }, &[self.root()], None).unwrap()
+        self.store
+            .begin(About { name: "exec".into(), ..About::default() }, &[self.root()], COPY_BYTES, None)
+            .unwrap()
     }
 
     /// A run that does this in its layer.
     fn run(&self, does: impl FnOnce(&Path)) -> Kept {
         let layers = self.begin();
         does(&upper(&layers));
-        layers.capture(COPY_BYTES).unwrap().unwrap()
+        layers.capture().unwrap().unwrap()
     }
 
     fn change(&self, kept: &Kept, path: &str) -> (Seen, After) {
@@ -116,7 +130,7 @@ fn a_run_that_changed_nothing_leaves_nothing() {
     // Opened for writing, and a directory that the kernel copied on the way.
     write(&upper(&layers).join("changed"), "before");
     write(&upper(&layers).join("dir/one"), "1");
-    assert_eq!(layers.capture(COPY_BYTES).unwrap(), None);
+    assert_eq!(layers.capture().unwrap(), None);
     assert!(bench.store.list().unwrap().is_empty());
 }
 
@@ -182,7 +196,7 @@ fn what_changed_on_the_host_while_the_cell_ran_is_a_conflict() {
     let bench = Bench::new();
     let kept = bench.run(|upper| {
         write(&upper.join("changed"), "after");
-        std::thread::sleep(Duration::from_millis(20));
+        bench.tick();
         bench.host("changed", "meanwhile");
     });
     assert_eq!(bench.change(&kept, "changed").0, Seen::Changed);
@@ -269,12 +283,12 @@ fn a_discarded_workspace_takes_only_its_own_contents_along() {
 fn a_run_can_start_from_another_ones_changes() {
     let bench = Bench::new();
     let first = bench.run(some_work);
-    let layers = bench.store.begin(About::default(), &[bench.root()], Some(&first.id)).unwrap();
+    let layers = bench.store.begin(About::default(), &[bench.root()], COPY_BYTES, Some(&first.id)).unwrap();
     let made = upper(&layers);
     assert_eq!(fs::read_to_string(made.join("changed")).unwrap(), "after");
     assert_eq!(fs::symlink_metadata(made.join("gone")).unwrap().rdev(), 0);
     write(&made.join("second"), "second");
-    let second = layers.capture(COPY_BYTES).unwrap().unwrap();
+    let second = layers.capture().unwrap().unwrap();
     assert_eq!(second.from, Some(first.id.clone()));
     let (one, two) = (bench.store.delta(&first).unwrap(), bench.store.delta(&second).unwrap());
     assert_eq!(two.parent, Some(one.digest()));
@@ -290,10 +304,11 @@ fn a_run_does_not_start_from_changes_of_something_else() {
     let first = bench.run(some_work);
     let other = bench.dir.path().join("other");
     fs::create_dir(&other).unwrap();
-    let begun = bench.store.begin(About::default(), &[fs::canonicalize(other).unwrap()], Some(&first.id));
+    let begun =
+        bench.store.begin(About::default(), &[fs::canonicalize(other).unwrap()], COPY_BYTES, Some(&first.id));
     assert_eq!(begun.unwrap_err().code(), "CE2505");
     bench.host("changed", "meanwhile");
-    let begun = bench.store.begin(About::default(), &[bench.root()], Some(&first.id));
+    let begun = bench.store.begin(About::default(), &[bench.root()], COPY_BYTES, Some(&first.id));
     assert_eq!(conflicts(begun.unwrap_err()), ["changed"]);
 }
 
@@ -307,7 +322,7 @@ fn layers_of_a_node_that_is_gone_are_found_and_captured() {
     assert_eq!(bench.store.find(&id).unwrap_err().code(), "CE2507");
     drop(layers);
     let mut orphans = bench.store.orphans().unwrap();
-    let kept = orphans.remove(0).capture(COPY_BYTES).unwrap().unwrap();
+    let kept = orphans.remove(0).capture().unwrap().unwrap();
     assert_eq!(kept.id, id);
     bench.store.commit(&kept, false).unwrap();
     assert_eq!(bench.seen("changed"), "after");
@@ -317,7 +332,8 @@ fn layers_of_a_node_that_is_gone_are_found_and_captured() {
 fn cellas_own_state_and_single_files_are_no_copies() {
     let bench = Bench::new();
     let dir = fs::canonicalize(bench.dir.path()).unwrap();
-    let begin = |path: PathBuf| bench.store.begin(About::default(), &[path], None).unwrap_err().code();
+    let begin =
+        |path: PathBuf| bench.store.begin(About::default(), &[path], COPY_BYTES, None).unwrap_err().code();
     assert_eq!(begin(dir.clone()), "CE2503");
     assert_eq!(begin(dir.join("state/workspaces/live")), "CE2503");
     assert_eq!(begin(bench.root().join("kept")), "CE2504");
@@ -352,11 +368,11 @@ fn a_set_id_bit_is_not_kept() {
 #[test]
 fn a_file_past_the_limit_is_left_out_and_named() {
     let bench = Bench::new();
-    let layers = bench.begin();
+    let layers = bench.store.begin(About::default(), &[bench.root()], 1000, None).unwrap();
     write(&upper(&layers).join("large"), &"x".repeat(2000));
     write(&upper(&layers).join("small"), "x");
     assert!(layers.measure().take().unwrap().is_over(1000));
-    let kept = layers.capture(1000).unwrap().unwrap();
+    let kept = layers.capture().unwrap().unwrap();
     let delta = bench.store.delta(&kept).unwrap();
     assert_eq!((delta.areas[0].changes.len(), delta.areas[0].left_out.len()), (1, 1));
 }
@@ -379,4 +395,8 @@ fn a_damaged_store_is_noticed_before_the_host_is_changed() {
     assert_eq!(bench.store.commit(&kept, false).unwrap_err().code(), "CE2506");
     assert_eq!(bench.seen("changed"), "before");
     assert!(Delta::parse(&text).is_ok());
+    fs::remove_file(&manifest).unwrap();
+    let sound = bench.run(|upper| write(&upper.join("sound"), "x"));
+    bench.store.discard(&bench.store.find(&kept.id).unwrap()).unwrap();
+    assert_eq!(bench.store.list().unwrap(), [sound]);
 }

@@ -26,7 +26,7 @@ fn every_rule() -> Delta {
         change(b"dir/z", was.clone(), After::Removed),
         change(b"dir", Seen::Directory { mode: 0o700 }, directory(true)),
         change(b"dir.d", Seen::Absent, directory(false)),
-        change(b"changed", was.clone(), is.clone()),
+        change(b"changed", was, is.clone()),
         change(b"link", Seen::Link { target: raw(b"old") }, After::Link { target: raw(b"/etc/passwd") }),
         change(b"meanwhile", Seen::Changed, is.clone()),
         change(b"tree", Seen::Tree { entries: 3, sha256: Digest::of(b"listing") }, is.clone()),

@@ -27,7 +27,7 @@ impl Changed {
         let left = left.map(|left| format!("  left out  {}: {}", left.path, left.what));
         std::iter::once(format!(
             "workspace {id}: {} in copies; the host is as it was",
-            cella_words::sum(&self.delta)
+            cella_words::sum(&self.kept)
         ))
         .chain(left)
         .chain([format!("  look: cella workspace diff {id}; then commit or discard it")])
@@ -35,6 +35,6 @@ impl Changed {
     }
 
     pub(crate) fn json(&self) -> Value {
-        cella_words::facts(&self.kept, &self.delta)
+        cella_words::facts(&self.kept)
     }
 }

@@ -16,15 +16,14 @@ pub(super) fn run(workspaces: &Workspaces, printer: Printer) -> Outcome {
     let mut rows = vec![["ID", "OF", "WHEN", "STATE", "CHANGES"].map(str::to_owned).to_vec()];
     let mut list: Vec<Value> = Vec::new();
     for one in &kept {
-        let delta = store.delta(one).map_err(|error| stop(&error))?;
         rows.push(vec![
             one.id.clone(),
             one.about.name.clone(),
             cella_words::moment(one.captured_ms),
             one.state.as_str().to_owned(),
-            cella_words::sum(&delta),
+            cella_words::sum(one),
         ]);
-        list.push(cella_words::facts(one, &delta));
+        list.push(cella_words::facts(one));
     }
     for (id, about, roots) in running {
         let roots: Vec<String> = roots.iter().map(|root| root.display().to_string()).collect();

@@ -13,7 +13,7 @@ pub(super) fn show(workspaces: &Workspaces, asked: &str, printer: Printer) -> Ou
     let kept = found(workspaces, asked)?;
     let delta = workspaces.store().delta(&kept).map_err(|error| stop(&error))?;
     if printer.is_json() {
-        let mut value = cella_words::facts(&kept, &delta);
+        let mut value = cella_words::facts(&kept);
         value["schema"] = json!("cella/v1");
         value["manifest"] = serde_json::to_value(&delta).unwrap_or_default();
         printer.json(&value);
