@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(super) struct User {
     pub(super) home: Home,
     /// `None`: whoever runs the tests.
-    uid: Option<u32>,
+    pub(super) uid: Option<u32>,
     program: PathBuf,
 }
 

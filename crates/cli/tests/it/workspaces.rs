@@ -1,7 +1,11 @@
 //! Copies of directories and what becomes of them, as scripts and people meet it. As root everything is done as a plain
 //! user too.
 
-use std::{fs, os::unix::fs::MetadataExt, path::PathBuf};
+use std::{
+    fs,
+    os::unix::{fs::MetadataExt, process::CommandExt},
+    path::{Path, PathBuf},
+};
 
 use super::{
     exec::{User, first_line, kill, started, until},
@@ -114,6 +118,86 @@ fn a_run_starts_from_what_another_one_changed() {
         assert_eq!(cella(&user, &["workspace", "commit", &two]).status, 0);
         assert!(proj.join("d/y").exists() && !proj.join("d/x").exists() && !proj.join("gone").exists());
         assert_eq!(fs::read_to_string(proj.join("changed")).unwrap(), "one\n");
+    }
+}
+
+/// Whatever programs do to directories.
+const WORK: &str = "set -e; echo one >a; mkdir -p d/e/f; echo deep >d/e/f/g; mv old renamed; rm -r tree/sub; echo file >tree/sub
+    mv tree moved; mkdir tree; echo fresh >tree/fresh; rm script; mkdir script; echo in >script/in; chmod 750 moved
+    ln -s nowhere dangling; ln a hard; echo more >>a; rm kept/x; rmdir kept; mkdir kept; chmod 700 kept; echo -n >empty
+    printf 'odd' >\"$(printf 'n\\001\\377 %%')\"; touch untouched; rm link; echo real >link; mkdir .hidden; echo x >.hidden/x
+    rm -r whole; mkdir whole; echo only >whole/only; cp -a moved/keep moved/copy; chmod 600 mode";
+
+const BEFORE: &str = "set -e; echo old >old; mkdir -p tree/sub/deeper kept whole/part; echo a >tree/sub/deeper/a; echo k >tree/keep
+    echo s >script; chmod 755 script; echo x >kept/x; echo u >untouched; ln -s old link; echo w >whole/w; echo p >whole/part/p
+    echo m >mode; chmod 644 mode";
+
+/// Every path below a directory with its kind, permissions and content.
+fn listing(dir: &Path) -> Vec<(PathBuf, u32, Vec<u8>)> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        let facts = fs::symlink_metadata(&path).unwrap();
+        let content = match facts.file_type() {
+            kind if kind.is_symlink() => fs::read_link(&path).unwrap().into_os_string().into_encoded_bytes(),
+            kind if kind.is_dir() => Vec::new(),
+            _ => fs::read(&path).unwrap(),
+        };
+        if facts.is_dir() {
+            let below = listing(&path).into_iter();
+            found.extend(below.map(|(name, mode, content)| {
+                (Path::new(path.file_name().unwrap()).join(name), mode, content)
+            }));
+        }
+        found.push((path.file_name().unwrap().into(), facts.mode(), content));
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn a_commit_leaves_what_the_same_program_leaves_in_the_directory_itself() {
+    for user in User::all() {
+        let proj = with_project(&user);
+        let sh = |script: &str, dir: &Path| {
+            let mut command = std::process::Command::new("sh");
+            if let Some(uid) = user.uid {
+                command.uid(uid).gid(uid);
+            }
+            let run = Ended::of(command.args(["-c", &format!("umask 022; {script}")]).current_dir(dir));
+            assert_eq!((run.status, run.err.as_str()), (0, ""), "{run:?}");
+        };
+        let direct = user.write("direct/changed", "before\n").parent().unwrap().to_owned();
+        fs::write(direct.join("gone"), "gone\n").unwrap();
+        for dir in [&proj, &direct] {
+            sh(BEFORE, dir);
+        }
+        let before = listing(&proj);
+        let id = run_in_copy(&user, &format!("umask 022; {WORK}"));
+        assert_eq!(listing(&proj), before, "the host is as it was");
+        sh(WORK, &direct);
+        let done = cella(&user, &["workspace", "commit", &id]);
+        assert_eq!(done.status, 0, "{done:?}");
+        assert_eq!(listing(&proj), listing(&direct));
+    }
+}
+
+#[test]
+fn a_commit_that_is_killed_goes_on_where_it_broke_off() {
+    for user in User::all() {
+        let proj = with_project(&user);
+        let id = run_in_copy(&user, "rm gone; for n in $(seq 300); do echo $n >f$n; done");
+        let mut child = started(&mut user.command(&["workspace", "commit", &id]));
+        until("the first file is there", || proj.join("f1").exists());
+        kill(&child, "-KILL");
+        child.wait().unwrap();
+        let listed = cella(&user, &["workspace", "ls"]);
+        assert!(listed.out.contains("committing") || proj.join("f99").exists(), "{listed:?}");
+        let again = cella(&user, &["workspace", "commit", &id]);
+        assert_eq!(again.status, 0, "{again:?}");
+        let mut names = fs::read_dir(&proj).unwrap().map(|entry| entry.unwrap().file_name());
+        assert!(names.all(|name| !name.to_string_lossy().starts_with(".cella-")));
+        assert_eq!(fs::read_dir(&proj).unwrap().count(), 301);
     }
 }
 
