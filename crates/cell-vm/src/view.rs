@@ -163,6 +163,12 @@ impl View {
         for mount in &spec.mounts {
             check_path(&mount.source)?;
             check_target(&mount.target)?;
+            if mount.access == Access::Copy {
+                let place = mount.source.display();
+                return Err(refuse(format!(
+                    "a machine of its own shows no copies, and `{place}` is granted as one"
+                )));
+            }
             there(&mount.source)?;
             self.show(&mount.source, &mount.target, mount.access == Access::Write);
         }

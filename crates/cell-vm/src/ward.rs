@@ -156,7 +156,7 @@ async fn until_gone(
                     ask();
                     deadline = deadline.min(Moment::now() + grace);
                 }
-                Some(End::Kill) | None => break,
+                Some(End::Kill | End::Over(_)) | None => break,
             },
             Some(limit) = wants.limits.recv() => {
                 hit = Some(limit);

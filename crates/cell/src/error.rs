@@ -62,6 +62,14 @@ pub enum CellError {
         /// What the kernel said.
         cause: String,
     },
+    /// A directory of which this kernel makes no copy-on-write view.
+    #[error("`{}` cannot be shown as a copy: {cause}", path.display())]
+    Overlay {
+        /// Host path.
+        path: PathBuf,
+        /// What the kernel said.
+        cause: String,
+    },
     /// A wall that is never given up could not be put up.
     #[error("the cell's {wall} could not be set up: {cause}")]
     Wall {
@@ -125,6 +133,7 @@ impl CellError {
             Self::Launcher { .. } => "CE2011",
             Self::Resources { .. } => "CE2012",
             Self::Image { .. } => "CE2013",
+            Self::Overlay { .. } => "CE2015",
         }
     }
 
@@ -144,6 +153,11 @@ impl CellError {
             Self::Idmap { .. } => {
                 "keep the directory on ext4, xfs, btrfs or tmpfs, run the node as the directory's owner, or set \
                  `best_effort = true`"
+                    .into()
+            }
+            Self::Overlay { .. } => {
+                "grant a directory without other mounts in it, on Linux 5.19 or newer (5.11 for a plain user), with \
+                 Cella's state on ext4, xfs, btrfs or tmpfs; or write mode = \"write\" or \"read\""
                     .into()
             }
             Self::Wall { .. } => "run `cella doctor`: it says what this machine can enforce".into(),

@@ -120,6 +120,24 @@ pub enum End {
     Stop(Duration),
     /// SIGKILL to every process.
     Kill,
+    /// As `Kill`, because of a limit that is watched elsewhere: the cell's [`Exit`] says which.
+    Over(LimitHit),
+}
+
+/// Ends a cell that oversteps a limit which its class does not see. It keeps nothing alive.
+#[derive(Clone, Debug)]
+pub struct Ward {
+    orders: mpsc::WeakUnboundedSender<End>,
+}
+
+impl Ward {
+    /// Kills every process; the cell's [`Exit`] says why.
+    pub fn over(&self, limit: LimitHit) {
+        if let Some(orders) = self.orders.upgrade() {
+            // A driver that no longer listens has already seen the end.
+            let _ended = orders.send(End::Over(limit));
+        }
+    }
 }
 
 impl Handle {
@@ -224,6 +242,12 @@ impl Handle {
         self.wait().await
     }
 
+    /// For whoever watches a limit of this cell.
+    #[must_use]
+    pub fn ward(&self) -> Ward {
+        Ward { orders: self.orders.downgrade() }
+    }
+
     fn order(&self, end: End) {
         // A driver that no longer listens has already seen the end.
         let _ended = self.orders.send(end);
@@ -281,6 +305,8 @@ pub enum LimitHit {
     WallTime,
     /// [`crate::Limits::output_bytes`].
     Output,
+    /// What the copies of [`crate::Access::Copy`] may come to; watched by whoever made the layers.
+    Disk,
 }
 
 impl fmt::Display for LimitHit {
@@ -290,6 +316,7 @@ impl fmt::Display for LimitHit {
             Self::CpuTime => "cpu time",
             Self::WallTime => "wall time",
             Self::Output => "output",
+            Self::Disk => "disk",
         })
     }
 }

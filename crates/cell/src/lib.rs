@@ -24,7 +24,7 @@ mod stderr_tail;
 
 pub use doctor::{CgroupFacts, CgroupVersion, Fact, MachineFacts, doctor};
 pub use error::CellError;
-pub use law::{Cell, Class, End, Exit, Handle, LimitHit, Running, SocketOrder, SpawnFuture};
+pub use law::{Cell, Class, End, Exit, Handle, LimitHit, Running, SocketOrder, SpawnFuture, Ward};
 pub use network::{NAMESERVER, NetworkEnds, PORTS_MAX};
 pub use process::{
     LAUNCHER_ARG, Process, SHELL_AGE_MAX, SHELLS_MAX, Swept, TreeNetwork, Warm, is_system_path,

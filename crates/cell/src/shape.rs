@@ -1,6 +1,6 @@
 //! What of a specification stands in the walls of a cell, and what is only said when a program is executed. Pure.
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use crate::{Enforcement, IdentityPolicy, Limits, Mount, Network, Program, Root, Spec, Tmpfs};
 
@@ -17,6 +17,7 @@ pub struct Shape {
     root: Root,
     mounts: Vec<Mount>,
     masks: Vec<PathBuf>,
+    layers: BTreeMap<PathBuf, PathBuf>,
     tmpfs: Tmpfs,
     network: Network,
     egress: Vec<String>,
@@ -36,6 +37,7 @@ impl Shape {
             root,
             mounts,
             masks,
+            layers,
             tmpfs,
             network,
             egress,
@@ -50,6 +52,7 @@ impl Shape {
             root: root.clone(),
             mounts: mounts.clone(),
             masks: masks.clone(),
+            layers: layers.clone(),
             tmpfs: *tmpfs,
             network: network.clone(),
             egress: egress.clone(),
@@ -86,7 +89,7 @@ mod tests {
 
     #[test]
     fn whatever_stands_in_the_walls_makes_another_shape() {
-        let changes: [fn(&mut Spec); 11] = [
+        let changes: [fn(&mut Spec); 12] = [
             |spec| spec.program.files.push("/srv/app".into()),
             |spec| spec.program.links.push(("/srv/app".into(), "app-1".into())),
             |spec| spec.root = Root::Image("/srv/image".into()),
@@ -95,6 +98,7 @@ mod tests {
                 spec.mounts.push(Mount { source, target, access: Access::Read });
             },
             |spec| spec.masks.push("/srv/secret".into()),
+            |spec| drop(spec.layers.insert("/srv".into(), "/layer".into())),
             |spec| spec.tmpfs.bytes += 1,
             |spec| spec.network = Network::Brokered { ports: vec![443] },
             |spec| spec.egress.push("a.example:443".into()),

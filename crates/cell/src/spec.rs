@@ -20,6 +20,10 @@ pub struct Spec {
     pub root: Root,
     /// Declared parts of the host, beyond the root and the files of the program.
     pub mounts: Vec<Mount>,
+    /// For each target of a mount with [`Access::Copy`], the directory that takes its changes: it holds two directories,
+    /// `upper` and `work`, on one filesystem, and lies neither in the mount's source nor around it. Whoever makes the
+    /// cell makes it, and keeps it until the cell is gone.
+    pub layers: BTreeMap<PathBuf, PathBuf>,
     /// Host paths that stay hidden where they lie within a mount or within the program's files: an empty, read-only
     /// directory or file is put over them. What is mounted at such a path or below it is seen all the same. One that
     /// does not exist is not covered.
@@ -53,6 +57,7 @@ impl Spec {
             env: env.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
             root: Root::HostSystem,
             mounts: Vec::new(),
+            layers: BTreeMap::new(),
             masks: Vec::new(),
             tmpfs: Tmpfs::default(),
             network: Network::None,
@@ -108,7 +113,7 @@ pub struct Mount {
     pub source: PathBuf,
     /// Absolute path inside.
     pub target: PathBuf,
-    /// Read or write.
+    /// What may be done with it.
     pub access: Access,
 }
 
@@ -119,6 +124,9 @@ pub enum Access {
     Read,
     /// Read, execute and change.
     Write,
+    /// Read, execute and change a copy: what changes lands in the directory that [`Spec::layers`] names for the target, and
+    /// the source stays as it is. For directories only.
+    Copy,
 }
 
 /// Caps of the private memory-backed directories (`/tmp`, `/home/cell`, `/dev/shm`), together. They stop a cell from

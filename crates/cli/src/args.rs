@@ -8,8 +8,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::{ArgValueCandidates, ArgValueCompleter};
 
 mod cells;
+mod workspace;
 
 pub(crate) use self::cells::{ContractArgs, ContractVerb, Exec, Shell, Top};
+pub(crate) use self::workspace::{Workspace, WorkspaceVerb};
 
 use crate::complete;
 
@@ -140,7 +142,7 @@ pub(crate) enum Verb {
     Linger(Linger),
     /// Run any command in a cell, with this terminal's or script's standard streams
     #[command(
-        after_help = "Examples:\n  cella exec --contract untrusted -- python3 -c 'print(1 + 1)'\n  cella exec --contract job.toml -- sh -c 'sort < /data/in > /data/out'\n  cella exec --contract job.toml --env LANG=C --cwd /data --report -- make\n  tar c src | cella exec --contract untrusted -- sha256sum\n\nNo node is needed. Only what the contract grants is visible; the environment is HOME, PATH, TMPDIR, LANG and --env.\nA terminal on stdin is a pipe for the program: no job control, no line editing. SIGINT, SIGTERM and SIGHUP ask the\nprogram to end (SIGTERM) and kill it after 5 s; a second one kills at once.\n\nExit codes: the program's own, 128+n when signal n ended it, 75 ended by the contract's time limit; and when nothing ran:\n2 usage, 5 this machine cannot enforce the contract, 78 contract or configuration, 126 not executable, 127 not found."
+        after_help = "Examples:\n  cella exec --contract untrusted -- python3 -c 'print(1 + 1)'\n  cella exec --contract job.toml -- sh -c 'sort < /data/in > /data/out'\n  cella exec --contract job.toml --env LANG=C --cwd /data --report -- make\n  cella exec --contract job.toml --copy -- make     what it changes is kept apart: cella workspace\n  tar c src | cella exec --contract untrusted -- sha256sum\n\nNo node is needed. Only what the contract grants is visible; the environment is HOME, PATH, TMPDIR, LANG and --env.\nA terminal on stdin is a pipe for the program: no job control, no line editing. SIGINT, SIGTERM and SIGHUP ask the\nprogram to end (SIGTERM) and kill it after 5 s; a second one kills at once.\n\nExit codes: the program's own, 128+n when signal n ended it, 75 ended by the contract's time limit; and when nothing ran:\n2 usage, 5 this machine cannot enforce the contract, 78 contract or configuration, 126 not executable, 127 not found."
     )]
     Exec(Exec),
     /// A shell in a cell like the one of a configured server
@@ -153,6 +155,11 @@ pub(crate) enum Verb {
         after_help = "Examples:\n  cella contract show files\n  cella contract diff untrusted job.toml\n  cella contract test job.toml"
     )]
     Contract(ContractArgs),
+    /// What runs changed in their copies of directories: look at it, commit it, discard it
+    #[command(
+        after_help = "Examples:\n  cella exec --contract job.toml --copy -- make     changes land in a workspace\n  cella workspace diff 3f9a\n  cella workspace commit 3f9a"
+    )]
+    Workspace(Workspace),
     /// Watch the cells of a running node: processor, memory, processes
     #[command(after_help = "Examples:\n  cella top\n  cella top --once\n  cella top --once --json")]
     Top(Top),

@@ -23,6 +23,7 @@ mod stdio;
 mod tools;
 mod top;
 mod up;
+mod workspace;
 
 pub(crate) use explain::PAGES as ERROR_PAGES;
 
@@ -60,6 +61,7 @@ pub(crate) fn run(cli: Cli, printer: Printer) -> Outcome {
         Verb::Exec(args) => block_on(exec::run(args, &global, printer)),
         Verb::Shell(args) => block_on(shell::run(args, &global, printer)),
         Verb::Contract(args) => block_on(contract::run(args.what, &global, printer)),
+        Verb::Workspace(args) => block_on(workspace::run(args, &global, printer)),
         Verb::Top(args) => block_on(top::run(args, &global, printer)),
         Verb::Stdio(args) => block_on(stdio::run(args, &global)),
     }

@@ -63,6 +63,15 @@ pub(crate) fn secrets() -> Vec<CompletionCandidate> {
     names.iter().map(|name| CompletionCandidate::new(name.as_str())).collect()
 }
 
+/// The workspaces that were captured, with whose they are.
+pub(crate) fn workspaces() -> Vec<CompletionCandidate> {
+    let store = cella_workspace::Store::new(target::places(&global()).workspaces());
+    let kept = store.list().unwrap_or_default();
+    kept.into_iter()
+        .map(|kept| CompletionCandidate::new(kept.id).help(Some(kept.about.name.into())))
+        .collect()
+}
+
 /// The clients Cella knows.
 pub(crate) fn clients() -> Vec<CompletionCandidate> {
     KNOWN.iter().map(|c| CompletionCandidate::new(c.id).help(Some(c.title.into()))).collect()

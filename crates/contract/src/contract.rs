@@ -72,6 +72,8 @@ pub enum Mode {
     Read,
     /// Change it too.
     Write,
+    /// Change a copy: the host's stays as it is until somebody commits the difference.
+    Copy,
 }
 
 /// What a cell may use. `None`: the preset's.
@@ -93,6 +95,8 @@ pub struct Limits {
     pub connections: Option<u32>,
     /// New connections to granted hosts in a second.
     pub connection_rate: Option<u32>,
+    /// Bytes that the copies of one cell may come to.
+    pub copy_bytes: Option<u64>,
     /// Bytes sent to granted hosts in the life of one cell.
     pub egress_bytes: Option<u64>,
 }
@@ -262,6 +266,8 @@ impl Preset {
             // The broker's own ceilings hold.
             connections: None,
             connection_rate: None,
+            // Whoever makes the layers has a ceiling of its own.
+            copy_bytes: None,
             egress_bytes: None,
         }
     }
@@ -281,12 +287,22 @@ impl ContractSource {
 // === impl Mode ===
 
 impl Mode {
-    /// `read` or `write`.
+    /// Every mode.
+    pub const ALL: [Self; 3] = [Self::Read, Self::Write, Self::Copy];
+
+    /// `read`, `write` or `copy`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Read => "read",
             Self::Write => "write",
+            Self::Copy => "copy",
         }
+    }
+
+    /// The mode of that word.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|mode| mode.as_str() == word)
     }
 }

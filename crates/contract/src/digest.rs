@@ -96,6 +96,7 @@ fn canonical_limits(limits: &Limits) -> Value {
     let later = [
         ("connection_rate", limits.connection_rate.map(u64::from)),
         ("connections", limits.connections.map(u64::from)),
+        ("copy_bytes", limits.copy_bytes),
         ("egress_bytes", limits.egress_bytes),
     ];
     for (key, value) in later {

@@ -76,6 +76,14 @@ kinds! {
     CellSecretUsed = "cell.secret_used",
     /// A server repeated the value of a secret, and the cell got the placeholder.
     CellSecretReflected = "cell.secret_reflected",
+    /// What a cell changed in its copies was kept as a delta.
+    WorkspaceCaptured = "workspace.captured",
+    /// A delta is about to change the host: written before the first file is.
+    WorkspaceCommitting = "workspace.committing",
+    /// A delta has changed the host.
+    WorkspaceCommitted = "workspace.committed",
+    /// A delta was removed.
+    WorkspaceDiscarded = "workspace.discarded",
     /// A client opened a session.
     SessionOpened = "session.opened",
     /// A session ended.

@@ -2,6 +2,7 @@
 
 mod cells;
 mod log;
+mod workspaces;
 
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use bytes::Bytes;
 use cella_catalog::Catalog;
 use cella_cell::Class;
 use cella_ledger::{Health, Ledger};
+use cella_workspace::Workspaces;
 use http::{Method, Request, Response, StatusCode, header::CONTENT_TYPE};
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 use serde_json::{Value, json};
@@ -40,6 +42,8 @@ pub(crate) struct Admin {
     pub(crate) living: Living,
     /// Cells that wait for a program.
     pub(crate) shells: Shells,
+    /// What cells changed in their copies.
+    pub(crate) workspaces: Workspaces,
 }
 
 impl Admin {
@@ -55,16 +59,19 @@ impl Admin {
             "/api/v1/status" if read => json_body(StatusCode::OK, &self.status()),
             "/api/v1/cells" if read => self.cells().await,
             "/api/v1/node" if read => json_body(StatusCode::OK, &self.about.to_json()),
-            _ => match path.strip_prefix("/api/v1/log/") {
-                Some(question) => self.log(&method, question, request.uri().query()).await,
-                None => error(
-                    StatusCode::NOT_FOUND,
-                    "CE4130",
-                    "there is nothing here",
-                    "see /mcp, /readyz, /metrics, /api/v1/status",
-                ),
-            },
+            _ => self.below(&method, &path, request.uri().query()).await,
         }
+    }
+
+    /// Paths with something behind them.
+    async fn below(&self, method: &Method, path: &str, query: Option<&str>) -> Response<Body> {
+        if let Some(question) = path.strip_prefix("/api/v1/log/") {
+            return self.log(method, question, query).await;
+        }
+        if let (&Method::POST, Some(order)) = (method, path.strip_prefix("/api/v1/workspaces/")) {
+            return self.workspace(order, query).await;
+        }
+        nothing_here()
     }
 
     fn ready(&self) -> Response<Body> {
@@ -142,6 +149,11 @@ pub(crate) fn json_body(status: StatusCode, value: &Value) -> Response<Body> {
 pub(crate) fn error(status: StatusCode, code: &str, message: &str, fix: &str) -> Response<Body> {
     let value = json!({ "error": { "code": code, "message": message, "fix": fix } });
     whole(status, "application/problem+json", value.to_string().into())
+}
+
+pub(crate) fn nothing_here() -> Response<Body> {
+    let fix = "see /mcp, /readyz, /metrics, /api/v1/status";
+    error(StatusCode::NOT_FOUND, "CE4130", "there is nothing here", fix)
 }
 
 fn whole(status: StatusCode, kind: &'static str, body: Bytes) -> Response<Body> {

@@ -13,8 +13,9 @@ mod wish;
 
 use std::{fmt, sync::Arc};
 
-use cella_cell::{Handle, NetworkEnds, Spec, Warm};
+use cella_cell::{Access, Handle, NetworkEnds, Spec, Warm};
 use cella_contract::{CellClass, Contract};
+use cella_workspace::{Layers, Workspace};
 use tokio::net::unix::pipe;
 
 /// What a sink is told, from the broker's own vocabulary.
@@ -53,6 +54,8 @@ pub struct Confined {
     pub cell: Handle,
     /// What stands between the cell and the hosts that its contract grants; `None` if it grants none.
     pub egress: Option<Egress>,
+    /// Where its changes to copies land; `None` if it has none. To be captured when it has ended.
+    pub workspace: Option<Workspace>,
 }
 
 /// Who is told what a cell does beyond its walls. It must not block: all connections of the cell wait for it.
@@ -86,13 +89,26 @@ impl Confinement {
         sink: Arc<dyn Sink>,
     ) -> Result<Confined, ConfineError> {
         let prepared = self.shared.prepared(spec, contract, sources)?;
-        let spec = prepared.as_ref().map_or(spec, |prepared| &prepared.spec).clone();
-        self.begin(contract.class, &spec, |cell, ends| {
-            // The cell has seen what was laid out for it.
-            let secrets = prepared.and_then(|prepared| prepared.for_broker(cell.clone()));
-            Egress::start(cell, contract, ends, (sink, secrets))
-        })
-        .await
+        let mut spec = prepared.as_ref().map_or(spec, |prepared| &prepared.spec).clone();
+        let layers = Layers::of(&mut spec, contract, sources.workspaces()).await?;
+        let begun = self
+            .begin(contract.class, &spec, |cell, ends| {
+                // The cell has seen what was laid out for it.
+                let secrets = prepared.and_then(|prepared| prepared.for_broker(cell.clone()));
+                Egress::start(cell, contract, ends, (sink, secrets))
+            })
+            .await;
+        match (begun, layers) {
+            (Ok(confined), Some(layers)) => {
+                let workspace = Workspace::new(layers, &confined.cell);
+                Ok(Confined { workspace: Some(workspace), ..confined })
+            }
+            (Err(error), Some(layers)) => {
+                layers.forget().await;
+                Err(error)
+            }
+            (begun, None) => begun,
+        }
     }
 
     /// The same for a program that has no secrets of its own.
@@ -113,14 +129,21 @@ impl Confinement {
     /// # Errors
     /// As for [`Confinement::start`].
     pub async fn watch(&self, spec: &Spec, sink: Arc<dyn Sink>) -> Result<Confined, ConfineError> {
-        self.begin(CellClass::Process, spec, |cell, ends| Egress::watch(cell, ends, sink)).await
+        let mut spec = spec.clone();
+        // Nobody keeps what it would change.
+        for mount in spec.mounts.iter_mut().filter(|mount| mount.access == Access::Copy) {
+            mount.access = Access::Read;
+        }
+        self.begin(CellClass::Process, &spec, |cell, ends| Egress::watch(cell, ends, sink)).await
     }
 
     /// Keeps a cell of this shape waiting for the next start, made but for its program. `None` where there is none: in
     /// another class, and where a secret is bound to hosts. The cell of such a contract is shown the certificate of an
     /// authority of its own, which is made when it is asked for and never before.
     pub(crate) fn keep_warm(&self, spec: &Spec, contract: &Contract) -> Option<Warm> {
-        waits(contract).then(|| self.classes.keep_warm(spec))
+        // A copy is laid out for the run that changes it.
+        let copies = spec.mounts.iter().any(|mount| mount.access == Access::Copy);
+        (waits(contract) && !copies).then(|| self.classes.keep_warm(spec))
     }
 
     async fn begin(
@@ -140,6 +163,7 @@ impl Confinement {
             stderr: running.stderr,
             cell: running.cell,
             egress,
+            workspace: None,
         })
     }
 }

@@ -8,6 +8,7 @@ use std::{
 
 use cella_contract::Diagnostics;
 use cella_ledger::OpenError;
+use cella_workspace::{RecordedError, WorkspaceError};
 
 pub use crate::secret_file::SecretError;
 
@@ -57,6 +58,9 @@ pub enum StartError {
         /// What is wrong with it.
         error: SecretError,
     },
+    /// What a cell changed in its copies cannot be kept, committed or removed.
+    #[error(transparent)]
+    Workspace(#[from] WorkspaceError),
     /// A file or directory cannot be made.
     #[error("{path}: {source}", path = path.display())]
     Write {
@@ -152,6 +156,17 @@ pub enum StartError {
     Question(String),
 }
 
+impl From<RecordedError> for StartError {
+    fn from(error: RecordedError) -> Self {
+        match error {
+            RecordedError::Workspace(error) => Self::Workspace(error),
+            RecordedError::Ledger(error) => Self::Ledger(error),
+            RecordedError::Append(error) => Self::Append(error),
+            other => Self::Question(other.to_string()),
+        }
+    }
+}
+
 impl StartError {
     /// True when another process holds the ledger: a node that runs, or is starting just now.
     #[must_use]
@@ -167,6 +182,7 @@ impl StartError {
             Self::Read { .. } | Self::Given { .. } | Self::Contract { .. } => "CE4101",
             Self::Write { .. } => UNUSABLE_FILE,
             Self::Secret { error, .. } => error.code(),
+            Self::Workspace(error) => error.code(),
             Self::Ledger(_) => "CE4103",
             Self::Append(_) => crate::dispatch::UNRECORDED,
             Self::History(_) => "CE4105",
@@ -200,6 +216,7 @@ impl StartError {
     pub fn fix(&self) -> Option<String> {
         Some(match self {
             Self::Config(_) => return None,
+            Self::Workspace(error) => error.fix().to_owned(),
             Self::Read { path, source } if source.kind() == io::ErrorKind::NotFound => {
                 let path = path.display();
                 format!("make it: cella add or cella import; or name another file than {path} with --config")

@@ -84,13 +84,13 @@ impl Grants {
     }
 }
 
-/// Refuses every grant that leads through a link in a directory which some cell may write.
+/// Refuses every grant that leads through a link in a directory which some cell may write, at once or by a commit.
 pub(crate) fn refuse_redirectable(grants: &mut BTreeMap<Arc<str>, Grants>) {
     let writers: Vec<(Arc<str>, PathBuf)> = grants
         .iter()
         .flat_map(|(server, grants)| {
             let grants = grants.declared.iter().chain(&grants.named);
-            grants.filter(|grant| grant.mode == Mode::Write).map(|grant| (server.clone(), grant.path.clone()))
+            grants.filter(|grant| grant.mode != Mode::Read).map(|grant| (server.clone(), grant.path.clone()))
         })
         .collect();
     for grant in grants.values_mut().flat_map(Grants::all) {

@@ -151,7 +151,7 @@ impl Launcher {
         let mut options = link_options(served, &sight.roots);
         let cell = Arc::new(running.cell);
         let guard = CellInstance::new(
-            (cell.clone(), running.stderr, running.egress),
+            (cell.clone(), running.stderr, running.egress, running.workspace),
             Masks::over(&env),
             self.recorder.clone(),
             served.config.name.clone(),

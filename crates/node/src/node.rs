@@ -17,6 +17,7 @@ use cella_contract::Config;
 use cella_door::{DoorOptions, Doors, limits::Limits};
 use cella_event::{Draft, Int, Kind, Map};
 use cella_ledger::{Ledger, Opened};
+use cella_workspace::{Store as WorkspaceStore, Workspaces};
 use sha2::{Digest, Sha256};
 use tokio::{sync::watch, task::JoinSet};
 
@@ -200,6 +201,17 @@ impl Parts<'_> {
         let loaded = Arc::new(ArcSwap::from_pointee(self.loaded));
         // What does not exist cannot be covered, and a cell could make it.
         let _install_will_say = std::fs::create_dir_all(&self.places.store);
+        let workspaces = Workspaces::of_node(WorkspaceStore::new(self.places.workspaces()), ledger.clone());
+        let adopting = workspaces.clone();
+        tokio::spawn(async move {
+            match adopting.adopt().await {
+                Ok(found) if found.is_empty() => {}
+                Ok(found) => {
+                    tracing::info!(count = found.len(), "captured what a killed node's cells had changed")
+                }
+                Err(error) => tracing::warn!(%error, "workspaces that a killed node left cannot be read"),
+            }
+        });
         let (living, shells) = (Living::default(), Shells::default());
         let confinement = Confinement::new();
         let launcher = Launcher {
@@ -228,6 +240,7 @@ impl Parts<'_> {
             loaded: loaded.clone(),
             living,
             shells,
+            workspaces,
         };
         let dispatch = Dispatch {
             catalog,

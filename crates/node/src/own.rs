@@ -55,7 +55,7 @@ impl OwnPlaces {
     pub(crate) fn cover(&self, mounts: &[Mount]) {
         let named = self.hidden.iter().filter(|path| path.file_name().is_some_and(|name| name == FOLDER));
         for folder in named.chain([&self.store]) {
-            let mut written = mounts.iter().filter(|mount| mount.access == Access::Write);
+            let mut written = mounts.iter().filter(|mount| mount.access != Access::Read);
             if written.any(|mount| folder.starts_with(&mount.source)) {
                 let _cannot_be_made_by_the_cell_either = fs::create_dir_all(folder);
             }
@@ -64,7 +64,7 @@ impl OwnPlaces {
 
     /// The place that a mount would show or lies in. A grant of what contains one is no such mount: there it is covered.
     pub(crate) fn shown_by(&self, mount: &Mount) -> Option<&Path> {
-        let store = (mount.access == Access::Write).then_some(&self.store);
+        let store = (mount.access != Access::Read).then_some(&self.store);
         self.hidden.iter().chain(store).map(PathBuf::as_path).find(|own| mount.source.starts_with(own))
     }
 

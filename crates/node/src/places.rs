@@ -5,6 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use cella_workspace::{Store, Workspaces};
+
+use crate::history::ledger_dir;
+
 /// The directories and files of one node. Nothing is created by naming it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Places {
@@ -78,6 +82,18 @@ impl Places {
     #[must_use]
     pub fn vault(&self) -> PathBuf {
         self.state.join("vault")
+    }
+
+    /// What cells changed in their copies.
+    #[must_use]
+    pub fn workspaces(&self) -> PathBuf {
+        self.state.join("workspaces")
+    }
+
+    /// The same, with the ledger that has what is done with it while no node runs.
+    #[must_use]
+    pub fn recorded_workspaces(&self) -> Workspaces {
+        Workspaces::of_directory(Store::new(self.workspaces()), ledger_dir(self))
     }
 
     /// Lists of servers that are not running, one file per server.

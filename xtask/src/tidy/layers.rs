@@ -35,6 +35,7 @@ const BELOW: &[(&str, &[&str])] = &[
     ("builtin", &[]),
     ("otlp", &["transport"]),
     ("vault", &[]),
+    ("workspace", &["cell", "ledger"]),
     (
         "node",
         &[
@@ -56,11 +57,13 @@ const BELOW: &[(&str, &[&str])] = &[
             "builtin",
             "otlp",
             "vault",
+            "workspace",
         ],
     ),
     ("mesh", &["node"]),
     ("clients", &["contract"]),
-    ("cli", &["node", "mesh", "clients"]),
+    ("words", &["node"]),
+    ("cli", &["words", "mesh", "clients"]),
     // what tests of several crates share; any may use it, for its tests only
     ("testkit", &[]),
 ];

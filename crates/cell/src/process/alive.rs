@@ -226,6 +226,10 @@ impl Alive {
                         let until = tokio::time::Instant::now() + grace;
                         deadline = Some(deadline.map_or(until, |before| before.min(until)));
                     }
+                    Some(End::Over(limit)) => {
+                        self.hit = Some(limit);
+                        listening = false;
+                    }
                     Some(End::Kill) | None => listening = false,
                 },
                 Some(wanted) = wants.sockets.recv() => self.ask_for_socket(wanted),

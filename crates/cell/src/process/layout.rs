@@ -100,7 +100,7 @@ impl Layout {
                 self.links.push((target.join(&name), fs::read_link(entry.path()).map_err(failed)?));
             } else if kind.is_dir() || kind.is_file() {
                 let (path, target) = (entry.path(), target.join(&name));
-                self.sources.push(Source { path, target, kind: SourceKind::Read });
+                self.sources.push(Source { path, target, kind: SourceKind::Read, layer: None });
             }
         }
         Ok(())
@@ -112,7 +112,7 @@ impl Layout {
             self.links.extend(fs::read_link(path).ok().map(|content| (path.to_owned(), content)));
         } else if fs::canonicalize(path).is_ok_and(|real| real == path) {
             // A link further up (`/etc/ssl -> /somewhere`) is not followed: what is there is not the system's.
-            self.sources.push(Source { path: path.to_owned(), target: path.to_owned(), kind });
+            self.sources.push(Source { path: path.to_owned(), target: path.to_owned(), kind, layer: None });
         }
     }
 }

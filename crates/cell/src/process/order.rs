@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::layout::Layout;
 use crate::{
-    Access, CellError, Enforcement, Network, Spec,
+    Access, CellError, Enforcement, Mount, Network, Spec,
     network::{DNS_PORT, PORTS_MAX},
 };
 
@@ -75,6 +75,8 @@ pub(crate) struct Source {
     pub(crate) path: PathBuf,
     pub(crate) target: PathBuf,
     pub(crate) kind: SourceKind,
+    /// Where changes of a copy land.
+    pub(crate) layer: Option<PathBuf>,
 }
 
 /// How it is shown.
@@ -88,6 +90,8 @@ pub(crate) enum SourceKind {
     Read,
     /// As `Read`, and writable.
     Write,
+    /// As `Write`, over a layer that takes the changes.
+    Copy,
     /// Covered, although it lies in what is shown.
     Mask,
 }
@@ -213,7 +217,7 @@ fn sources(spec: &Spec, layout: &Layout, linked: &Linked) -> Result<Vec<Source>,
         check_path(path)?;
         let target = linked.place(path);
         if !declared.contains(&target) && !system(path) {
-            sources.push(Source { path: path.clone(), target, kind: SourceKind::Read });
+            sources.push(Source { path: path.clone(), target, kind: SourceKind::Read, layer: None });
         }
     }
     for mount in &spec.mounts {
@@ -222,8 +226,10 @@ fn sources(spec: &Spec, layout: &Layout, linked: &Linked) -> Result<Vec<Source>,
         let kind = match mount.access {
             Access::Read => SourceKind::Read,
             Access::Write => SourceKind::Write,
+            Access::Copy => SourceKind::Copy,
         };
-        sources.push(Source { path: mount.source.clone(), target: linked.place(&mount.target), kind });
+        let layer = if kind == SourceKind::Copy { Some(layer(spec, mount)?) } else { None };
+        sources.push(Source { path: mount.source.clone(), target: linked.place(&mount.target), kind, layer });
     }
     let masks = masks(spec, &sources);
     sources.extend(masks);
@@ -237,9 +243,24 @@ fn sources(spec: &Spec, layout: &Layout, linked: &Linked) -> Result<Vec<Source>,
     Ok(sources)
 }
 
+/// Where the changes of a copy land: neither in what is copied nor around it, for the kernel refuses a view of itself.
+fn layer(spec: &Spec, mount: &Mount) -> Result<PathBuf, CellError> {
+    let target = mount.target.display();
+    let Some(layer) = spec.layers.get(&mount.target) else {
+        return Err(refuse(format!("nothing takes the changes of the copy at `{target}`")));
+    };
+    check_path(layer)?;
+    if layer.starts_with(&mount.source) || mount.source.starts_with(layer) {
+        return Err(refuse(format!("the changes of the copy at `{target}` would land in what is copied")));
+    }
+    Ok(layer.clone())
+}
+
 /// A cover for every place where something hidden would be seen. What is shown at its very place or below it is shown.
 fn masks(spec: &Spec, sources: &[Source]) -> Vec<Source> {
-    let shown = sources.iter().filter(|source| matches!(source.kind, SourceKind::Read | SourceKind::Write));
+    let shown = sources
+        .iter()
+        .filter(|source| !matches!(source.kind, SourceKind::System | SourceKind::Device | SourceKind::Mask));
     let places = shown.flat_map(|source| {
         let within = move |hidden: &PathBuf| {
             let rest = hidden.strip_prefix(&source.path).ok()?;
@@ -253,7 +274,7 @@ fn masks(spec: &Spec, sources: &[Source]) -> Vec<Source> {
         let deepest = deepest.max_by_key(|other| other.target.components().count());
         let seen = deepest == Some(source) && source.target != target;
         if seen && !masks.iter().any(|mask| mask.target == target) {
-            masks.push(Source { path, target, kind: SourceKind::Mask });
+            masks.push(Source { path, target, kind: SourceKind::Mask, layer: None });
         }
     }
     // Within a cover there is nothing left to cover.
@@ -313,7 +334,8 @@ mod tests {
         let program = Program { command: "/usr/bin/true".into(), ..Program::default() };
         let mut spec = Spec::new("test", program);
         change(&mut spec);
-        let usr = Source { path: "/usr".into(), target: "/usr".into(), kind: SourceKind::System };
+        let kind = SourceKind::System;
+        let usr = Source { path: "/usr".into(), target: "/usr".into(), kind, layer: None };
         let layout = Layout { sources: vec![usr], links: Vec::new() };
         let identity = Identity { uid: 7, gid: 7, privileged: true };
         exec(&spec)?;
@@ -354,6 +376,20 @@ mod tests {
         let targets: Vec<PathBuf> = whole.sources.into_iter().map(|source| source.target).collect();
         assert_eq!(targets, ["/usr", "/var/tmp", "/var/tmp/b"].map(PathBuf::from));
         assert!(whole.links.iter().all(|(link, _)| link != "/var/tmp"));
+    }
+
+    #[test]
+    fn a_copy_needs_a_place_for_its_changes_that_is_not_in_what_is_copied() {
+        let with = |layer: Option<&str>| {
+            order(|spec| {
+                spec.mounts = vec![Mount { access: Access::Copy, ..mount("/a/b", "/data") }];
+                spec.layers = layer.map(|layer| ("/data".into(), layer.into())).into_iter().collect();
+            })
+        };
+        assert_eq!(with(Some("/state/one")).unwrap().sources[1].layer, Some("/state/one".into()));
+        for wrong in [None, Some("/a/b/c"), Some("/a"), Some("state"), Some("/a/../b")] {
+            assert_eq!(with(wrong).unwrap_err().code(), "CE2010", "{wrong:?}");
+        }
     }
 
     #[test]

@@ -23,6 +23,7 @@ pub(crate) fn explain(failure: &Failure) -> CellError {
         Step::NamespaceLock => wall("lock on new user namespaces"),
         Step::Source => CellError::Mount { path: path.clone(), cause: source_cause(&path, failure, cause) },
         Step::Idmapped => CellError::Idmap { path, cause },
+        Step::Overlay => CellError::Overlay { path, cause },
         Step::Mount if failure.path.is_some() => CellError::Mount { path, cause },
         Step::Mount => wall("file tree"),
         Step::Proc => CellError::Wall {

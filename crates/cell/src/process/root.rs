@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
     path::{Component, Path},
 };
 
@@ -81,7 +81,8 @@ pub(crate) fn enter(order: &Order, opened: OpenSources) -> Result<(), Failure> {
     root.write_links(order).map_err(step(Step::Mount))?;
     root.mount_proc().map_err(step(Step::Proc))?;
     for source in opened.list {
-        root.mount(&source).map_err(|error| Failure::at(Step::Mount, &source.target, &error))?;
+        let step = if source.layer.is_some() { Step::Overlay } else { Step::Mount };
+        root.mount(&source).map_err(|error| Failure::at(step, &source.target, &error))?;
     }
     root.finish().map_err(step(Step::Mount))
 }
@@ -152,7 +153,11 @@ impl Root {
         let Some(tree) = &source.tree else { return self.mask(target, source.directory) };
         if source.directory {
             let point = self.make_dirs(target)?;
-            return attach_at(tree.as_fd(), point.as_ref().unwrap_or(&self.dir).as_fd());
+            attach_at(tree.as_fd(), point.as_ref().unwrap_or(&self.dir).as_fd())?;
+            return match &source.layer {
+                Some(layer) => self.overlay(target, tree, layer),
+                None => Ok(()),
+            };
         }
         let parent = self.make_dirs(target.parent().unwrap_or(Path::new("")))?;
         let name = target.file_name().ok_or(io::ErrorKind::InvalidInput)?;
@@ -160,6 +165,25 @@ impl Root {
             tree.as_fd(),
             self.file(parent.as_ref().unwrap_or(&self.dir).as_fd(), Path::new(name))?.as_fd(),
         )
+    }
+
+    /// Puts a view of both over what was attached, in which only the layer is written. The three lie over each other at one
+    /// place: the kernel wants its layers attached, the program reaches only the uppermost, and taking the lower ones
+    /// away again would make the kernel wait for all processors.
+    fn overlay(&self, target: &Path, lower: &OwnedFd, layer: &OwnedFd) -> io::Result<()> {
+        attach(layer.as_fd(), self.dir.as_fd(), target)?;
+        let context = rustix::mount::fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
+        let seen = |file: &OwnedFd| format!("/proc/self/fd/{}", file.as_raw_fd());
+        let (lower, layer) = (seen(lower), seen(layer));
+        let (upper, work) = (format!("{layer}/upper"), format!("{layer}/work"));
+        for (key, value) in [("lowerdir", &lower), ("upperdir", &upper), ("workdir", &work)] {
+            rustix::mount::fsconfig_set_string(context.as_fd(), key, value.as_str())?;
+        }
+        // Without it the kernel keeps its notes where only root may write. With it the program's own attributes of that
+        // name are escaped (Linux 6.7) or refused, so that it cannot forge a note.
+        rustix::mount::fsconfig_set_flag(context.as_fd(), "userxattr")?;
+        let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
+        attach(made(&context, attributes)?.as_fd(), self.dir.as_fd(), target)
     }
 
     fn mask(&mut self, target: &Path, directory: bool) -> io::Result<()> {

@@ -4,8 +4,12 @@
 //! between the check and the mount.
 
 use std::{
+    ffi::OsString,
     io::{self, Write},
-    os::fd::{AsFd, OwnedFd},
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::ffi::OsStringExt,
+    },
     path::{Path, PathBuf},
 };
 
@@ -28,6 +32,8 @@ pub(crate) struct OpenSource {
     pub(crate) tree: Option<OwnedFd>,
     pub(crate) target: PathBuf,
     pub(crate) directory: bool,
+    /// What takes the changes of a copy.
+    pub(crate) layer: Option<OwnedFd>,
 }
 
 /// One that was opened.
@@ -54,13 +60,28 @@ pub(crate) fn open(order: &Order) -> Result<OpenSources, Failure> {
             opened.list.extend(look_at(source)?);
             continue;
         }
+        let OpenTree { tree, directory } = opened.take(order, source, &mut maps)?;
+        let layer = match &source.layer {
+            None => None,
+            Some(layer) => Some(open_layer(order, source, layer, directory, &mut maps)?),
+        };
+        let target = source.target.clone();
+        opened.list.push(OpenSource { tree: Some(tree), target, directory, layer });
+    }
+    Ok(opened)
+}
+
+impl OpenSources {
+    /// Opens one, with its owner translated and its attributes set.
+    fn take(&mut self, order: &Order, source: &Source, maps: &mut IdMaps) -> Result<OpenTree, Failure> {
         let open = open_one(source)?;
-        if order.identity.privileged && matches!(source.kind, SourceKind::Read | SourceKind::Write) {
+        let translated = matches!(source.kind, SourceKind::Read | SourceKind::Write | SourceKind::Copy);
+        if order.identity.privileged && translated {
             match maps.apply(&open.tree) {
                 Ok(()) => {}
                 // Reading then works only where everybody may read: less than asked, but no wall is missing.
                 Err(_) if source.kind == SourceKind::Read || order.best_effort => {
-                    opened.not_idmapped.push(source.path.clone());
+                    self.not_idmapped.push(source.path.clone());
                 }
                 Err(error) => {
                     let name = sys::filesystem_name(&open.tree);
@@ -71,10 +92,30 @@ pub(crate) fn open(order: &Order) -> Result<OpenSources, Failure> {
         }
         set_attributes(&open.tree, source.kind)
             .map_err(|error| Failure::at(Step::Source, &source.path, &error))?;
-        let OpenTree { tree, directory } = open;
-        opened.list.push(OpenSource { tree: Some(tree), target: source.target.clone(), directory });
+        Ok(open)
     }
-    Ok(opened)
+}
+
+/// Opens what takes the changes of a copy. Its files belong to its owner on the disk, as those of the source do.
+fn open_layer(
+    order: &Order,
+    source: &Source,
+    layer: &Path,
+    directory: bool,
+    maps: &mut IdMaps,
+) -> Result<OwnedFd, Failure> {
+    if !directory {
+        let cause = io::Error::other("only a directory can be copied, not a single file");
+        return Err(Failure::at(Step::Overlay, &source.path, &cause));
+    }
+    let (path, target) = (layer.to_owned(), source.target.clone());
+    let open = open_one(&Source { path, target, kind: SourceKind::Write, layer: None })?;
+    if order.identity.privileged {
+        maps.apply(&open.tree).map_err(|error| Failure::at(Step::Idmapped, layer, &error))?;
+    }
+    set_attributes(&open.tree, SourceKind::Write)
+        .map_err(|error| Failure::at(Step::Source, layer, &error))?;
+    Ok(open.tree)
 }
 
 /// Opens a path that leads through no link.
@@ -89,7 +130,7 @@ fn look_at(mask: &Source) -> Result<Option<OpenSource>, Failure> {
     match stat {
         Ok(stat) => {
             let directory = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
-            Ok(Some(OpenSource { tree: None, target: mask.target.clone(), directory }))
+            Ok(Some(OpenSource { tree: None, target: mask.target.clone(), directory, layer: None }))
         }
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied) => {
             Ok(None)
@@ -105,17 +146,25 @@ fn open_one(source: &Source) -> Result<OpenTree, Failure> {
     let directory = match (FileType::from_raw_mode(stat.st_mode), source.kind) {
         (FileType::Directory, SourceKind::Device) => return Err(fail(io::ErrorKind::InvalidInput.into())),
         (FileType::Directory, _) => true,
-        (FileType::RegularFile, SourceKind::System | SourceKind::Read | SourceKind::Write)
+        (
+            FileType::RegularFile,
+            SourceKind::System | SourceKind::Read | SourceKind::Write | SourceKind::Copy,
+        )
         | (FileType::CharacterDevice, SourceKind::Device) => false,
         (other, _) => {
             let detail = format!("it is neither a directory nor a regular file ({other:?})");
             return Err(Failure { detail, ..fail(io::ErrorKind::InvalidInput.into()) });
         }
     };
-    let flags = OpenTreeFlags::OPEN_TREE_CLONE
-        | OpenTreeFlags::OPEN_TREE_CLOEXEC
-        | OpenTreeFlags::AT_RECURSIVE
-        | OpenTreeFlags::AT_EMPTY_PATH;
+    let mut flags =
+        OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
+    // A copy shows one filesystem. What is mounted in its source is not part of it, and what such a mount hides must not
+    // come to light: see `refuse_mounts_within`.
+    if source.kind == SourceKind::Copy {
+        refuse_mounts_within(&source.path).map_err(|e| Failure::at(Step::Overlay, &source.path, &e))?;
+    } else {
+        flags |= OpenTreeFlags::AT_RECURSIVE;
+    }
     let tree = rustix::mount::open_tree(&file, c"", flags).map_err(|e| fail(e.into()))?;
     Ok(OpenTree { tree, directory })
 }
@@ -123,13 +172,38 @@ fn open_one(source: &Source) -> Result<OpenTree, Failure> {
 fn set_attributes(tree: &OwnedFd, kind: SourceKind) -> io::Result<()> {
     let (read_only, no_suid) = (MountAttrFlags::MOUNT_ATTR_RDONLY, MountAttrFlags::MOUNT_ATTR_NOSUID);
     let set = match kind {
-        SourceKind::System | SourceKind::Read | SourceKind::Mask => {
+        SourceKind::System | SourceKind::Read | SourceKind::Copy | SourceKind::Mask => {
             read_only | no_suid | MountAttrFlags::MOUNT_ATTR_NODEV
         }
         SourceKind::Write => no_suid | MountAttrFlags::MOUNT_ATTR_NODEV,
+        // Only the layer over it is written.
         SourceKind::Device => read_only | no_suid | MountAttrFlags::MOUNT_ATTR_NOEXEC,
     };
     sys::set_mount_attributes(tree.as_fd(), set, true)
+}
+
+/// The kernel's view of two layers looks below what is mounted in the lower one, and would show what is hidden there.
+fn refuse_mounts_within(dir: &Path) -> io::Result<()> {
+    let table = std::fs::read_to_string("/proc/self/mountinfo")?;
+    let mut points = table.lines().filter_map(|line| Some(unescaped(line.split(' ').nth(4)?)));
+    points.find(|point| point.starts_with(dir) && point != dir).map_or(Ok(()), |point| {
+        Err(io::Error::other(format!(
+            "`{}` is mounted in it, and a copy shows one filesystem",
+            point.display()
+        )))
+    })
+}
+
+/// A path of the mount table, in which white space and backslashes are octal.
+fn unescaped(text: &str) -> PathBuf {
+    let (mut bytes, mut rest) = (Vec::new(), text.as_bytes());
+    while let Some((first, after)) = rest.split_first() {
+        let code = after.get(..3).filter(|_| *first == b'\\').and_then(|code| std::str::from_utf8(code).ok());
+        let byte = code.and_then(|code| u8::from_str_radix(code, 8).ok());
+        bytes.push(byte.unwrap_or(*first));
+        rest = if byte.is_some() { &after[3..] } else { after };
+    }
+    PathBuf::from(OsString::from_vec(bytes))
 }
 
 /// User namespaces that translate one owner on disk to the cell's own id, one per distinct owner.
@@ -153,7 +227,8 @@ impl IdMaps {
 
 /// Tries an id-mapped mount of a directory, without attaching it.
 pub(crate) fn try_id_map(dir: &Path, identity: Identity) -> io::Result<()> {
-    let source = Source { path: dir.to_owned(), target: dir.to_owned(), kind: SourceKind::Write };
+    let kind = SourceKind::Write;
+    let source = Source { path: dir.to_owned(), target: dir.to_owned(), kind, layer: None };
     let open = open_one(&source).map_err(|failure| io::Error::other(failure.detail))?;
     IdMaps { identity, made: Vec::new() }.apply(&open.tree)
 }
@@ -192,4 +267,15 @@ pub(crate) fn write_map(proc: &str, file: &str, inner: u32, outer: u32) -> io::R
 /// Writes a kernel file in one call.
 pub(crate) fn write_whole(path: &str, text: &str) -> io::Result<()> {
     std::fs::OpenOptions::new().write(true).open(path)?.write_all(text.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::unescaped;
+
+    #[test]
+    fn a_mount_point_with_a_space_is_found_by_its_name() {
+        let paths = ["/a\\040b", "/a\\134c", "/plain", "/odd\\9", "/end\\"].map(unescaped);
+        assert_eq!(paths, ["/a b", "/a\\c", "/plain", "/odd\\9", "/end\\"].map(std::path::PathBuf::from));
+    }
 }

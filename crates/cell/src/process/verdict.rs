@@ -1,7 +1,9 @@
 //! What is asked against what this machine can enforce: a report, or a refusal. Pure.
 
 use super::cgroup::Controller;
-use crate::{CellError, CgroupVersion, Class, Enforcement, Network, Report, Root, Shortfall, Spec, Wall};
+use crate::{
+    Access, CellError, CgroupVersion, Class, Enforcement, Network, Report, Root, Shortfall, Spec, Wall,
+};
 
 /// First Landlock version that controls TCP.
 const LANDLOCK_TCP: u32 = 4;
@@ -50,6 +52,10 @@ pub(crate) fn judge(spec: &Spec, able: &Abilities) -> Result<Report, CellError> 
     let tmpfs = spec.tmpfs;
     let how = format!("{} and {} files in /tmp, home and /dev/shm", size(tmpfs.bytes), tmpfs.inodes);
     enforced("tmpfs", how);
+    let copies = spec.mounts.iter().filter(|mount| mount.access == Access::Copy).count();
+    if copies > 0 {
+        enforced("copies", format!("of {copies} of the mounts; what changes lands in layers beside them"));
+    }
     if let Some(time) = spec.limits.wall_time {
         enforced("wall time", format!("{time:?}"));
     }

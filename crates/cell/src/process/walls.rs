@@ -57,7 +57,7 @@ fn grants(order: &Order) -> Vec<(String, BitFlags<AccessFs>)> {
         let path = source.target.to_string_lossy().into_owned();
         match source.kind {
             SourceKind::Device => grants.push((path, AccessFs::ReadFile | AccessFs::WriteFile)),
-            SourceKind::Write => {
+            SourceKind::Write | SourceKind::Copy => {
                 let directory = source.target.is_dir();
                 grants.push((path, if directory { change } else { change & file }));
             }

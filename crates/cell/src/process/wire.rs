@@ -96,6 +96,7 @@ pub(crate) enum Step {
     IdMap,
     Source,
     Idmapped,
+    Overlay,
     Mount,
     Proc,
     Network,

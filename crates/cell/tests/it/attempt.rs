@@ -82,6 +82,8 @@ const ATTEMPTS: &[(&str, Attempt)] = &[
     ("segment", |_| zero(unsafe { libc::shmget(libc::IPC_PRIVATE, 4096, libc::IPC_CREAT | 0o600) })),
     ("option", |args| zero(unsafe { libc::prctl(number(&args[0]), 0, 0, 0, 0) })),
     ("request", |args| zero(unsafe { libc::ioctl(2, parse(&args[0]) as libc::c_ulong, 0) })),
+    ("mark-opaque", |args| mark_opaque(&args[0])),
+    ("make-whiteout", |args| make_whiteout(&args[0])),
     ("bind", |args| std::net::TcpListener::bind(&args[0]).map(|_| "bound".into())),
 ];
 
@@ -92,6 +94,19 @@ pub(crate) fn main(args: &[String]) -> ExitCode {
         Err(error) => println!("DENIED {error}"),
     }
     ExitCode::SUCCESS
+}
+
+/// What the kernel writes beside a directory whose lower one is hidden.
+fn mark_opaque(path: &str) -> io::Result<String> {
+    let path = CString::new(path)?;
+    let (name, value) = (c"user.overlay.opaque", b"y");
+    zero(unsafe { libc::setxattr(path.as_ptr(), name.as_ptr(), value.as_ptr().cast(), value.len(), 0) })
+}
+
+/// What the kernel puts where something was removed.
+fn make_whiteout(path: &str) -> io::Result<String> {
+    let path = CString::new(path)?;
+    zero(unsafe { libc::mknod(path.as_ptr(), libc::S_IFCHR, 0) })
 }
 
 fn number(text: &str) -> i32 {

@@ -10,6 +10,7 @@ mod allowed;
 mod attempt;
 mod bench;
 mod broker;
+mod copies;
 mod files;
 mod image;
 mod kernel;
@@ -51,6 +52,7 @@ fn tests() -> Vec<Test> {
     [
         allowed::TESTS,
         broker::TESTS,
+        copies::TESTS,
         files::TESTS,
         image::TESTS,
         kernel::TESTS,

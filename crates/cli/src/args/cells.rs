@@ -22,6 +22,12 @@ pub(crate) struct Exec {
     /// Working directory inside [default: this one if the contract shows it, else /home/cell]
     #[arg(long, value_name = "DIR")]
     pub(crate) cwd: Option<PathBuf>,
+    /// Change copies of the directories that the contract lets it change; see cella workspace
+    #[arg(long)]
+    pub(crate) copy: bool,
+    /// Start from what an earlier run changed in its copies; means --copy
+    #[arg(long, value_name = "WORKSPACE", add = ArgValueCandidates::new(complete::workspaces))]
+    pub(crate) from: Option<String>,
     /// Say on stderr what is enforced and what is not, before the program's own output
     #[arg(long)]
     pub(crate) report: bool,

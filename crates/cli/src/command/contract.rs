@@ -4,7 +4,6 @@ mod allow;
 mod denied;
 mod diff;
 mod test;
-pub(super) mod words;
 
 use cella_cell::Report;
 use cella_contract::{Preset, Run};
@@ -65,7 +64,8 @@ fn remote(word: &str, loaded: &Loaded) -> Option<Report> {
 fn show(terms: &Terms, remote: Option<&Report>, printer: Printer) {
     if printer.is_json() {
         let mut value = json!({ "schema": "cella/v1", "remote": remote });
-        if let (Some(value), Value::Object(rest)) = (value.as_object_mut(), words::as_json(terms)) {
+        if let (Some(value), Value::Object(rest)) = (value.as_object_mut(), cella_words::contract_json(terms))
+        {
             value.extend(rest);
         }
         printer.json(&value);
@@ -82,7 +82,7 @@ fn show(terms: &Terms, remote: Option<&Report>, printer: Printer) {
         );
         exec::lines(report).iter().for_each(|line| printer.line(line));
     }
-    for line in words::granted(terms) {
+    for line in cella_words::granted(terms) {
         printer.line(format!("  {line}"));
     }
 }

@@ -2,18 +2,20 @@
 //!
 //! Standard output belongs to the program, so everything that is said here goes to standard error, JSON included.
 
+mod changed;
 mod told;
-mod traffic;
 
 use std::sync::Arc;
 
 use cella_cell::CellError;
 use cella_node::confine::{ConfineError, Confinement, Wish, Wished};
+use cella_words::Traffic;
 
 pub(crate) use self::told::{Telling, lines};
 
-use self::traffic::Traffic;
+use self::changed::Changed;
 
+use super::workspace;
 use crate::{
     args::{Exec, Global},
     attach::{self, Signals},
@@ -45,6 +47,8 @@ async fn started(args: &Exec, global: &Global, telling: &Telling) -> Outcome {
         cwd: args.cwd.as_ref().map(|dir| std::path::absolute(dir).unwrap_or_else(|_| dir.clone())),
         env,
         best_effort: args.best_effort,
+        copy: args.copy || args.from.is_some(),
+        from: args.from.clone(),
     };
     let places = target::places(global);
     let loaded = terms::configuration(global)?;
@@ -76,11 +80,16 @@ pub(crate) async fn carried_out(
     let id = running.cell.id().clone();
     let mut running = running;
     let egress = running.egress.take();
+    let workspace = running.workspace.take();
     let exit = attach::attached(running, &mut signals).await.map_err(Stop::system("standard streams"))?;
     if let Some(egress) = egress {
         egress.close().await;
     }
-    telling.ended(&id, &exit, &report, &traffic)
+    let changed = match workspace {
+        Some(workspace) => Changed::of(workspace).await?,
+        None => None,
+    };
+    telling.ended(&id, &exit, &report, (&traffic, changed.as_ref()))
 }
 
 /// `KEY=VALUE`, the value as it is.
@@ -97,6 +106,7 @@ pub(crate) fn refusal(error: &ConfineError, command: &str) -> Stop {
     let exit = match error {
         ConfineError::Cell(error) => of_cell(error, command),
         ConfineError::Vm(_) => Code::Refused,
+        ConfineError::Workspace(error) => return workspace::stop(error),
         ConfineError::Server(_) => Code::Failed,
         _ => Code::Config,
     };
@@ -118,6 +128,7 @@ fn of_cell(error: &CellError, command: &str) -> Code {
         | CellError::Landlock { .. }
         | CellError::Limit { .. }
         | CellError::Idmap { .. }
+        | CellError::Overlay { .. }
         | CellError::Wall { .. } => Code::Refused,
         _ => Code::Failed,
     }

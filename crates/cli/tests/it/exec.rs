@@ -19,15 +19,15 @@ const PLAIN_UID: u32 = 65_534;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Who runs `cella`, in a home of his own.
-struct User {
-    home: Home,
+pub(super) struct User {
+    pub(super) home: Home,
     /// `None`: whoever runs the tests.
-    uid: Option<u32>,
+    pub(super) uid: Option<u32>,
     program: PathBuf,
 }
 
 impl User {
-    fn all() -> Vec<Self> {
+    pub(super) fn all() -> Vec<Self> {
         let home = Home::new();
         let root = fs::metadata("/proc/self").is_ok_and(|me| std::os::unix::fs::MetadataExt::uid(&me) == 0);
         let own = Self { program: home.command(&[]).get_program().into(), home, uid: None };
@@ -45,7 +45,7 @@ impl User {
         vec![own, Self { home, uid: Some(PLAIN_UID), program }]
     }
 
-    fn command(&self, args: &[&str]) -> Command {
+    pub(super) fn command(&self, args: &[&str]) -> Command {
         let template = self.home.command(args);
         let mut command = Command::new(&self.program);
         command.args(args).env_clear().stdin(Stdio::null()).current_dir(self.home.path(""));
@@ -62,13 +62,13 @@ impl User {
     }
 
     /// Runs a shell script under the contract.
-    fn under(&self, contract: &str, script: &str) -> Ended {
+    pub(super) fn under(&self, contract: &str, script: &str) -> Ended {
         self.write("c.toml", contract);
         Ended::of(&mut self.command(&["exec", "--contract", "c.toml", "--", "sh", "-c", script]))
     }
 
     /// A file of this user.
-    fn write(&self, name: &str, text: &str) -> PathBuf {
+    pub(super) fn write(&self, name: &str, text: &str) -> PathBuf {
         let path = self.home.write(name, text);
         if let Some(uid) = self.uid {
             std::os::unix::fs::chown(path.parent().unwrap(), Some(uid), Some(uid)).unwrap();
@@ -78,12 +78,12 @@ impl User {
     }
 }
 
-fn started(command: &mut Command) -> Child {
+pub(super) fn started(command: &mut Command) -> Child {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
 /// Waits for the program's first line.
-fn first_line(child: &mut Child) -> String {
+pub(super) fn first_line(child: &mut Child) -> String {
     let (mut line, mut byte) = (Vec::new(), [0]);
     while byte != *b"\n" {
         assert_eq!(child.stdout.as_mut().unwrap().read(&mut byte).unwrap(), 1, "no first line");
@@ -99,7 +99,7 @@ fn with_argument(word: &str) -> usize {
     lines.filter(|line| line.split(|byte| *byte == 0).any(|arg| arg == word.as_bytes())).count()
 }
 
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
+pub(super) fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let began = Instant::now();
     while !holds() {
         assert!(began.elapsed() < PATIENCE, "{what}");
@@ -107,7 +107,7 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-fn kill(child: &Child, signal: &str) {
+pub(super) fn kill(child: &Child, signal: &str) {
     let pid = child.id().to_string();
     assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
 }

@@ -22,3 +22,4 @@ mod supervised;
 #[cfg(feature = "otlp")]
 mod traces;
 mod waiting;
+mod workspaces;

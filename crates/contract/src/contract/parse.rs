@@ -97,7 +97,7 @@ impl Reading<'_> {
             self.error(table.place("path"), "CE1023", "`..` in a file grant".into(), fix);
             return None;
         }
-        let mode = if table.text("mode") == Some("write") { Mode::Write } else { Mode::Read };
+        let mode = table.text("mode").and_then(Mode::parse).unwrap_or(Mode::Read);
         Some(FileGrant { path, mode })
     }
 
@@ -246,6 +246,7 @@ fn limits(table: Table<'_>, preset: Limits) -> Limits {
         open_files: table.count("open_files").or(preset.open_files),
         connections: table.count("connections").or(preset.connections),
         connection_rate: table.count("connection_rate").or(preset.connection_rate),
+        copy_bytes: table.size("copy_bytes").or(preset.copy_bytes),
         egress_bytes: table.size("egress_bytes").or(preset.egress_bytes),
     }
 }

@@ -181,7 +181,11 @@ static FILE: Shape = Shape {
     what: "a file grant",
     fields: &[
         field("path", Kind::Text, "A file or directory of the host; relative to this file."),
-        field("mode", Kind::Word(&["read", "write"]), "read: look at it. write: change it too."),
+        field(
+            "mode",
+            Kind::Word(&["read", "write", "copy"]),
+            "read: look at it. write: change it too, at once. copy: change a copy of the directory; the difference is kept until it is committed or discarded.",
+        ),
     ],
 };
 
@@ -196,6 +200,7 @@ static LIMITS: Shape = Shape {
         field("open_files", Kind::Count, "Open files of one process."),
         field("connections", Kind::Count, "Connections to granted hosts at the same time; 256 when absent."),
         field("connection_rate", Kind::Count, "New connections in a second; 200 when absent."),
+        field("copy_bytes", Kind::Size, "What the copies of a cell may come to; 4GiB when absent."),
         field(
             "egress_bytes",
             Kind::Size,

@@ -8,6 +8,7 @@ use cella_cell_vm::VmError;
 use cella_contract::EgressFault;
 use cella_egress::{AuthorityError, BrokerError, TrustError};
 use cella_transport::FaultKind;
+use cella_workspace::WorkspaceError;
 
 /// What stands between a command with its contract and a specification. Codes have a page in `docs/errors`.
 #[derive(Debug, thiserror::Error)]
@@ -97,6 +98,9 @@ pub enum ConfineError {
         /// What the operating system said.
         cause: std::io::Error,
     },
+    /// A directory cannot be shown as a copy, or what was changed in it cannot be kept.
+    #[error(transparent)]
+    Workspace(#[from] WorkspaceError),
     /// A server's entry cannot be turned into a command.
     #[error("{}", .0.message)]
     Server(LaunchError),
@@ -120,6 +124,7 @@ impl ConfineError {
             Self::Authority(error) => error.code(),
             Self::Placeholder { .. } | Self::Trust(_) => AuthorityError::CODE,
             Self::Certificates { .. } => "CE2364",
+            Self::Workspace(error) => error.code(),
             Self::Server(error) => error.code,
         }
     }
@@ -145,6 +150,7 @@ impl ConfineError {
             Self::Broker(_) | Self::Authority(_) | Self::Placeholder { .. } | Self::Trust(_) => {
                 "try again; if it stays, report it with the log".into()
             }
+            Self::Workspace(error) => error.fix().into(),
             Self::Server(error) => return error.fix.clone(),
         })
     }

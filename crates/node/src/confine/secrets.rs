@@ -14,6 +14,7 @@ use cella_cell::Spec;
 use cella_contract::{Contract, SecretTerms};
 use cella_egress::{Authority, Bound, Placeholders, Secrets, Trust};
 use cella_secret::Placeholder;
+use cella_workspace::Store;
 
 use self::{certificates::Certificates, values::Lookup};
 use super::ConfineError;
@@ -27,6 +28,10 @@ pub struct Sources {
     vault: PathBuf,
     /// Where a file lies for the moment in which a cell is made.
     runtime: PathBuf,
+    /// Where what it changes in copies is kept.
+    workspaces: PathBuf,
+    /// The workspace that it starts from.
+    from: Option<String>,
 }
 
 /// What all cells of a process share.
@@ -58,7 +63,27 @@ impl Sources {
     #[must_use]
     pub fn of(places: &Places, base: &Path) -> Self {
         let runtime = places.socket.parent().unwrap_or(&places.state).to_path_buf();
-        Self { base: base.to_path_buf(), vault: places.vault(), runtime }
+        Self {
+            base: base.to_path_buf(),
+            vault: places.vault(),
+            runtime,
+            workspaces: places.workspaces(),
+            from: None,
+        }
+    }
+}
+
+impl Sources {
+    /// The same for a cell that starts from what another one changed.
+    #[must_use]
+    pub fn starting_from(mut self, workspace: Option<String>) -> Self {
+        self.from = workspace;
+        self
+    }
+
+    /// Where what it changes in copies is kept, and what it starts from.
+    pub(super) fn workspaces(&self) -> (Store, Option<String>) {
+        (Store::new(self.workspaces.clone()), self.from.clone())
     }
 }
 

@@ -138,6 +138,7 @@ pub(super) fn mount(grant: &Grant) -> Mount {
     let access = match grant.mode {
         Mode::Read => Access::Read,
         Mode::Write => Access::Write,
+        Mode::Copy => Access::Copy,
     };
     Mount { target: grant.path.clone(), source: grant.path.clone(), access }
 }

@@ -48,6 +48,10 @@ pub struct Wish {
     pub env: Vec<(String, String)>,
     /// Run even where not everything can be enforced.
     pub best_effort: bool,
+    /// What it may change it changes in a copy.
+    pub copy: bool,
+    /// The workspace that it starts from.
+    pub from: Option<String>,
 }
 
 /// A shell in the cell of a configured server.
@@ -136,10 +140,15 @@ impl Wish {
         sight.masks = own.masks_of(loaded);
         sight.masks.extend(contract.file.as_ref().and_then(|file| fs::canonicalize(file).ok()));
         own.cover(&sight.mounts);
+        if self.copy {
+            for mount in sight.mounts.iter_mut().filter(|mount| mount.access == Access::Write) {
+                mount.access = Access::Copy;
+            }
+        }
         let mut spec = spec(&self.name, contract, &sight, &self.env, self.best_effort);
         // Of one call, for a server; a command is one call.
         spec.limits.wall_time = contract.limits.time;
-        let sources = Sources::of(places, &self.terms.base);
+        let sources = Sources::of(places, &self.terms.base).starting_from(self.from.clone());
         Ok(Wished { spec, hidden: sight.program.hidden_paths, sources })
     }
 }

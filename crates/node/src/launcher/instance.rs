@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use cella_catalog::{BoxFuture, Instance};
 use cella_cell::{Exit, Handle, StderrTail};
 use cella_event::{Draft, Int, Kind, Label, Map};
+use cella_workspace::{Workspace, Workspaces};
 use tokio::{net::unix::pipe, task::JoinHandle};
 
 use super::{masks::Masks, published};
@@ -29,6 +30,8 @@ pub(super) struct CellInstance {
     /// Standard input of a program that speaks HTTP: its end is the first request to leave.
     stdin: Option<pipe::Sender>,
     egress: Option<Egress>,
+    /// Where its changes to copies land.
+    workspace: Option<Workspace>,
     /// Its connections are shown as long as this is here.
     _shown: Option<Entry>,
     tail: StderrTail,
@@ -43,18 +46,18 @@ pub(super) struct CellInstance {
 
 impl CellInstance {
     pub(super) fn new(
-        running: (Arc<Handle>, pipe::Receiver, Option<Egress>),
+        running: (Arc<Handle>, pipe::Receiver, Option<Egress>, Option<Workspace>),
         masks: Masks,
         recorder: Recorder,
         server: String,
         living: &Living,
     ) -> Self {
-        let (cell, stderr, egress) = running;
+        let (cell, stderr, egress, workspace) = running;
         let shown = egress.as_ref().zip(cell.pid()).map(|(egress, pid)| living.enter(pid, egress.gauge()));
         let tail = StderrTail::new(STDERR_LINES);
         let filled = tail.clone();
         let reading = tokio::spawn(async move { filled.fill_from(stderr).await });
-        Self { cell, stdin: None, egress, _shown: shown, tail, reading, masks, recorder, server }
+        Self { cell, stdin: None, egress, workspace, _shown: shown, tail, reading, masks, recorder, server }
     }
 
     /// The same, with pipes that are not the way to it.
@@ -76,6 +79,10 @@ impl Instance for CellInstance {
             }
             let _read_to_its_end = tokio::time::timeout(STDERR_GRACE, &mut self.reading).await;
             self.recorder.note(ended(&self.server, self.cell.id(), &exit)).await;
+            if let Some(workspace) = self.workspace.take() {
+                let ledger = self.recorder.ledger().clone();
+                Workspaces::of_node(workspace.store(), ledger).capture(workspace).await;
+            }
             Some(exit.to_string())
         })
     }

@@ -16,7 +16,6 @@ use super::can_be_found;
 use crate::{
     args::{Add, Global},
     codes,
-    command::contract::words,
     exit::{Code, Stop},
     print::Printer,
     prompt::{self, Answer},
@@ -133,7 +132,7 @@ fn agreed(args: &Add, proposal: &Proposal, printer: Printer) -> Result<Option<St
 fn show(contract: Contract, proposal: &Proposal, printer: Printer) {
     printer.note("  proposed contract; hosts are what the server asked for, nobody has verified them:");
     let terms = Terms { contract, base: PathBuf::from("/"), named: Vec::new() };
-    for line in words::granted(&terms) {
+    for line in cella_words::granted(&terms) {
         let why = proposal.why(&line).map(|why| format!("  ({why})")).unwrap_or_default();
         printer.note(format!("    {line}{}", printer.paint("2", &why)));
     }

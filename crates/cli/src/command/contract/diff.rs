@@ -3,11 +3,10 @@
 use cella_node::confine::Terms;
 use serde_json::json;
 
-use super::words;
 use crate::{exit::Code, print::Printer};
 
 pub(super) fn run(before: (&str, &Terms), after: (&str, &Terms), printer: Printer) -> Code {
-    let (a, b) = (words::grants(before.1), words::grants(after.1));
+    let (a, b) = (cella_words::grants(before.1), cella_words::grants(after.1));
     let only = |of: &[String], other: &[String]| -> Vec<String> {
         of.iter().filter(|line| !other.contains(line)).cloned().collect()
     };

@@ -79,6 +79,8 @@ async fn look(of: &Terms, global: &Global) -> Result<Found, Stop> {
         cwd: None,
         env: Vec::new(),
         best_effort: false,
+        copy: false,
+        from: None,
     };
     let loaded = terms::configuration(global).ok().flatten();
     let failed = |error: ConfineError| exec::refusal(&error, "/bin/sh");
@@ -119,6 +121,9 @@ async fn answers(mut running: Confined) -> Result<String, Stop> {
     let mut said = String::new();
     running.stdout.read_to_string(&mut said).await.map_err(Stop::system("the probe"))?;
     running.cell.wait().await;
+    if let Some(workspace) = running.workspace {
+        workspace.discard().await;
+    }
     Ok(said)
 }
 
@@ -131,7 +136,7 @@ fn lacking(wanted: Access, said: &str) -> Option<String> {
     let (read, write) = (said.starts_with('r'), said.ends_with('w'));
     match wanted {
         _ if !read => Some("the user of the cell may not read it".to_owned()),
-        Access::Write if !write => Some("the user of the cell may not change it".to_owned()),
+        Access::Write | Access::Copy if !write => Some("the user of the cell may not change it".to_owned()),
         _ => None,
     }
 }
@@ -140,6 +145,7 @@ fn word(access: Access) -> &'static str {
     match access {
         Access::Read => "read",
         Access::Write => "write",
+        Access::Copy => "copy",
     }
 }
 

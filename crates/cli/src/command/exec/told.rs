@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use cella_cell::{Exit, LimitHit, Report};
+use cella_words::Traffic;
 use serde_json::{Value, json};
 
-use super::traffic::Traffic;
+use super::changed::Changed;
 use crate::{
     codes,
     exit::{Code, Outcome, Stop},
@@ -37,7 +38,13 @@ impl Telling {
     }
 
     /// The program is gone: says how, and gives the exit status.
-    pub(crate) fn ended(&self, cell: &str, exit: &Exit, report: &Report, traffic: &Traffic) -> Outcome {
+    pub(crate) fn ended(
+        &self,
+        cell: &str,
+        exit: &Exit,
+        report: &Report,
+        (traffic, changed): (&Traffic, Option<&Changed>),
+    ) -> Outcome {
         let code = status(exit);
         let value = json!({
             "schema": "cella/v1",
@@ -52,6 +59,7 @@ impl Telling {
             "peak_memory_bytes": exit.peak_memory_bytes,
             "report": report,
             "egress": traffic.json(),
+            "workspace": changed.map(Changed::json),
             "error": null,
         });
         self.write(&value)?;
@@ -60,6 +68,9 @@ impl Telling {
         }
         if self.printer.is_json() {
             return Ok(code);
+        }
+        if let Some(changed) = changed {
+            changed.lines().iter().for_each(|line| self.printer.note(line));
         }
         if exit.limit == Some(LimitHit::WallTime) {
             let stop =

@@ -4,7 +4,13 @@ use cella_contract::Contract;
 use super::{Shared, Sources};
 
 fn sources(dir: &std::path::Path) -> Sources {
-    Sources { base: dir.to_path_buf(), vault: dir.join("vault"), runtime: dir.join("run") }
+    Sources {
+        base: dir.to_path_buf(),
+        vault: dir.join("vault"),
+        runtime: dir.join("run"),
+        workspaces: dir.join("workspaces"),
+        from: None,
+    }
 }
 
 fn contract(text: &str) -> Contract {

@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 const KIB: u64 = 1 << 10;
 
 /// Everything that is granted, and that nothing is, where that is so.
-pub(in crate::command) fn granted(terms: &Terms) -> Vec<String> {
+#[must_use]
+pub fn granted(terms: &Terms) -> Vec<String> {
     let contract = &terms.contract;
     let mut lines = files(terms);
     lines.extend(named_files(contract.preset));
@@ -34,7 +35,8 @@ pub(in crate::command) fn granted(terms: &Terms) -> Vec<String> {
 }
 
 /// One line per grant, without what is the same in every contract.
-pub(super) fn grants(terms: &Terms) -> Vec<String> {
+#[must_use]
+pub fn grants(terms: &Terms) -> Vec<String> {
     let contract = &terms.contract;
     let mut lines = files(terms);
     lines.extend(named_files(contract.preset));
@@ -53,6 +55,7 @@ fn files(terms: &Terms) -> Vec<String> {
         match grant.mode {
             Mode::Read => format!("may read {}{named}", path.display()),
             Mode::Write => format!("may read and change {}{named}", path.display()),
+            Mode::Copy => format!("may read and change a copy of {}{named}", path.display()),
         }
     };
     let written = terms.contract.files.iter().map(|grant| line(grant, ""));
@@ -63,6 +66,7 @@ fn named_files(preset: Preset) -> Option<String> {
     preset.named_files().map(|mode| match mode {
         Mode::Read => "may read what its arguments name by a whole path".to_owned(),
         Mode::Write => "may read and change what its arguments name by a whole path".to_owned(),
+        Mode::Copy => "may read and change a copy of what its arguments name by a whole path".to_owned(),
     })
 }
 
@@ -125,6 +129,7 @@ fn limits(limits: &Limits) -> Vec<String> {
         count("open files of one process", limits.open_files),
         count("connections at the same time", limits.connections),
         count("new connections in a second", limits.connection_rate),
+        bytes("bytes in copies", limits.copy_bytes),
         bytes("bytes sent in the life of a cell", limits.egress_bytes),
     ]
     .into_iter()
@@ -170,7 +175,8 @@ fn size(bytes: u64) -> String {
 }
 
 /// The contract as data.
-pub(super) fn as_json(terms: &Terms) -> Value {
+#[must_use]
+pub fn as_json(terms: &Terms) -> Value {
     let contract = &terms.contract;
     let tool = |(name, terms): (&String, &ToolTerms)| {
         let value = json!({
@@ -218,6 +224,7 @@ pub(super) fn as_json(terms: &Terms) -> Value {
             "open_files": limits.open_files,
             "connections": limits.connections,
             "connection_rate": limits.connection_rate,
+            "copy_bytes": limits.copy_bytes,
             "egress_bytes": limits.egress_bytes,
         },
         "secrets": contract.secrets.iter().map(secret).collect::<serde_json::Map<_, _>>(),

@@ -14,7 +14,7 @@ const REFUSALS_APART: usize = 64;
 
 /// Counts connections, and keeps what was refused.
 #[derive(Debug, Default)]
-pub(crate) struct Traffic(Mutex<Seen>);
+pub struct Traffic(Mutex<Seen>);
 
 #[derive(Debug, Default)]
 struct Seen {
@@ -66,7 +66,8 @@ impl Seen {
 
 impl Traffic {
     /// In words.
-    pub(crate) fn lines(&self) -> Vec<String> {
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
         let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut lines = Vec::new();
         if seen.connections > 0 {
@@ -95,7 +96,8 @@ impl Traffic {
     }
 
     /// For scripts.
-    pub(crate) fn json(&self) -> Value {
+    #[must_use]
+    pub fn json(&self) -> Value {
         let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let refused: Vec<Value> = seen
             .refused

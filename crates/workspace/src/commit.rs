@@ -1,0 +1,340 @@
+//! A delta brought to the host: each path in one step, beneath its directory, through no link.
+//!
+//! What is new is made under another name in the same directory and takes its place by one `rename`, which a crash leaves
+//! either before or after. So a commit that broke off is simply made again: [`judge`](crate::judge()) finds what is done.
+
+use std::{
+    collections::BTreeSet,
+    ffi::{OsStr, OsString},
+    fs, io,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    path::PathBuf,
+};
+
+use rustix::{
+    fs::{AtFlags, FileType, Gid, Mode, OFlags, RenameFlags, Uid},
+    io::Errno,
+};
+
+use crate::{
+    After, Area, Change, Conflict, Delta, RelPath, Seen, Verdict, WorkspaceError,
+    beneath::{Facts, Root, facts, open_dir, sync_dir},
+    judge,
+    objects::Objects,
+    remove,
+    see::Look,
+};
+
+/// What a directory has while it is being filled.
+const FILLING: Mode = Mode::RWXU;
+
+/// What a commit did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Committed {
+    /// Paths that were changed.
+    pub applied: usize,
+    /// Paths that were so already.
+    pub already: usize,
+    /// Paths that were changed although the host was not what the cell saw.
+    pub forced: usize,
+}
+
+/// What is to be done, decided before anything is.
+pub(crate) struct Plan<'a> {
+    areas: Vec<AreaPlan<'a>>,
+    committed: Committed,
+    force: bool,
+}
+
+struct AreaPlan<'a> {
+    root: Root,
+    path: PathBuf,
+    /// To whom what is made belongs; `None`: whoever makes it.
+    owner: Option<(Uid, Gid)>,
+    steps: Vec<Step<'a>>,
+}
+
+struct Step<'a> {
+    change: &'a Change,
+    verdict: Verdict,
+    now: Seen,
+    /// What was there when it was decided.
+    facts: Option<Facts>,
+}
+
+/// The paths at which the host is neither as the cell saw it nor as the cell left it.
+pub(crate) fn conflicts(delta: &Delta) -> Result<Vec<Conflict>, WorkspaceError> {
+    let areas = delta.areas.iter().map(AreaPlan::look).collect::<Result<Vec<_>, _>>()?;
+    Ok(areas.iter().flat_map(AreaPlan::conflicts).collect())
+}
+
+/// Looks at everything, and refuses before anything is changed.
+pub(crate) fn plan(delta: &Delta, force: bool) -> Result<Plan<'_>, WorkspaceError> {
+    let areas = delta.areas.iter().map(AreaPlan::look).collect::<Result<Vec<_>, _>>()?;
+    let conflicts: Vec<Conflict> = areas.iter().flat_map(AreaPlan::conflicts).collect();
+    if !force && !conflicts.is_empty() {
+        return Err(WorkspaceError::Conflicts { conflicts });
+    }
+    let all = || areas.iter().flat_map(|area| &area.steps);
+    let committed = Committed {
+        applied: all().filter(|step| step.verdict != Verdict::Done).count(),
+        already: all().filter(|step| step.verdict == Verdict::Done).count(),
+        forced: conflicts.len(),
+    };
+    Ok(Plan { areas, committed, force })
+}
+
+/// Does it.
+pub(crate) fn carry_out(plan: &Plan<'_>, id: &str, objects: &Objects) -> Result<Committed, WorkspaceError> {
+    for area in &plan.areas {
+        let mut touched = BTreeSet::new();
+        for (number, step) in area.steps.iter().enumerate() {
+            let temporary = OsString::from(format!(".cella-{id}-{number}"));
+            let failed = |error: Error| area.error(step, error);
+            let parent = match area.root.parent_of(&step.change.path) {
+                Err(error) if step.change.after == After::Removed && is_gone(&error) => continue,
+                Err(error) if plan.force && is_gone(&error) => {
+                    area.make_parents(&step.change.path).map_err(|error| failed(error.into()))?
+                }
+                parent => parent.map_err(|error| failed(error.into()))?,
+            };
+            // Of a commit that broke off right after the step itself.
+            remove::remove(parent.as_fd(), &temporary).map_err(|error| failed(error.into()))?;
+            if step.verdict == Verdict::Done {
+                continue;
+            }
+            let act =
+                Act { parent: parent.as_fd(), temporary: &temporary, owner: area.owner, force: plan.force };
+            act.take(step, objects).map_err(failed)?;
+            touched.extend(step.change.path.parent());
+        }
+        area.close_directories()?;
+        for dir in touched {
+            // Removed again by a later step, as part of a whole.
+            let _gone = area.open(&dir).and_then(sync_dir);
+        }
+        sync_dir(&area.root.dir).map_err(WorkspaceError::system(&area.path))?;
+    }
+    Ok(plan.committed)
+}
+
+/// What can come of one step.
+enum Error {
+    System(io::Error),
+    /// Somebody changed it after it was looked at.
+    Moved,
+    Store(WorkspaceError),
+}
+
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Self {
+        Self::System(error)
+    }
+}
+
+impl From<Errno> for Error {
+    fn from(error: Errno) -> Self {
+        match error {
+            Errno::EXIST => Self::Moved,
+            other => Self::System(other.into()),
+        }
+    }
+}
+
+impl<'a> AreaPlan<'a> {
+    fn look(area: &'a Area) -> Result<Self, WorkspaceError> {
+        let path = area.path.to_path_buf();
+        let root = Root::open(&path).map_err(WorkspaceError::system(&path))?;
+        let stat =
+            rustix::fs::fstat(&root.dir).map_err(|error| WorkspaceError::system(&path)(error.into()))?;
+        let (uid, gid) = Facts::of(&stat).owner;
+        let privileged = rustix::process::geteuid().is_root();
+        let owner = privileged.then(|| (Uid::from_raw(uid), Gid::from_raw(gid)));
+        // Directories that are there once this is done.
+        let mut made: BTreeSet<&RelPath> = BTreeSet::new();
+        let mut steps = Vec::new();
+        for change in &area.changes {
+            let within = change.path.parent().is_some_and(|parent| made.contains(&parent));
+            let look = look(&root, change, within);
+            if matches!(change.after, After::Directory { .. }) {
+                made.insert(&change.path);
+            }
+            let verdict = match judge(change, &look.seen) {
+                // There is no directory any more that it could be put into.
+                Verdict::Apply if look.facts.is_none() && !within && !has_parent(&root, change) => {
+                    Verdict::Conflict
+                }
+                verdict => verdict,
+            };
+            steps.push(Step { change, verdict, now: look.seen, facts: look.facts });
+        }
+        Ok(Self { root, path, owner, steps })
+    }
+
+    fn conflicts(&self) -> impl Iterator<Item = Conflict> {
+        self.steps.iter().filter(|step| step.verdict == Verdict::Conflict).map(|step| Conflict {
+            root: self.path.clone(),
+            path: step.change.path.clone(),
+            expected: step.change.base.clone(),
+            found: step.now.clone(),
+        })
+    }
+
+    fn error(&self, step: &Step<'_>, error: Error) -> WorkspaceError {
+        let path = &step.change.path;
+        match error {
+            Error::System(source) => WorkspaceError::System { path: self.path.join(path.as_path()), source },
+            Error::Store(error) => error,
+            Error::Moved => WorkspaceError::Conflicts {
+                conflicts: vec![Conflict {
+                    root: self.path.clone(),
+                    path: path.clone(),
+                    expected: step.now.clone(),
+                    found: Seen::Changed,
+                }],
+            },
+        }
+    }
+
+    fn open(&self, dir: &RelPath) -> io::Result<OwnedFd> {
+        open_dir(self.root.parent_of(dir)?.as_fd(), dir.name())
+    }
+
+    /// For force: the directories on the way that are gone.
+    fn make_parents(&self, path: &RelPath) -> io::Result<OwnedFd> {
+        let Some(dir) = path.parent() else { return self.root.parent_of(path) };
+        let above = match self.root.parent_of(&dir) {
+            Err(error) if is_gone(&error) => self.make_parents(&dir)?,
+            above => above?,
+        };
+        match rustix::fs::mkdirat(&above, dir.name(), Mode::from_raw_mode(0o755)) {
+            Ok(()) => own(above.as_fd(), dir.name(), self.owner)?,
+            Err(Errno::EXIST) => {}
+            Err(error) => return Err(error.into()),
+        }
+        open_dir(above.as_fd(), dir.name())
+    }
+
+    /// Permissions of directories come last, innermost first: they may forbid what had to be done in them.
+    fn close_directories(&self) -> Result<(), WorkspaceError> {
+        for step in self.steps.iter().rev().filter(|step| step.verdict != Verdict::Done) {
+            let After::Directory { mode, .. } = step.change.after else { continue };
+            let closed = self
+                .open(&step.change.path)
+                .and_then(|dir| Ok(rustix::fs::fchmod(&dir, Mode::from_raw_mode(mode))?));
+            closed.map_err(WorkspaceError::system(self.path.join(step.change.path.as_path())))?;
+        }
+        Ok(())
+    }
+}
+
+/// What is at a change's path, in the way in which its base was seen. `within`: in a directory that the same delta makes.
+fn look(root: &Root, change: &Change, within: bool) -> Look {
+    let whole = matches!(change.base, Seen::Tree { .. });
+    match root.parent_of(&change.path) {
+        Ok(parent) => Look::at(parent.as_fd(), change.path.name(), whole),
+        Err(error) if is_gone(&error) || within => Look::NOTHING,
+        Err(_) => Look::CLOSED,
+    }
+}
+
+fn has_parent(root: &Root, change: &Change) -> bool {
+    root.parent_of(&change.path).is_ok()
+}
+
+fn is_gone(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+/// One step in one directory.
+struct Act<'a> {
+    parent: BorrowedFd<'a>,
+    temporary: &'a OsStr,
+    owner: Option<(Uid, Gid)>,
+    force: bool,
+}
+
+impl Act<'_> {
+    fn take(&self, step: &Step<'_>, objects: &Objects) -> Result<(), Error> {
+        let name = step.change.path.name();
+        let now = facts(self.parent, name)?;
+        if !self.force && !is_same(step.facts.as_ref(), now.as_ref()) {
+            return Err(Error::Moved);
+        }
+        match &step.change.after {
+            After::Removed => {
+                if now.is_some() {
+                    rename(self.parent, name, self.temporary, RenameFlags::NOREPLACE)?;
+                    remove::remove(self.parent, self.temporary)?;
+                }
+                return Ok(());
+            }
+            After::Directory { .. } if now.is_some_and(|now| now.kind == FileType::Directory) => {
+                let dir = open_dir(self.parent, name)?;
+                let open = Mode::from_raw_mode(now.map_or(0, |now| now.mode)) | FILLING;
+                return Ok(rustix::fs::fchmod(&dir, open)?);
+            }
+            After::Directory { .. } => rustix::fs::mkdirat(self.parent, self.temporary, FILLING)?,
+            After::Link { target } => rustix::fs::symlinkat(target.as_path(), self.parent, self.temporary)?,
+            After::File { mode, sha256, .. } => self.write(*mode, *sha256, objects)?,
+        }
+        own(self.parent, self.temporary, self.owner)?;
+        self.place(name, &step.change.after, now.as_ref())
+    }
+
+    fn write(&self, mode: u32, content: crate::Digest, objects: &Objects) -> Result<(), Error> {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(self.parent, self.temporary, flags, Mode::RUSR | Mode::WUSR)?;
+        let mut file = fs::File::from(file);
+        objects.copy_to(content, &mut file).map_err(Error::Store)?;
+        rustix::fs::fchmod(&file, Mode::from_raw_mode(mode))?;
+        Ok(file.sync_all()?)
+    }
+
+    /// Lets what was made take the name.
+    fn place(&self, name: &OsStr, after: &After, now: Option<&Facts>) -> Result<(), Error> {
+        let directory = matches!(after, After::Directory { .. });
+        match now {
+            None => rename(self.parent, self.temporary, name, RenameFlags::NOREPLACE),
+            Some(now) if now.kind != FileType::Directory && !directory => {
+                rename(self.parent, self.temporary, name, RenameFlags::empty())
+            }
+            Some(_) => {
+                rename(self.parent, self.temporary, name, RenameFlags::EXCHANGE)?;
+                Ok(remove::remove(self.parent, self.temporary)?)
+            }
+        }
+    }
+}
+
+/// A directory's times change with what this very commit does in it.
+fn is_same(before: Option<&Facts>, now: Option<&Facts>) -> bool {
+    match (before, now) {
+        (Some(before), Some(now)) if now.kind == FileType::Directory => {
+            (before.kind, before.inode, before.device) == (now.kind, now.inode, now.device)
+        }
+        (before, now) => before == now,
+    }
+}
+
+fn rename(dir: BorrowedFd<'_>, from: &OsStr, to: &OsStr, flags: RenameFlags) -> Result<(), Error> {
+    match rustix::fs::renameat_with(dir, from, dir, to, flags) {
+        // A file system that knows no such flag: nobody is there a moment ago.
+        Err(Errno::INVAL) if flags == RenameFlags::NOREPLACE => Ok(rustix::fs::renameat(dir, from, dir, to)?),
+        renamed => Ok(renamed?),
+    }
+}
+
+/// Gives what was just made to whom it is to belong. Only root does: in a directory of somebody else's, who could have put
+/// a second name of another file in its place. That one has another owner, or two names.
+fn own(dir: BorrowedFd<'_>, name: &OsStr, owner: Option<(Uid, Gid)>) -> io::Result<()> {
+    let Some((uid, gid)) = owner else { return Ok(()) };
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let made = rustix::fs::openat(dir, name, flags, Mode::empty())?;
+    let found = rustix::fs::fstat(&made)?;
+    let directory = FileType::from_raw_mode(found.st_mode) == FileType::Directory;
+    if !directory && found.st_nlink != 1 {
+        return Err(io::Error::other("something else was put in its place"));
+    }
+    Ok(rustix::fs::chownat(&made, "", Some(uid), Some(gid), AtFlags::EMPTY_PATH)?)
+}

@@ -1,0 +1,184 @@
+//! What can go wrong with a workspace, and what to do about it.
+
+use std::{fmt, io, path::PathBuf};
+
+use crate::{Fault, RelPath, Seen};
+
+/// Conflicts that a message names; the others are counted.
+const SHOWN: usize = 10;
+
+/// A failure. Each has a code (`docs/errors/`), a cause (its text) and a fix.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WorkspaceError {
+    /// No workspace of that name.
+    #[error("there is no workspace `{asked}`")]
+    Unknown {
+        /// As typed.
+        asked: String,
+    },
+    /// More than one.
+    #[error("`{asked}` is the beginning of several workspaces: {}", found.join(", "))]
+    Ambiguous {
+        /// As typed.
+        asked: String,
+        /// Their ids.
+        found: Vec<String>,
+    },
+    /// The host is no longer what the cell saw.
+    #[error("{}", conflicts_text(conflicts))]
+    Conflicts {
+        /// Which paths, and why.
+        conflicts: Vec<Conflict>,
+    },
+    /// The directory to be copied contains the place for its changes.
+    #[error("`{}` cannot be shown as a copy: Cella's own state is in it", path.display())]
+    Overlap {
+        /// Host path.
+        path: PathBuf,
+    },
+    /// Only directories can be copied.
+    #[error("`{}` cannot be shown as a copy: it is not a directory", path.display())]
+    NoDirectory {
+        /// Host path.
+        path: PathBuf,
+    },
+    /// A cell with a kernel of its own.
+    #[error("a cell of class {class} shows no copies, and `{}` is granted as one", path.display())]
+    Class {
+        /// Which class.
+        class: String,
+        /// Host path.
+        path: PathBuf,
+    },
+    /// The delta is for other directories than the run has as copies.
+    #[error("`{}` was changed in the workspace to start from, and is no copy in this run", path.display())]
+    OtherAreas {
+        /// Host path.
+        path: PathBuf,
+    },
+    /// Something in the store is not what its name says.
+    #[error("the workspace store is damaged: `{}`: {cause}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        cause: String,
+    },
+    /// A manifest that cannot be read.
+    #[error("the manifest `{}` cannot be used: {fault}", path.display())]
+    Manifest {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        fault: Fault,
+    },
+    /// A cell is still working in it, or somebody else commits it.
+    #[error("the workspace `{id}` is in use")]
+    Busy {
+        /// Its id.
+        id: String,
+    },
+    /// The operating system said no.
+    #[error("`{}`: {source}", path.display())]
+    System {
+        /// To what.
+        path: PathBuf,
+        /// What it said.
+        source: io::Error,
+    },
+}
+
+/// A path whose content on the host is neither what the cell saw nor what it left.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Conflict {
+    /// The area's directory.
+    pub root: PathBuf,
+    /// Beneath it.
+    pub path: RelPath,
+    /// What the cell saw.
+    pub expected: Seen,
+    /// What is there.
+    pub found: Seen,
+}
+
+// === impl WorkspaceError ===
+
+impl WorkspaceError {
+    /// The stable code.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Unknown { .. } | Self::Ambiguous { .. } => "CE2501",
+            Self::Conflicts { .. } => "CE2502",
+            Self::Overlap { .. } => "CE2503",
+            Self::NoDirectory { .. } | Self::Class { .. } => "CE2504",
+            Self::OtherAreas { .. } => "CE2505",
+            Self::Damaged { .. } | Self::Manifest { .. } => "CE2506",
+            Self::Busy { .. } => "CE2507",
+            Self::System { .. } => "CE2508",
+        }
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn fix(&self) -> &'static str {
+        match self {
+            Self::Unknown { .. } | Self::Ambiguous { .. } => "see which there are: cella workspace ls",
+            Self::Conflicts { .. } => {
+                "look at them: cella workspace diff ID; take the workspace's side with --force, or discard it"
+            }
+            Self::Overlap { .. } => {
+                "grant a directory within it, or keep Cella's state elsewhere (XDG_STATE_HOME)"
+            }
+            Self::NoDirectory { .. } => "grant the directory that it lies in, or write mode = \"write\"",
+            Self::Class { .. } => "write mode = \"read\" or \"write\", or class = \"process\"",
+            Self::OtherAreas { .. } => "run it under the contract that the workspace was made under",
+            Self::Damaged { .. } | Self::Manifest { .. } => {
+                "it cannot be repaired; discard the workspace: cella workspace discard ID"
+            }
+            Self::Busy { .. } => "wait until its cell has ended, or stop it",
+            Self::System { .. } => "give yourself access to it, or make room on that disk",
+        }
+    }
+
+    /// The operating system said no; about which path.
+    pub(crate) fn system(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::System { path, source }
+    }
+}
+
+fn conflicts_text(conflicts: &[Conflict]) -> String {
+    let mut text = "the host is no longer what the cell saw".to_owned();
+    for conflict in conflicts.iter().take(SHOWN) {
+        text.push_str(&format!("\n  {conflict}"));
+    }
+    if conflicts.len() > SHOWN {
+        text.push_str(&format!("\n  and {} more", conflicts.len() - SHOWN));
+    }
+    text
+}
+
+impl fmt::Display for Conflict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = self.root.join(self.path.as_path());
+        let path = path.display();
+        if self.expected == Seen::Changed {
+            return write!(f, "{path}: it was changed on the host while the cell ran");
+        }
+        write!(f, "{path}: the cell saw {}, now there is {}", word(&self.expected), word(&self.found))
+    }
+}
+
+fn word(seen: &Seen) -> &'static str {
+    match seen {
+        Seen::Absent => "nothing",
+        Seen::File { .. } => "a file with other content or mode",
+        Seen::Directory { .. } => "a directory",
+        Seen::Tree { .. } => "a directory with other content",
+        Seen::Link { .. } => "a symbolic link",
+        Seen::Other => "something that cannot be compared",
+        Seen::Changed => "something that changed meanwhile",
+    }
+}

@@ -1,0 +1,245 @@
+//! The layers of one cell: where its changes land while it lives.
+
+use std::{
+    fs::File,
+    io,
+    os::fd::{AsFd, BorrowedFd},
+    path::{Path, PathBuf},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use rustix::fs::FileType;
+
+use crate::{
+    About, COPY_ENTRIES, DEPTH_MAX, DISK_FREE_MIN, Delta, Digest, Kept, State, Store, WorkspaceError,
+    beneath::{Nanos, Root, facts, names, open_own_dir},
+    capture::{Budget, Capture},
+    remove,
+    store::{Record, Sum},
+};
+
+/// Random bytes of a workspace's id: a hundred thousand of them have no two alike, and one can be typed.
+const ID_BYTES: usize = 5;
+
+/// What a running cell's copies came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Bytes of files; of one with holes, as if it had none.
+    pub bytes: u64,
+    /// Files, directories, links and removals.
+    pub entries: u64,
+    /// Bytes free on the disk.
+    pub free: u64,
+    /// Deeper than [`DEPTH_MAX`].
+    pub too_deep: bool,
+}
+
+/// The layers of a cell that runs, or ran when its node died. Dropping it leaves them for the next start to capture.
+#[derive(Debug)]
+pub struct Layers {
+    pub(crate) store: Store,
+    pub(crate) id: String,
+    pub(crate) about: About,
+    /// What each layer is over.
+    pub(crate) roots: Vec<PathBuf>,
+    pub(crate) began: Nanos,
+    pub(crate) parent: Option<Parent>,
+    /// Bytes that they may come to.
+    pub(crate) limit: u64,
+    /// Held for as long as somebody cares for them.
+    pub(crate) _lock: File,
+}
+
+/// What a run started from.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Parent {
+    pub(crate) id: String,
+    pub(crate) delta: Digest,
+}
+
+/// Looks at the layers of a cell that lives.
+#[derive(Clone, Debug)]
+pub struct Measure {
+    uppers: Vec<PathBuf>,
+}
+
+impl Measure {
+    /// What lies in the layers now. Blocking, some microseconds for each entry.
+    ///
+    /// # Errors
+    /// The layers cannot be read.
+    pub fn take(&self) -> io::Result<Usage> {
+        let mut usage = Usage { free: u64::MAX, ..Usage::default() };
+        for upper in &self.uppers {
+            let disk = rustix::fs::statvfs(upper)?;
+            usage.free = usage.free.min(disk.f_bavail.saturating_mul(disk.f_frsize));
+            count(Root::open(upper)?.dir.as_fd(), DEPTH_MAX, &mut usage)?;
+        }
+        Ok(usage)
+    }
+}
+
+impl Usage {
+    /// True when a cell whose copies may come to so many bytes must end.
+    #[must_use]
+    pub fn is_over(&self, bytes: u64) -> bool {
+        self.bytes > bytes || self.entries > COPY_ENTRIES || self.free < DISK_FREE_MIN || self.too_deep
+    }
+}
+
+impl Layers {
+    /// The name of the workspace.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Bytes that they may come to.
+    #[must_use]
+    pub fn limit(&self) -> u64 {
+        self.limit
+    }
+
+    /// Where they lie.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Each copied directory, and the directory that takes its changes, as `cella_cell::Spec::layers` wants it.
+    pub fn places(&self) -> impl Iterator<Item = (&Path, PathBuf)> {
+        self.roots.iter().enumerate().map(|(at, root)| (root.as_path(), self.layer(at)))
+    }
+
+    pub(crate) fn layer(&self, at: usize) -> PathBuf {
+        self.store.live().join(&self.id).join(at.to_string())
+    }
+
+    /// For whoever watches what the cell does.
+    #[must_use]
+    pub fn measure(&self) -> Measure {
+        Measure { uppers: (0..self.roots.len()).map(|at| self.layer(at).join("upper")).collect() }
+    }
+
+    /// Records which cell works here, once it is known.
+    ///
+    /// # Errors
+    /// The disk.
+    pub fn worked_in_by(&mut self, cell: &str) -> Result<(), WorkspaceError> {
+        cell.clone_into(&mut self.about.cell);
+        self.write_down()
+    }
+
+    pub(crate) fn write_down(&self) -> Result<(), WorkspaceError> {
+        let living = Living {
+            about: self.about.clone(),
+            roots: self.roots.clone(),
+            began: self.began.to_string(),
+            parent: self.parent.clone(),
+            limit: self.limit,
+        };
+        crate::store::write_json(&self.store.live().join(&self.id).join("about.json"), &living)
+    }
+
+    /// Makes the delta, once the cell has ended. Nothing is kept of a run that changed nothing, and of one that came to more
+    /// than it might only what fits. The layers are gone afterwards. Blocking.
+    ///
+    /// # Errors
+    /// The disk, or a layer that cannot be read; the layers stay then.
+    pub fn capture(self) -> Result<Option<Kept>, WorkspaceError> {
+        // A node may have died between the two steps below.
+        if self.store.has(&self.id) {
+            self.remove()?;
+            return Ok(None);
+        }
+        // Until the manifest names them, no discard takes the contents away.
+        let _shared = self.store.shared().map_err(WorkspaceError::system(self.store.dir()))?;
+        let objects = self.store.objects();
+        let mut budget = Budget { bytes: self.limit, entries: COPY_ENTRIES };
+        let mut areas = Vec::new();
+        for (at, root) in self.roots.iter().enumerate() {
+            let upper = self.layer(at).join("upper");
+            let area = Capture::new(&objects, self.began, &mut budget).area(root, &upper);
+            areas.push(area.map_err(WorkspaceError::system(upper))?);
+        }
+        let delta = Delta::new(areas, self.parent.as_ref().map(|parent| parent.delta));
+        if delta.is_empty() {
+            self.remove()?;
+            return Ok(None);
+        }
+        objects.sync().map_err(WorkspaceError::system(self.store.dir()))?;
+        let record = Record {
+            about: self.about.clone(),
+            from: self.parent.as_ref().map(|parent| parent.id.clone()),
+            captured_ms: now_ms(),
+            committed_ms: None,
+            state: State::Kept,
+            digest: delta.digest(),
+            sum: Sum::of(&delta),
+            roots: self.roots.clone(),
+        };
+        let kept = self.store.keep(&self.id, &delta, record)?;
+        self.remove()?;
+        Ok(Some(kept))
+    }
+
+    /// Removes the layers, and with them what was changed. Only for a cell that never ran or has ended.
+    ///
+    /// # Errors
+    /// The disk.
+    pub fn remove(self) -> Result<(), WorkspaceError> {
+        let live = self.store.live();
+        let removed = Root::open(&live).and_then(|root| remove::remove(root.dir.as_fd(), self.id.as_ref()));
+        removed.map_err(WorkspaceError::system(live.join(&self.id)))
+    }
+}
+
+/// What is written down of layers, for whoever finds them.
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Living {
+    pub(crate) about: About,
+    pub(crate) roots: Vec<PathBuf>,
+    /// Nanoseconds, as text: more than JSON's numbers hold.
+    pub(crate) began: String,
+    pub(crate) parent: Option<Parent>,
+    pub(crate) limit: u64,
+}
+
+fn count(dir: BorrowedFd<'_>, left: usize, usage: &mut Usage) -> io::Result<()> {
+    for name in names(dir)? {
+        if usage.entries > COPY_ENTRIES || usage.too_deep {
+            return Ok(());
+        }
+        // The cell works on: what was there a moment ago may be gone.
+        let Ok(Some(found)) = facts(dir, &name) else { continue };
+        usage.entries += 1;
+        match found.kind {
+            FileType::RegularFile => usage.bytes += found.size.max(found.blocks.saturating_mul(512)),
+            FileType::Directory if left == 0 => usage.too_deep = true,
+            FileType::Directory => {
+                usage.bytes += found.blocks.saturating_mul(512);
+                if let Ok(dir) = open_own_dir(dir, &name) {
+                    count(dir.as_fd(), left - 1, usage)?;
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// A name that nobody has.
+pub(crate) fn draw() -> io::Result<String> {
+    let mut bytes = [0; ID_BYTES];
+    getrandom::fill(&mut bytes).map_err(io::Error::other)?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+pub(crate) fn now() -> Nanos {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Nanos::try_from(now.as_nanos()).unwrap_or(Nanos::MAX)
+}
+
+pub(crate) fn now_ms() -> u64 {
+    u64::try_from(now() / 1_000_000).unwrap_or(0)
+}

@@ -1,0 +1,516 @@
+//! Where workspaces lie: `live` has the layers of cells that run, `deltas` what was captured, `objects` the contents.
+
+use std::{
+    collections::BTreeSet,
+    fs::{self, File},
+    io::{self, Write},
+    os::{
+        fd::AsFd,
+        unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
+    },
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use crate::{
+    Delta, Digest, Layers, WorkspaceError,
+    beneath::{Nanos, PERMISSIONS, Root},
+    commit,
+    layers::{Living, Parent, draw, now},
+    limits::MANIFEST_BYTES_MAX,
+    objects::Objects,
+    remove, unpack,
+};
+
+/// For the node's user alone: what a cell left here was made by somebody who is not trusted.
+const DIR_MODE: u32 = 0o700;
+const FILE_MODE: u32 = 0o600;
+/// Begins the name of what is not finished.
+const UNFINISHED: &str = ".new-";
+/// In each workspace: whoever holds it works on it.
+const LOCK: &str = "lock";
+
+/// The workspaces of one node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Store {
+    dir: PathBuf,
+}
+
+/// Whose changes they are.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct About {
+    /// The server, or `exec`.
+    pub name: String,
+    /// The command line.
+    pub command: Vec<String>,
+    /// The cell's id.
+    pub cell: String,
+}
+
+/// How far a workspace has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Captured; the host is as it was.
+    Kept,
+    /// A commit began and has not ended: commit it again.
+    Committing,
+    /// The host has it.
+    Committed,
+}
+
+/// A workspace that was captured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// Its id.
+    pub id: String,
+    /// Whose changes they are.
+    pub about: About,
+    /// The workspace that the run started from.
+    pub from: Option<String>,
+    /// When it was captured, in milliseconds since 1970.
+    pub captured_ms: u64,
+    /// When it was committed.
+    pub committed_ms: Option<u64>,
+    /// How far it has come.
+    pub state: State,
+    /// The digest of its delta.
+    pub digest: Digest,
+    /// How much changed.
+    pub sum: Sum,
+    /// The directories that were copies.
+    pub roots: Vec<PathBuf>,
+}
+
+/// How many paths a delta changes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sum {
+    /// That were not there.
+    pub added: usize,
+    /// That were there and still are.
+    pub changed: usize,
+    /// That were there; a directory with all that was in it is one.
+    pub removed: usize,
+    /// That are in no delta.
+    pub left_out: usize,
+}
+
+/// What is written down beside a manifest.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Record {
+    pub(crate) about: About,
+    pub(crate) from: Option<String>,
+    pub(crate) captured_ms: u64,
+    pub(crate) committed_ms: Option<u64>,
+    pub(crate) state: State,
+    pub(crate) digest: Digest,
+    pub(crate) sum: Sum,
+    pub(crate) roots: Vec<PathBuf>,
+}
+
+impl Sum {
+    pub(crate) fn of(delta: &Delta) -> Self {
+        let (added, changed, removed) = delta.counts();
+        let left_out = delta.areas.iter().map(|area| area.left_out.len()).sum();
+        Self { added, changed, removed, left_out }
+    }
+}
+
+impl State {
+    /// The word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Kept => "kept",
+            Self::Committing => "committing",
+            Self::Committed => "committed",
+        }
+    }
+}
+
+impl Store {
+    /// The store in this directory, which need not exist.
+    #[must_use]
+    pub fn new(dir: PathBuf) -> Self {
+        Self { dir }
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    pub(crate) fn live(&self) -> PathBuf {
+        self.dir.join("live")
+    }
+
+    fn deltas(&self) -> PathBuf {
+        self.dir.join("deltas")
+    }
+
+    pub(crate) fn objects(&self) -> Objects {
+        Objects::new(self.dir.join("objects"))
+    }
+
+    /// Makes the layers for a cell that has these directories as copies, which may come to `limit` bytes, filled with an earlier
+    /// workspace's changes if one is named. Blocking.
+    ///
+    /// # Errors
+    /// A directory that is none or that contains the store, an earlier workspace whose base has changed, or the disk.
+    pub fn begin(
+        &self,
+        about: About,
+        roots: &[PathBuf],
+        limit: u64,
+        from: Option<&str>,
+    ) -> Result<Layers, WorkspaceError> {
+        for dir in [self.dir.clone(), self.live(), self.deltas(), self.dir.join("objects")] {
+            make_dir(&dir).map_err(WorkspaceError::system(&dir))?;
+        }
+        let real = fs::canonicalize(&self.dir).map_err(WorkspaceError::system(&self.dir))?;
+        let store = Self::new(real);
+        for path in roots {
+            let found = fs::symlink_metadata(path).map_err(WorkspaceError::system(path))?;
+            if !found.is_dir() {
+                return Err(WorkspaceError::NoDirectory { path: path.clone() });
+            }
+            if store.dir.starts_with(path) || path.starts_with(&store.dir) {
+                return Err(WorkspaceError::Overlap { path: path.clone() });
+            }
+        }
+        let earlier = from.map(|from| store.find(from)).transpose()?;
+        let earlier = earlier.map(|kept| Ok((store.delta(&kept)?, kept))).transpose()?;
+        if let Some((delta, _)) = &earlier {
+            startable(delta, roots)?;
+        }
+        let id = draw().map_err(WorkspaceError::system(store.dir()))?;
+        let layers = store.make(&id, about, (roots, limit), earlier.as_ref());
+        if layers.is_err() {
+            let unfinished = format!("{UNFINISHED}{id}");
+            let _swept_by_the_next_start = Root::open(&store.live())
+                .and_then(|root| remove::remove(root.dir.as_fd(), unfinished.as_ref()));
+        }
+        layers
+    }
+
+    /// Under a name that no sweep takes, until it is complete and locked.
+    fn make(
+        &self,
+        id: &str,
+        about: About,
+        (roots, limit): (&[PathBuf], u64),
+        earlier: Option<&(Delta, Kept)>,
+    ) -> Result<Layers, WorkspaceError> {
+        let new = self.live().join(format!("{UNFINISHED}{id}"));
+        let lock = make_dir(&new).and_then(|()| lock(&new)).map_err(WorkspaceError::system(&new))?;
+        for (at, root) in roots.iter().enumerate() {
+            let layer = new.join(at.to_string());
+            make_layer(&layer, root).map_err(WorkspaceError::system(&layer))?;
+            let area = earlier.and_then(|(delta, _)| delta.areas.iter().find(|a| a.path.as_path() == root));
+            if let Some(area) = area {
+                unpack::unpack(area, root, &layer.join("upper"), &self.objects())?;
+            }
+        }
+        let parent = earlier.map(|(_, kept)| Parent { id: kept.id.clone(), delta: kept.digest });
+        let layers = Layers {
+            store: Self::new(self.dir.clone()),
+            id: id.to_owned(),
+            about,
+            roots: roots.to_vec(),
+            began: now(),
+            parent,
+            limit,
+            _lock: lock.ok_or_else(|| WorkspaceError::Busy { id: id.to_owned() })?,
+        };
+        fs::rename(&new, self.live().join(id)).map_err(WorkspaceError::system(&new))?;
+        layers.write_down()?;
+        Ok(layers)
+    }
+
+    /// Layers whose node is gone. A cell may outlive its node by [`crate::LIFE_AFTER_NODE`]: wait so long before they are
+    /// captured.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn orphans(&self) -> Result<Vec<Layers>, WorkspaceError> {
+        let live = self.live();
+        let mut orphans = Vec::new();
+        for id in listed(&live)? {
+            let dir = live.join(&id);
+            let Ok(Some(lock)) = lock(&dir) else { continue };
+            let living: Result<Living, _> = read_json(&dir.join("about.json"));
+            let Some(living) = living.ok().filter(|_| !id.starts_with(UNFINISHED)) else {
+                // Its cell never ran.
+                let removed =
+                    Root::open(&live).and_then(|root| remove::remove(root.dir.as_fd(), id.as_ref()));
+                removed.map_err(WorkspaceError::system(dir))?;
+                continue;
+            };
+            let Living { about, roots, began, parent, limit } = living;
+            let began = began.parse().unwrap_or(Nanos::MIN);
+            let store = self.clone();
+            orphans.push(Layers { store, id, about, roots, began, parent, limit, _lock: lock });
+        }
+        Ok(orphans)
+    }
+
+    /// The ids of the workspaces that cells work in now, and whose they are.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn running(&self) -> Result<Vec<(String, About, Vec<PathBuf>)>, WorkspaceError> {
+        let ids = listed(&self.live())?.into_iter().filter(|id| !id.starts_with(UNFINISHED));
+        let known = ids.filter_map(|id| {
+            let living: Living = read_json(&self.live().join(&id).join("about.json")).ok()?;
+            Some((id, living.about, living.roots))
+        });
+        Ok(known.collect())
+    }
+
+    pub(crate) fn has(&self, id: &str) -> bool {
+        self.deltas().join(id).is_dir()
+    }
+
+    pub(crate) fn keep(&self, id: &str, delta: &Delta, record: Record) -> Result<Kept, WorkspaceError> {
+        let (new, place) = (self.deltas().join(format!("{UNFINISHED}{id}")), self.deltas().join(id));
+        let failed = || WorkspaceError::system(&new);
+        make_dir(&new).map_err(failed())?;
+        write_whole(&new.join("manifest.json"), delta.canonical().as_bytes())
+            .map_err(WorkspaceError::system(new.join("manifest.json")))?;
+        write_json(&new.join("record.json"), &record)?;
+        sync(&new).and_then(|()| fs::rename(&new, &place)).map_err(failed())?;
+        sync(&self.deltas()).map_err(failed())?;
+        Ok(kept(id, record))
+    }
+
+    /// Every workspace that was captured, the newest last.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn list(&self) -> Result<Vec<Kept>, WorkspaceError> {
+        let ids = listed(&self.deltas())?.into_iter().filter(|id| !id.starts_with(UNFINISHED));
+        let mut all = ids.map(|id| self.get(&id)).collect::<Result<Vec<_>, _>>()?;
+        all.sort_by(|a, b| (a.captured_ms, &a.id).cmp(&(b.captured_ms, &b.id)));
+        Ok(all)
+    }
+
+    fn get(&self, id: &str) -> Result<Kept, WorkspaceError> {
+        let dir = self.deltas().join(id);
+        let record: Record = read_json(&dir.join("record.json"))?;
+        Ok(kept(id, record))
+    }
+
+    /// The one whose id begins so, or the newest of a server of that name.
+    ///
+    /// # Errors
+    /// There is none, or more than one.
+    pub fn find(&self, asked: &str) -> Result<Kept, WorkspaceError> {
+        let all = self.list()?;
+        let begins: Vec<&Kept> = all.iter().filter(|kept| kept.id.starts_with(asked)).collect();
+        let unknown = || WorkspaceError::Unknown { asked: asked.to_owned() };
+        match begins[..] {
+            _ if asked.is_empty() => Err(unknown()),
+            [] => {
+                let named = all.iter().rfind(|kept| kept.about.name == asked);
+                if let Some(kept) = named {
+                    return Ok(kept.clone());
+                }
+                let running = self.running()?.into_iter().find(|(id, ..)| id.starts_with(asked));
+                Err(running.map_or_else(unknown, |(id, ..)| WorkspaceError::Busy { id }))
+            }
+            [one] => Ok(one.clone()),
+            _ => {
+                let found = begins.iter().map(|kept| kept.id.clone()).collect();
+                Err(WorkspaceError::Ambiguous { asked: asked.to_owned(), found })
+            }
+        }
+    }
+
+    /// What changed.
+    ///
+    /// # Errors
+    /// The manifest is damaged.
+    pub fn delta(&self, kept: &Kept) -> Result<Delta, WorkspaceError> {
+        let delta = read_delta(&self.deltas().join(&kept.id))?;
+        if delta.digest() == kept.digest {
+            return Ok(delta);
+        }
+        let cause = format!("its digest is {}", delta.digest());
+        Err(WorkspaceError::Damaged { path: self.deltas().join(&kept.id), cause })
+    }
+
+    /// A file's content, if it is no larger than that.
+    ///
+    /// # Errors
+    /// It is not in the store, or cannot be read.
+    pub fn content(&self, digest: Digest, most: u64) -> io::Result<Option<Vec<u8>>> {
+        self.objects().read(digest, most)
+    }
+
+    /// What the delta would meet now: the paths at which the host is neither as the cell saw it nor as the cell left it.
+    /// Blocking.
+    ///
+    /// # Errors
+    /// A directory of the delta cannot be opened.
+    pub fn conflicts(&self, delta: &Delta) -> Result<Vec<crate::Conflict>, WorkspaceError> {
+        commit::conflicts(delta)
+    }
+
+    /// Changes the host as the cell changed its copies. Blocking.
+    ///
+    /// # Errors
+    /// The host is no longer what the cell saw, and `force` was not given; or the disk. After an error or a crash in the
+    /// middle the same commit goes on where it broke off.
+    pub fn commit(&self, kept: &Kept, force: bool) -> Result<commit::Committed, WorkspaceError> {
+        let dir = self.deltas().join(&kept.id);
+        let _lock = self.locked(kept)?;
+        let delta = self.delta(kept)?;
+        let mut record: Record = read_json(&dir.join("record.json"))?;
+        let plan = commit::plan(&delta, force)?;
+        record.state = State::Committing;
+        write_json(&dir.join("record.json"), &record)?;
+        let committed = commit::carry_out(&plan, &kept.id, &self.objects())?;
+        record.state = State::Committed;
+        record.committed_ms = Some(crate::layers::now_ms());
+        write_json(&dir.join("record.json"), &record)?;
+        Ok(committed)
+    }
+
+    /// Removes a workspace, and every content that no other one needs. Blocking.
+    ///
+    /// # Errors
+    /// It is being committed, or the disk.
+    pub fn discard(&self, kept: &Kept) -> Result<(), WorkspaceError> {
+        let _lock = self.locked(kept)?;
+        let deltas = self.deltas();
+        let removed = Root::open(&deltas).and_then(|root| remove::remove(root.dir.as_fd(), kept.id.as_ref()));
+        removed.map_err(WorkspaceError::system(deltas.join(&kept.id)))?;
+        self.sweep()
+    }
+
+    /// Removes every content that no workspace needs; none while one is being captured, or while it is not known what all of
+    /// them need.
+    fn sweep(&self) -> Result<(), WorkspaceError> {
+        let file = self.lock_file().map_err(WorkspaceError::system(&self.dir))?;
+        if file.try_lock().is_err() {
+            return Ok(());
+        }
+        let mut needed = BTreeSet::new();
+        for other in self.list()? {
+            let Ok(delta) = self.delta(&other) else { return Ok(()) };
+            needed.extend(delta.contents());
+        }
+        let retained = self.objects().retain(&|digest| needed.contains(&digest));
+        retained.map_err(WorkspaceError::system(self.dir.join("objects")))
+    }
+
+    /// Held while contents are put here that no manifest names yet.
+    pub(crate) fn shared(&self) -> io::Result<File> {
+        let file = self.lock_file()?;
+        file.lock_shared()?;
+        Ok(file)
+    }
+
+    fn lock_file(&self) -> io::Result<File> {
+        let mut options = fs::OpenOptions::new();
+        options.write(true).create(true).truncate(false).mode(FILE_MODE).open(self.dir.join(LOCK))
+    }
+
+    fn locked(&self, kept: &Kept) -> Result<File, WorkspaceError> {
+        let dir = self.deltas().join(&kept.id);
+        let lock = lock(&dir).map_err(WorkspaceError::system(&dir))?;
+        lock.ok_or_else(|| WorkspaceError::Busy { id: kept.id.clone() })
+    }
+}
+
+/// A delta is laid only over what it was made over.
+fn startable(delta: &Delta, roots: &[PathBuf]) -> Result<(), WorkspaceError> {
+    let other = delta.areas.iter().map(|area| area.path.to_path_buf()).find(|path| !roots.contains(path));
+    if let Some(path) = other {
+        return Err(WorkspaceError::OtherAreas { path });
+    }
+    let conflicts = commit::conflicts(delta)?;
+    if conflicts.is_empty() { Ok(()) } else { Err(WorkspaceError::Conflicts { conflicts }) }
+}
+
+fn kept(id: &str, record: Record) -> Kept {
+    let Record { about, from, captured_ms, committed_ms, state, digest, sum, roots } = record;
+    Kept { id: id.to_owned(), about, from, captured_ms, committed_ms, state, digest, sum, roots }
+}
+
+/// A layer looks from inside like the directory that it is over.
+fn make_layer(layer: &Path, root: &Path) -> io::Result<()> {
+    for dir in [layer.to_owned(), layer.join("work"), layer.join("upper")] {
+        make_dir(&dir)?;
+    }
+    let mode = fs::symlink_metadata(root)?.mode() & PERMISSIONS;
+    fs::set_permissions(layer.join("upper"), fs::Permissions::from_mode(mode))
+}
+
+/// The names in a directory of the store; none where it does not exist yet.
+fn listed(dir: &Path) -> Result<Vec<String>, WorkspaceError> {
+    let entries = match fs::read_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(WorkspaceError::system(dir))?,
+    };
+    Ok(entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect())
+}
+
+/// The lock of one workspace; `None` while somebody else has it.
+fn lock(dir: &Path) -> io::Result<Option<File>> {
+    let mut options = fs::OpenOptions::new();
+    let file = options.write(true).create(true).truncate(false).mode(FILE_MODE).open(dir.join(LOCK))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(fs::TryLockError::WouldBlock) => Ok(None),
+        Err(fs::TryLockError::Error(error)) => Err(error),
+    }
+}
+
+/// Makes a directory for this user alone, unless it is there.
+pub(crate) fn make_dir(dir: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(DIR_MODE).create(dir)
+}
+
+fn read_delta(dir: &Path) -> Result<Delta, WorkspaceError> {
+    let path = dir.join("manifest.json");
+    let text = read_text(&path)?;
+    Delta::parse(&text).map_err(|fault| WorkspaceError::Manifest { path, fault })
+}
+
+fn read_text(path: &Path) -> Result<String, WorkspaceError> {
+    use io::Read;
+    let mut text = String::new();
+    let read = File::open(path).and_then(|file| file.take(MANIFEST_BYTES_MAX).read_to_string(&mut text));
+    read.map_err(WorkspaceError::system(path))?;
+    Ok(text)
+}
+
+fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, WorkspaceError> {
+    let text = read_text(path)?;
+    let damaged = |error: serde_json::Error| WorkspaceError::Damaged {
+        path: path.to_owned(),
+        cause: error.to_string(),
+    };
+    serde_json::from_str(&text).map_err(damaged)
+}
+
+/// Whole or not at all.
+pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<(), WorkspaceError> {
+    let written =
+        serde_json::to_vec(value).map_err(io::Error::other).and_then(|bytes| write_whole(path, &bytes));
+    written.map_err(WorkspaceError::system(path))
+}
+
+fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let new = path.with_extension("new");
+    let mut options = fs::OpenOptions::new();
+    let mut file = options.write(true).create(true).truncate(true).mode(FILE_MODE).open(&new)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&new, path)
+}
+
+fn sync(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
+}

@@ -1,0 +1,136 @@
+//! The copies of one cell: made before it, watched while it lives, captured when it has ended.
+
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use cella_cell::{Access, Handle, LimitHit, Spec, Ward};
+use cella_contract::{CellClass, Contract};
+use tokio::task::JoinHandle;
+
+use crate::{About, COPY_BYTES, Kept, Layers, Measure, Store, WorkspaceError};
+
+/// How often the layers are looked at. A cell that fills the disk goes on until the next look.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How much longer than a look itself the time between two is, so that looking stays a small part of the node's work.
+const LOOK_SHARE: u32 = 10;
+
+/// Where a cell's changes to its copies land. Dropping it leaves them for the next start of a node to capture.
+#[derive(Debug)]
+pub struct Workspace {
+    layers: Layers,
+    watching: JoinHandle<()>,
+}
+
+impl Layers {
+    /// Makes the layers that a specification needs, and puts them into it; `from`: the workspace that the run starts from.
+    /// `None` for a cell without copies.
+    ///
+    /// # Errors
+    /// As for [`Store::begin`], and a class of cell that has none.
+    pub async fn of(
+        spec: &mut Spec,
+        contract: &Contract,
+        (store, from): (Store, Option<String>),
+    ) -> Result<Option<Self>, WorkspaceError> {
+        let copies = || spec.mounts.iter().filter(|mount| mount.access == Access::Copy);
+        let mut roots: Vec<PathBuf> = copies().map(|mount| mount.source.clone()).collect();
+        roots.sort();
+        roots.dedup();
+        let Some(first) = roots.first().cloned().or_else(|| from.is_some().then(PathBuf::new)) else {
+            return Ok(None);
+        };
+        if contract.class != CellClass::Process {
+            let class = contract.class.as_str().to_owned();
+            return Err(WorkspaceError::Class { class, path: first });
+        }
+        let command = [spec.program.command.display().to_string()];
+        let command = command.into_iter().chain(spec.program.args.iter().cloned()).collect();
+        let about = About { name: spec.name.clone(), command, cell: String::new() };
+        let limit = contract.limits.copy_bytes.unwrap_or(COPY_BYTES);
+        let layers = blocking(move || store.begin(about, &roots, limit, from.as_deref())).await?;
+        let places: Vec<_> = layers.places().map(|(root, layer)| (root.to_owned(), layer)).collect();
+        for mount in spec.mounts.iter().filter(|mount| mount.access == Access::Copy) {
+            let place = places.iter().find(|(root, _)| *root == mount.source);
+            spec.layers.extend(place.map(|(_, layer)| (mount.target.clone(), layer.clone())));
+        }
+        // One file is stopped by the kernel, not at the next look.
+        spec.limits.file_bytes = Some(spec.limits.file_bytes.map_or(limit, |bytes| bytes.min(limit)));
+        Ok(Some(layers))
+    }
+
+    /// For a cell that did not come about.
+    pub async fn forget(self) {
+        if let Err(error) = blocking(move || self.remove()).await {
+            tracing::warn!(%error, "the layers of a cell that did not start are still there");
+        }
+    }
+}
+
+// === impl Workspace ===
+
+impl Workspace {
+    /// The layers of a cell that runs now; they are watched from here on.
+    #[must_use]
+    pub fn new(mut layers: Layers, cell: &Handle) -> Self {
+        if let Err(error) = layers.worked_in_by(cell.id()) {
+            tracing::warn!(%error, "which cell works in a workspace is not written down");
+        }
+        let watching = tokio::spawn(watch(layers.measure(), cell.ward(), layers.limit()));
+        Self { layers, watching }
+    }
+
+    /// Its id, under which it is found once it is captured.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        self.layers.id()
+    }
+
+    /// Where it will be kept.
+    #[must_use]
+    pub fn store(&self) -> Store {
+        self.layers.store().clone()
+    }
+
+    /// Keeps what the cell changed, once it has ended; `None` if that is nothing.
+    ///
+    /// # Errors
+    /// The disk; the next start of a node tries again.
+    pub async fn capture(self) -> Result<Option<Kept>, WorkspaceError> {
+        self.watching.abort();
+        let layers = self.layers;
+        blocking(move || layers.capture()).await
+    }
+
+    /// Forgets what the cell changed, once it has ended.
+    pub async fn discard(self) {
+        self.watching.abort();
+        self.layers.forget().await;
+    }
+}
+
+/// Ends the cell when its copies have grown too large. Nothing of the kernel does: a layer lies on the host's disk.
+async fn watch(measure: Measure, ward: Ward, limit: u64) {
+    loop {
+        let (looking, began) = (measure.clone(), Instant::now());
+        let looked = tokio::task::spawn_blocking(move || looking.take()).await;
+        if matches!(looked, Ok(Ok(usage)) if usage.is_over(limit)) {
+            return ward.over(LimitHit::Disk);
+        }
+        tokio::time::sleep(LOOK_EVERY.max(began.elapsed() * LOOK_SHARE)).await;
+    }
+}
+
+/// Work on the disk, off the threads that carry calls.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, WorkspaceError> + Send + 'static,
+) -> Result<T, WorkspaceError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(error) => Err(WorkspaceError::System {
+            path: PathBuf::from("workspaces"),
+            source: std::io::Error::other(error),
+        }),
+    }
+}
