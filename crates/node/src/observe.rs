@@ -4,13 +4,8 @@
 //! Nobody has agreed to anything yet when this runs, so it is told no secret, its files are those that its arguments name,
 //! to be read, and no call is made of any tool.
 
-mod attempts;
-mod denied;
-mod proposal;
-mod variables;
-
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -20,6 +15,7 @@ use cella_contract::{Contract, Preset, Run, StdioProgram, Text};
 use cella_egress::Record;
 use cella_link::{Link, LinkOptions, Wire};
 use cella_mcp::ListKind;
+use cella_proposal::{gathered, missed};
 
 use crate::{
     Places, Whereabouts,
@@ -33,11 +29,7 @@ use crate::{
     usage::Processes,
 };
 
-pub use self::{
-    attempts::{Attempt, Wanted},
-    denied::{Refused, denied},
-    proposal::{Proposal, Reason},
-};
+pub use cella_proposal::{Attempt, Observation, Proposal, Reason, Refused, Wanted, denied};
 
 /// Ports at which it is seen what is wanted there, by name: those of the web, of mail, of databases and of what else servers
 /// speak to. Others are seen as well, by the refusal of the kernel. At most [`cella_cell::PORTS_MAX`].
@@ -64,31 +56,6 @@ const RECORDS_MAX: usize = 4096;
 const STDERR_LINES: usize = 200;
 /// What stands for a secret that is not given: a start needs to see that the variable is there.
 const NO_SECRET: &str = "cella-observation-has-no-secrets";
-
-/// What a server did when it was watched.
-#[derive(Clone, Debug, Default)]
-pub struct Observation {
-    /// Hosts it asked for or tried to reach, the most wanted first.
-    pub attempts: Vec<Attempt>,
-    /// What its arguments name and it was shown, to be read.
-    pub named: Vec<PathBuf>,
-    /// What its arguments name, exists, and was hidden.
-    pub hidden: Vec<PathBuf>,
-    /// Most memory held at once, in bytes.
-    pub peak_memory_bytes: u64,
-    /// Most processes at once; 0 when they were gone before they were counted.
-    pub processes: usize,
-    /// Variables of the environment that it says it lacks.
-    pub variables: Vec<String>,
-    /// How many tools, resources and prompts it offers; `None` when it could not be asked.
-    pub lists: Option<[usize; 3]>,
-    /// Why it could not be asked.
-    pub failure: Option<String>,
-    /// How it ended, if it did so by itself.
-    pub exit: Option<String>,
-    /// Its last lines on standard error.
-    pub stderr: Vec<String>,
-}
 
 /// Collects records.
 #[derive(Debug, Default)]
@@ -197,12 +164,12 @@ async fn watch(
         Err(why) => (None, Some(why)),
     };
     Ok(Observation {
-        attempts: attempts::gathered(&records),
+        attempts: gathered(&records),
         named: sight.mounts.iter().map(|mount| mount.source.clone()).collect(),
         hidden: sight.program.hidden_paths,
         peak_memory_bytes: exit.peak_memory_bytes,
         processes,
-        variables: variables::missed(&stderr, &env),
+        variables: missed(&stderr, &env),
         lists,
         failure,
         exit: by_itself,
@@ -270,11 +237,6 @@ async fn both(
             return (Err("it did not answer in time".to_owned()), most);
         }
     }
-}
-
-/// A path as it is written into a contract.
-fn written(path: &Path) -> String {
-    path.display().to_string()
 }
 
 #[cfg(test)]

@@ -91,7 +91,7 @@ fn local(name: &str) -> Option<&'static str> {
 
 /// Attempts of a cell that was only watched, the most frequent first. A question for a name counts only where no connection
 /// to it followed.
-pub(super) fn gathered(records: &[Record]) -> Vec<Attempt> {
+pub fn gathered(records: &[Record]) -> Vec<Attempt> {
     let mut counted: BTreeMap<(Wanted, Option<u16>, bool), u64> = BTreeMap::new();
     for record in records {
         if let Some(key) = key(record) {

@@ -1,8 +1,10 @@
 //! From what was seen to a contract, with the reason of each line. Pure.
 
+use std::path::Path;
+
 use cella_contract::{Contract, EditError, Mode, Preset, add_egress, add_file};
 
-use super::{Observation, written};
+use crate::Observation;
 
 /// A contract that would let a server do what it was seen to try.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,12 +110,17 @@ fn head(name: &str) -> String {
     )
 }
 
+/// A path as it is written into a contract.
+fn written(path: &Path) -> String {
+    path.display().to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use cella_contract::Contract;
 
     use super::Proposal;
-    use crate::observe::{Attempt, Observation, Wanted};
+    use crate::{Attempt, Observation, Wanted};
 
     #[test]
     fn what_was_tried_becomes_a_contract_with_reasons() {

@@ -17,7 +17,7 @@ const COMPLAINTS: [&str; 10] = [
 const NAMES_MAX: usize = 10;
 
 /// The names, in the order in which they were said, without those that were given.
-pub(super) fn missed(lines: &[String], given: &[(String, String)]) -> Vec<String> {
+pub fn missed(lines: &[String], given: &[(String, String)]) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
     for line in lines {
         let lower = line.to_ascii_lowercase();
