@@ -111,7 +111,12 @@ fn open_layer(
     let (path, target) = (layer.to_owned(), source.target.clone());
     let open = open_one(&Source { path, target, kind: SourceKind::Write, layer: None })?;
     if order.identity.privileged {
-        maps.apply(&open.tree).map_err(|error| Failure::at(Step::Idmapped, layer, &error))?;
+        maps.apply(&open.tree).map_err(|error| {
+            let (place, name) = (layer.display(), sys::filesystem_name(&open.tree));
+            let detail =
+                format!("its changes would land in `{place}`, and {name} has no idmapped mounts ({error})");
+            Failure { detail, ..Failure::at(Step::Overlay, &source.path, &error) }
+        })?;
     }
     set_attributes(&open.tree, SourceKind::Write)
         .map_err(|error| Failure::at(Step::Source, layer, &error))?;
