@@ -84,11 +84,16 @@ fn start(
         Forked::Parent { pid, pidfd } => {
             drop(ends);
             let mut outcome = Outcome::new(outcome);
-            build(order, opened)?;
-            outcome.until_network()?;
-            sys::join_network_of(pidfd.as_fd()).map_err(|e| Failure::new(Step::Network, &e))?;
             // If it is gone already, the pipe from it says why.
-            let _gone = rustix::io::write(&go, b"g");
+            let go_on = || {
+                let _gone = rustix::io::write(&go, b"g");
+            };
+            build(order, opened)?;
+            go_on();
+            root::leave_old()?;
+            outcome.until_network()?;
+            network(request, order, pidfd.as_fd()).map_err(|e| Failure::new(Step::Network, &e))?;
+            go_on();
             give_up_rights(filters, order.limits.counted())?;
             // Between these two may lie the whole life of a shell that waits.
             outcome.until_executed()?;
@@ -104,6 +109,14 @@ fn build(order: &Order, opened: Option<OpenSources>) -> Result<(), Failure> {
         None => sources::open(order)?,
     };
     root::enter(order, opened)
+}
+
+/// Enters the network namespace that the process made which becomes the program, and makes what is in it.
+fn network(request: &Request, order: &Order, program: BorrowedFd<'_>) -> io::Result<()> {
+    sys::join_network_of(program)?;
+    sys::loopback_up()?;
+    let ports = order.brokered.as_deref();
+    ports.map_or(Ok(()), |ports| brokered::hand_over(request.socket.as_fd(), ports))
 }
 
 /// uid and gid 1000 inside, with the namespace's capabilities kept: files made from here on need an id that exists.

@@ -66,7 +66,7 @@ struct Root {
     masks: Masks,
 }
 
-/// Builds the tree and enters it. Afterwards nothing of the host is reachable but what was ordered.
+/// Builds the tree and enters it. The old one is still there until [`leave_old`].
 pub(crate) fn enter(order: &Order, opened: OpenSources) -> Result<(), Failure> {
     let step = |step: Step| move |error: io::Error| Failure::new(step, &error);
     detach_propagation().map_err(step(Step::Mount))?;
@@ -252,11 +252,16 @@ impl Root {
             | MountAttrFlags::MOUNT_ATTR_NODEV;
         sys::set_mount_attributes(self.dir.as_fd(), attributes, false)?;
         rustix::process::fchdir(&self.dir)?;
-        rustix::process::pivot_root(".", ".")?;
-        rustix::mount::unmount(".", UnmountFlags::DETACH)?;
-        rustix::process::chdir("/")?;
-        Ok(())
+        // The old root comes to lie over the new one, and paths of this mount namespace's processes begin beneath it.
+        Ok(rustix::process::pivot_root(".", ".")?)
     }
+}
+
+/// Forgets the old tree. Afterwards nothing of the host is reachable but what was ordered. The kernel waits here until no
+/// processor can still be looking at it.
+pub(crate) fn leave_old() -> Result<(), Failure> {
+    let left = rustix::mount::unmount(".", UnmountFlags::DETACH).and_then(|()| rustix::process::chdir("/"));
+    left.map_err(|error| Failure::new(Step::Mount, &error.into()))
 }
 
 /// A `/proc` of this process's own pid namespace: nobody else's processes, and nothing but processes.

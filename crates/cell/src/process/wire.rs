@@ -36,7 +36,7 @@ pub(crate) const DATAGRAMS_V6: u8 = b'D';
 /// From the process that becomes the program to the cell's first, over a pipe that ends when it has become one.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Told {
-    /// It has made the cell's network, and is in it.
+    /// It has made the cell's network namespace, and is in it.
     Network,
     /// Nothing is left to do but `exec`. What ends without having said this, has run nothing.
     Executing,

@@ -20,7 +20,6 @@ use rustix::{
 };
 
 use super::{
-    brokered,
     filter::{self, Filters},
     launcher::Request,
     order::{Exec, Order, ProcessLimits},
@@ -32,7 +31,7 @@ use super::{
 pub(crate) struct Ends {
     /// Where it says how far it is; `exec` closes it.
     pub(crate) tell: OwnedFd,
-    /// Where one byte says that the root is there and the old one gone.
+    /// Where one byte says that the new root is there, and another that the old one is gone and the network is there.
     pub(crate) hold: OwnedFd,
 }
 
@@ -45,6 +44,14 @@ pub(crate) fn run(request: &Request, order: &Order, filters: &Filters, ends: &En
 }
 
 impl Ends {
+    /// Waits for the next byte.
+    fn hold(&self) {
+        if rustix::io::retry_on_intr(|| rustix::io::read(&self.hold, &mut [0u8; 1])) != Ok(1) {
+            // The first process failed, and has said why.
+            sys::exit_now(127);
+        }
+    }
+
     fn say(&self, told: &Told) -> io::Result<()> {
         rustix::io::write(&self.tell, &wire::encode(told)?)?;
         Ok(())
@@ -58,9 +65,9 @@ fn step(step: Step) -> impl Fn(io::Error) -> Failure {
 /// Puts up the walls around this process, all of them: after this it has no right that the program will not have, and
 /// nothing can be made of it but the program.
 fn prepare(request: &Request, order: &Order, filters: &Filters, ends: &Ends) -> Result<(), Failure> {
+    make_network(ends).map_err(step(Step::Network))?;
     sys::reset_signals();
     rustix::process::setsid().map_err(|e| Failure::new(Step::Identity, &e.into()))?;
-    make_network(request, order, ends).map_err(step(Step::Network))?;
     join_groups(request).map_err(step(Step::Cgroup))?;
     limit(&order.limits).map_err(step(Step::Limits))?;
     rustix::process::umask(Mode::from_raw_mode(0o022));
@@ -71,15 +78,16 @@ fn prepare(request: &Request, order: &Order, filters: &Filters, ends: &Ends) -> 
     // The kernel looks at every system call's number in turn for it. What is left to do is on the list.
     filter::install(filters, order.limits.counted()).map_err(step(Step::Seccomp))?;
 
-    if rustix::io::retry_on_intr(|| rustix::io::read(&ends.hold, &mut [0u8; 1])) != Ok(1) {
-        // The first process failed, and has said why.
-        sys::exit_now(127);
-    }
+    // Until the new root is everybody's.
+    ends.hold();
     if order.landlock {
         walls::landlock(order)?;
     }
     empty_capabilities().map_err(step(Step::Capabilities))?;
-    sys::close_from(3, true).map_err(step(Step::Exec))
+    sys::close_from(3, true).map_err(step(Step::Exec))?;
+    // Until the old root is gone and the network is there: the first process has nothing left to put up.
+    ends.hold();
+    Ok(())
 }
 
 /// Learns which program it is to be, and becomes it. The socket that says so closes in the same moment.
@@ -106,14 +114,11 @@ fn strings(exec: &Exec) -> io::Result<(Vec<CString>, Vec<CString>)> {
     Ok((args?, env?))
 }
 
-/// Makes the network namespace and what is in it. The first process comes in when it has built the root.
-fn make_network(request: &Request, order: &Order, ends: &Ends) -> io::Result<()> {
+/// Makes the network namespace. The first process comes in when it has built the root, and does the rest.
+fn make_network(ends: &Ends) -> io::Result<()> {
     // SAFETY: of the shared things this flag leaves the descriptor table alone; there is one thread.
     unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWNET)? };
-    ends.say(&Told::Network)?;
-    sys::loopback_up()?;
-    let ports = order.brokered.as_deref();
-    ports.map_or(Ok(()), |ports| brokered::hand_over(request.socket.as_fd(), ports))
+    ends.say(&Told::Network)
 }
 
 /// Enters the cell's control groups. The files were opened by the node, whose right to do this goes with them.

@@ -59,14 +59,14 @@ impl Cell for Source {
     fn spawn<'a>(&'a self, spec: &'a Spec) -> SpawnFuture<'a> {
         match self.origin {
             Origin::Cold => self.process.spawn(spec),
-            Origin::Shell => Box::pin(self.from_shell(spec)),
+            Origin::Shell => Box::pin(self.out_of_shell(spec)),
         }
     }
 }
 
 impl Source {
     /// A cell out of a shell. What cannot wait is refused when it is asked for, and must be refused as it is.
-    async fn from_shell(&self, spec: &Spec) -> Result<Running, CellError> {
+    async fn out_of_shell(&self, spec: &Spec) -> Result<Running, CellError> {
         let shells = self.process.keep_warm(spec, 1);
         if !shells.is_ready().await {
             return self.process.spawn(spec).await;

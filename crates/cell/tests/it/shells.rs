@@ -53,6 +53,11 @@ fn said(bench: &Bench, spec: &Spec, shells: &Warm) -> Result<(String, bool), Str
     })
 }
 
+/// A cell that stays until [`said`] has looked where it comes from.
+fn staying(bench: &Bench, script: &str) -> Spec {
+    bench.script(&format!("{script}; cat >/dev/null"))
+}
+
 fn alive(pid: u32) -> bool {
     Path::new(&format!("/proc/{pid}")).exists()
 }
@@ -66,8 +71,10 @@ fn workload(shells: &Warm) -> Result<(u32, u32), String> {
 }
 
 fn once(bench: &Bench) -> Outcome {
-    let mut spec = bench
-        .script("cat /tmp/left $HOME/left 2>/dev/null; echo x >/tmp/left; echo x >$HOME/left; echo $MARK");
+    let mut spec = staying(
+        bench,
+        "cat /tmp/left $HOME/left 2>/dev/null; echo x >/tmp/left; echo x >$HOME/left; echo $MARK",
+    );
     let shells = waiting(bench, &spec, 1)?;
     let first = shells.pids();
     spec.env.insert("MARK".into(), "one".into());
@@ -81,7 +88,7 @@ fn once(bench: &Bench) -> Outcome {
 }
 
 fn other_shape(bench: &Bench) -> Outcome {
-    let spec = bench.script("df -k /tmp | tail -1");
+    let spec = staying(bench, "df -k /tmp | tail -1");
     let shells = waiting(bench, &spec, 1)?;
     let before = shells.pids();
     let mut other = spec.clone();
@@ -94,7 +101,7 @@ fn other_shape(bench: &Bench) -> Outcome {
 }
 
 fn dead(bench: &Bench) -> Outcome {
-    let spec = bench.script("echo alive");
+    let spec = staying(bench, "echo alive");
     for first_process in [false, true] {
         let shells = waiting(bench, &spec, 1)?;
         let (init, child) = workload(&shells)?;
@@ -116,7 +123,7 @@ fn pristine(bench: &Bench) -> Outcome {
     fs::create_dir(&dir).map_err(|error| error.to_string())?;
     let everybody = std::os::unix::fs::PermissionsExt::from_mode(0o777);
     fs::set_permissions(&dir, everybody).map_err(|error| error.to_string())?;
-    let mut spec = bench.script(&format!("echo ran >{}/ran", dir.display()));
+    let mut spec = staying(bench, &format!("echo ran >{}/ran", dir.display()));
     spec.mounts = vec![mount(&dir, Access::Write)];
     spec.env.insert("MARK".into(), "secret".into());
     let shells = waiting(bench, &spec, 1)?;
@@ -153,7 +160,7 @@ fn pristine(bench: &Bench) -> Outcome {
 
 fn led_elsewhere(bench: &Bench) -> Outcome {
     let (shown, next) = (bench.file("shown", "old", 0o644), bench.file("next", "new", 0o644));
-    let mut spec = bench.script(&format!("cat {}", shown.display()));
+    let mut spec = staying(bench, &format!("cat {}", shown.display()));
     spec.mounts = vec![mount(&shown, Access::Read)];
     let shells = waiting(bench, &spec, 1)?;
     let seen = said(bench, &spec, &shells)?;
@@ -167,9 +174,9 @@ fn led_elsewhere(bench: &Bench) -> Outcome {
 fn hidden_later(bench: &Bench) -> Outcome {
     let shown = bench.file("dir/plain", "plain", 0o644);
     let (dir, hidden) = (bench.path("dir"), bench.path("dir/hidden"));
-    let mut spec = bench.script(&format!("cat {} {}", shown.display(), hidden.display()));
+    let mut spec = staying(bench, &format!("cat {} {}", shown.display(), hidden.display()));
     spec.mounts = vec![mount(&dir, Access::Read)];
-    spec.masks = vec![hidden.clone()];
+    spec.masks = vec![hidden];
     let shells = waiting(bench, &spec, 1)?;
     bench.file("dir/hidden", "secret", 0o644);
     let seen = said(bench, &spec, &shells)?;
