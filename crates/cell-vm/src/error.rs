@@ -27,7 +27,7 @@ pub enum VmError {
         fix: String,
     },
     /// The contract grants hosts, or a port inside is to be reached, and this driver has no network.
-    #[error("a cell of class vm under {driver} has no way to the network yet; {}", wanted(.hosts))]
+    #[error("a cell of class vm under {driver} has no way to the network on this machine; {}", wanted(.hosts))]
     NoEgress {
         /// Which.
         driver: DriverName,

@@ -21,10 +21,10 @@ use tokio::{
 use super::wire::{BODY_BYTES_MAX, HEAD_BYTES, Said};
 
 /// Bytes of one stream that are under way at most, each way. With [`STREAMS_MAX`] it bounds what a guest can have the node hold.
-const WINDOW: u32 = 128 << 10;
+const WINDOW: u32 = 64 << 10;
 /// Connections at the same time. Stops a guest from taking the node's descriptors; past it a connection is reset. The broker's own
 /// limit is below it.
-const STREAMS_MAX: usize = 1024;
+pub(super) const STREAMS_MAX: usize = 512;
 /// Who opens a stream gives it its number, and each side has its own.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Side {

@@ -14,7 +14,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use super::mux::{Carried, Mux, News, Side};
+use super::mux::{Carried, Mux, News, STREAMS_MAX, Side};
 
 /// What the guest says and nobody has done yet. Stops a guest that talks faster than connections are made; past it
 /// connections are reset, and attempts in vain go unseen.
@@ -22,6 +22,8 @@ const NEWS_WAITING: usize = 256;
 /// No port of the program's: the driver that makes sockets keeps none of the broker's ports from it.
 const NO_PORT: u16 = 0;
 
+/// What is done at once: every connection there may be, and some attempts in vain.
+const WORK_MAX: usize = STREAMS_MAX + 64;
 /// Sockets of the cell that were asked for and are not made yet. Past it whoever asks waits.
 const ORDERS_WAITING: usize = 16;
 /// How long whoever asked for a socket is waited for to connect it.
@@ -59,7 +61,7 @@ async fn relay(
     let works = async {
         loop {
             tokio::select! {
-                Some(news) = news.recv() => drop(at_work.spawn(done(news, sockets.clone()))),
+                Some(news) = news.recv(), if at_work.len() < WORK_MAX => drop(at_work.spawn(done(news, sockets.clone()))),
                 Some(_ended) = at_work.join_next() => {}
                 else => return,
             }

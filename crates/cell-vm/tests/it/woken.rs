@@ -1,6 +1,7 @@
 //! Guests that wake from a snapshot: quickly, with nothing of each other, and only from one that is what it was.
 
 use std::{
+    cell::Cell,
     fs,
     io::{Seek, SeekFrom, Write},
     path::{Path, PathBuf},
@@ -13,7 +14,7 @@ use cella_cell_vm::{Choice, Vm};
 use super::{
     Outcome, Test, WOKEN,
     bench::{Bench, check, script},
-    qemu,
+    law, qemu,
 };
 
 pub(crate) const TESTS: &[Test] = &[
@@ -90,6 +91,14 @@ fn changed(bench: &Bench) -> Outcome {
     check(text == "x\n" && after > before, || format!("{text} {before:?} {after:?}"))
 }
 
+/// Whether the only guest there is has been awake for some looks: its ports are there, and the socket that it woke by is not.
+fn one_is_awake(looks: &Cell<u32>) -> bool {
+    let dirs = law::directories(std::process::id());
+    let there = |name: &str| dirs.iter().any(|dir| std::env::temp_dir().join(dir).join(name).exists());
+    looks.set(if dirs.len() == 1 && there("talk") && !there("waking") { looks.get() + 1 } else { 0 });
+    looks.get() > 50
+}
+
 fn waiting(bench: &Bench) -> Outcome {
     let class = Vm::with(Choice::Auto, vec![Arc::new(qemu(WOKEN).with_waiting(1))]);
     let text = format!("test -e /tmp/used && echo USED; echo x >/tmp/used; {RANDOM}");
@@ -99,19 +108,15 @@ fn waiting(bench: &Bench) -> Outcome {
         let (time, said) = timed(bench, &class, &text, OWN_SHAPE)?;
         check(!said.contains("USED") && seen.insert(said.clone()), || said.clone())?;
         times.push(time);
-        check(
-            super::law::until(Duration::from_secs(60), || {
-                super::law::directories(std::process::id()).len() == 1
-            }),
-            || format!("{:?} guests wait", super::law::directories(std::process::id())),
-        )?;
-        // Its directory is there before it is awake.
-        std::thread::sleep(Duration::from_secs(1));
+        let looks = Cell::new(0);
+        check(law::until(Duration::from_secs(60), || one_is_awake(&looks)), || {
+            format!("{:?} guests wait", law::directories(std::process::id()))
+        })?;
     }
     println!(
         "measured: to the end of a script with Python in it: {times:?}, the later ones in guests that waited"
     );
     drop(class);
-    let gone = || super::law::carriers(std::process::id()) == 0;
-    check(super::law::until(Duration::from_secs(2), gone), || "a waiting guest outlived its class".into())
+    let gone = || law::carriers(std::process::id()) == 0;
+    check(law::until(Duration::from_secs(2), gone), || "a waiting guest outlived its class".into())
 }

@@ -84,6 +84,9 @@ impl TreeNetwork {
     /// never comes is waited for.
     pub async fn ends(self) -> io::Result<(NetworkEnds, mpsc::Sender<SocketOrder>)> {
         let (stream, _) = self.listener.accept().await?;
+        if stream.peer_cred()?.uid() != rustix::process::geteuid().as_raw() {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
         let fd: OwnedFd = stream.into_std()?.into();
         let fd = sys::awaitable(fd, Interest::READABLE | Interest::WRITABLE)?;
         let mut link = Link { fd, received: Vec::new(), fds: VecDeque::new() };
