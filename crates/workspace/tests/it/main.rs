@@ -263,6 +263,19 @@ fn a_commit_that_broke_off_goes_on() {
 }
 
 #[test]
+fn two_names_of_one_file_are_committed_one_after_the_other() {
+    let bench = Bench::new();
+    fs::hard_link(bench.root().join("kept"), bench.root().join("twin")).unwrap();
+    bench.tick();
+    let kept = bench.run(|upper| {
+        whiteout(&upper.join("kept"));
+        write(&upper.join("twin"), "its own now");
+    });
+    bench.store.commit(&kept, false).unwrap();
+    assert_eq!((bench.seen("twin").as_str(), bench.root().join("kept").exists()), ("its own now", false));
+}
+
+#[test]
 fn a_discarded_workspace_takes_only_its_own_contents_along() {
     let bench = Bench::new();
     let one = bench.run(|upper| {
