@@ -296,7 +296,9 @@ fn a_discarded_workspace_takes_only_its_own_contents_along() {
 fn a_run_can_start_from_another_ones_changes() {
     let bench = Bench::new();
     let first = bench.run(some_work);
-    let layers = bench.store.begin(About::default(), &[bench.root()], COPY_BYTES, Some(&first.id)).unwrap();
+    let begin = || bench.store.begin(About::default(), &[bench.root()], COPY_BYTES, Some(&first.id)).unwrap();
+    assert_eq!(begin().capture().unwrap(), None, "it changed nothing more");
+    let layers = begin();
     let made = upper(&layers);
     assert_eq!(fs::read_to_string(made.join("changed")).unwrap(), "after");
     assert_eq!(fs::symlink_metadata(made.join("gone")).unwrap().rdev(), 0);
