@@ -307,14 +307,13 @@ impl Act<'_> {
     }
 }
 
-/// A directory's times change with what this very commit does in it.
+/// A directory's times change with what this very commit does in it, and a file's time of change when another name of it is
+/// replaced.
 fn is_same(before: Option<&Facts>, now: Option<&Facts>) -> bool {
-    match (before, now) {
-        (Some(before), Some(now)) if now.kind == FileType::Directory => {
-            (before.kind, before.inode, before.device) == (now.kind, now.inode, now.device)
-        }
-        (before, now) => before == now,
-    }
+    let (Some(before), Some(now)) = (before, now) else { return before.is_none() && now.is_none() };
+    let identity = |facts: &Facts| (facts.kind, facts.inode, facts.device);
+    let content = |facts: &Facts| (facts.mode, facts.size, facts.modified);
+    identity(before) == identity(now) && (now.kind == FileType::Directory || content(before) == content(now))
 }
 
 fn rename(dir: BorrowedFd<'_>, from: &OsStr, to: &OsStr, flags: RenameFlags) -> Result<(), Error> {

@@ -163,7 +163,7 @@ impl Layers {
             areas.push(area.map_err(WorkspaceError::system(upper))?);
         }
         let delta = Delta::new(areas, self.parent.as_ref().map(|parent| parent.delta));
-        if delta.is_empty() {
+        if delta.is_empty() || self.is_its_parent(&delta) {
             self.remove()?;
             return Ok(None);
         }
@@ -181,6 +181,14 @@ impl Layers {
         let kept = self.store.keep(&self.id, &delta, record)?;
         self.remove()?;
         Ok(Some(kept))
+    }
+
+    /// Whether the run left what it started from as it was.
+    fn is_its_parent(&self, delta: &Delta) -> bool {
+        let parent = self.parent.as_ref().and_then(|parent| self.store.find(&parent.id).ok());
+        parent
+            .and_then(|parent| self.store.delta(&parent).ok())
+            .is_some_and(|parent| parent.areas == delta.areas)
     }
 
     /// Removes the layers, and with them what was changed. Only for a cell that never ran or has ended.

@@ -263,6 +263,19 @@ fn a_commit_that_broke_off_goes_on() {
 }
 
 #[test]
+fn two_names_of_one_file_are_committed_one_after_the_other() {
+    let bench = Bench::new();
+    fs::hard_link(bench.root().join("kept"), bench.root().join("twin")).unwrap();
+    bench.tick();
+    let kept = bench.run(|upper| {
+        whiteout(&upper.join("kept"));
+        write(&upper.join("twin"), "its own now");
+    });
+    bench.store.commit(&kept, false).unwrap();
+    assert_eq!((bench.seen("twin").as_str(), bench.root().join("kept").exists()), ("its own now", false));
+}
+
+#[test]
 fn a_discarded_workspace_takes_only_its_own_contents_along() {
     let bench = Bench::new();
     let one = bench.run(|upper| {
@@ -283,7 +296,9 @@ fn a_discarded_workspace_takes_only_its_own_contents_along() {
 fn a_run_can_start_from_another_ones_changes() {
     let bench = Bench::new();
     let first = bench.run(some_work);
-    let layers = bench.store.begin(About::default(), &[bench.root()], COPY_BYTES, Some(&first.id)).unwrap();
+    let begin = || bench.store.begin(About::default(), &[bench.root()], COPY_BYTES, Some(&first.id)).unwrap();
+    assert_eq!(begin().capture().unwrap(), None, "it changed nothing more");
+    let layers = begin();
     let made = upper(&layers);
     assert_eq!(fs::read_to_string(made.join("changed")).unwrap(), "after");
     assert_eq!(fs::symlink_metadata(made.join("gone")).unwrap().rdev(), 0);
