@@ -92,7 +92,8 @@ fn start(
             go_on();
             root::leave_old()?;
             outcome.until_network()?;
-            network(request, order, pidfd.as_fd()).map_err(|e| Failure::new(Step::Network, &e))?;
+            join_network(&mut outcome, pidfd.as_fd())?;
+            fill_network(request, order).map_err(|e| Failure::new(Step::Network, &e))?;
             go_on();
             give_up_rights(filters, order.limits.counted())?;
             // Between these two may lie the whole life of a shell that waits.
@@ -111,9 +112,19 @@ fn build(order: &Order, opened: Option<OpenSources>) -> Result<(), Failure> {
     root::enter(order, opened)
 }
 
-/// Enters the network namespace that the process made which becomes the program, and makes what is in it.
-fn network(request: &Request, order: &Order, program: BorrowedFd<'_>) -> io::Result<()> {
-    sys::join_network_of(program)?;
+/// Enters the network namespace that the process made which becomes the program.
+fn join_network(outcome: &mut Outcome, program: BorrowedFd<'_>) -> Result<(), Failure> {
+    sys::join_network_of(program).or_else(|error| {
+        if error.raw_os_error() == Some(libc::ESRCH) {
+            // Who is gone has said why.
+            outcome.until_executed()?;
+        }
+        Err(Failure::new(Step::Network, &error))
+    })
+}
+
+/// Makes what is in it.
+fn fill_network(request: &Request, order: &Order) -> io::Result<()> {
     sys::loopback_up()?;
     let ports = order.brokered.as_deref();
     ports.map_or(Ok(()), |ports| brokered::hand_over(request.socket.as_fd(), ports))

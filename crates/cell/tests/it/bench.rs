@@ -47,6 +47,7 @@ impl Origin {
 pub(crate) struct Source {
     pub(crate) process: Process,
     origin: Origin,
+    turn: tokio::sync::Mutex<()>,
     /// Cells that came out of no shell although one waited.
     missed: AtomicUsize,
 }
@@ -67,6 +68,8 @@ impl Cell for Source {
 impl Source {
     /// A cell out of a shell. What cannot wait is refused when it is asked for, and must be refused as it is.
     async fn out_of_shell(&self, spec: &Spec) -> Result<Running, CellError> {
+        // Two who start at the same time would take each other's.
+        let _turn = self.turn.lock().await;
         let shells = self.process.keep_warm(spec, 1);
         if !shells.is_ready().await {
             return self.process.spawn(spec).await;
@@ -106,6 +109,7 @@ impl Bench {
         let class = Source {
             process: runtime.block_on(async { Process::new() }),
             origin,
+            turn: tokio::sync::Mutex::default(),
             missed: AtomicUsize::new(0),
         };
         Self { class, runtime, dir, exe: visible_exe() }
