@@ -36,14 +36,8 @@ const HEAD_BYTES: u64 = 16 + 8 + 32;
 #[derive(Clone, Debug)]
 pub(super) struct Store {
     dir: PathBuf,
-    known: Arc<Mutex<Known>>,
-}
-
-/// What this node knows of them.
-#[derive(Debug, Default)]
-struct Known {
-    /// Shapes of which one is being taken.
-    taking: HashSet<Shape>,
+    /// Shapes of which one is being taken by this node.
+    taking: Arc<Mutex<HashSet<Shape>>>,
 }
 
 /// Everything a snapshot depends on, as a digest.
@@ -82,7 +76,7 @@ impl fmt::Display for Shape {
 
 impl Store {
     pub(super) fn new(dir: PathBuf) -> Self {
-        Self { dir, known: Arc::default() }
+        Self { dir, taking: Arc::default() }
     }
 
     /// Of this user, in the usual place.
@@ -141,7 +135,7 @@ impl Store {
 
     /// Begins to take one, unless somebody is at it or there is no place. Blocks.
     pub(super) fn take(&self, shape: &Shape) -> Option<Taking> {
-        if !self.known().taking.insert(shape.clone()) {
+        if !self.taking().insert(shape.clone()) {
             return None;
         }
         let mut taking = Taking { store: self.clone(), shape: shape.clone(), file: None };
@@ -175,8 +169,8 @@ impl Store {
         drop(noted);
     }
 
-    fn known(&self) -> std::sync::MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    fn taking(&self) -> std::sync::MutexGuard<'_, HashSet<Shape>> {
+        self.taking.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Removes what is too old or too many, and what a killed node left half taken.
@@ -234,7 +228,7 @@ impl Taking {
 
 impl Drop for Taking {
     fn drop(&mut self) {
-        self.store.known().taking.remove(&self.shape);
+        self.store.taking().remove(&self.shape);
     }
 }
 
