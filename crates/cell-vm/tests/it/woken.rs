@@ -70,7 +70,8 @@ fn apart(bench: &Bench) -> Outcome {
 }
 
 fn snapshots(of: &Path) -> Vec<PathBuf> {
-    fs::read_dir(of).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
+    let paths = fs::read_dir(of).into_iter().flatten().flatten().map(|entry| entry.path());
+    paths.filter(|path| path.extension().is_some_and(|end| end == "guest")).collect()
 }
 
 fn changed(bench: &Bench) -> Outcome {
