@@ -1,6 +1,7 @@
 //! Driver `gvisor`: the program's system calls end in gVisor's kernel, a program in Go that itself may make few.
 //!
-//! `runsc` is given an OCI bundle and no network. It needs neither root nor hardware: as a plain user it runs rootless.
+//! `runsc` is given an OCI bundle and no network, or where hosts are granted the cell's own namespace, in which every address ends
+//! at the node's broker. It needs neither root nor hardware: as a plain user it runs rootless.
 
 mod bundle;
 mod launch;

@@ -25,8 +25,9 @@ const SNAPSHOTS_MAX: usize = 8;
 const AGE_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Bytes copied at once.
 const CHUNK_BYTES: usize = 1 << 20;
-/// End of the names.
+/// Ends of the names: of a snapshot, and of the note that its digest was right.
 const SUFFIX: &str = "guest";
+const NOTE_SUFFIX: &str = "verified";
 const MAGIC: &[u8; 16] = b"cella guest v1\n\0";
 /// Magic, length of the stream, its digest.
 const HEAD_BYTES: u64 = 16 + 8 + 32;
@@ -35,16 +36,8 @@ const HEAD_BYTES: u64 = 16 + 8 + 32;
 #[derive(Clone, Debug)]
 pub(super) struct Store {
     dir: PathBuf,
-    known: Arc<Mutex<Known>>,
-}
-
-/// What this node knows of them.
-#[derive(Debug, Default)]
-struct Known {
-    /// Files whose digest was right, as they were then.
-    verified: HashSet<String>,
-    /// Shapes of which one is being taken.
-    taking: HashSet<Shape>,
+    /// Shapes of which one is being taken by this node.
+    taking: Arc<Mutex<HashSet<Shape>>>,
 }
 
 /// Everything a snapshot depends on, as a digest.
@@ -83,7 +76,7 @@ impl fmt::Display for Shape {
 
 impl Store {
     pub(super) fn new(dir: PathBuf) -> Self {
-        Self { dir, known: Arc::default() }
+        Self { dir, taking: Arc::default() }
     }
 
     /// Of this user, in the usual place.
@@ -124,12 +117,12 @@ impl Store {
             return Err(refused("its length is wrong"));
         }
         let identity = identity(&metadata);
-        if !self.known().verified.contains(&identity) {
+        if fs::read_to_string(self.note(shape)).ok().as_deref() != Some(&identity) {
             if digest_of(&mut file)? != digest {
                 return Err(refused("its digest is wrong"));
             }
             file.seek(io::SeekFrom::Start(HEAD_BYTES))?;
-            self.known().verified.insert(identity);
+            self.verified(shape, &identity);
         }
         Ok(Stored { file })
     }
@@ -137,11 +130,12 @@ impl Store {
     /// Removes a snapshot that did not wake.
     pub(super) fn reject(&self, shape: &Shape) {
         let _not_there = fs::remove_file(self.path(shape));
+        let _not_there = fs::remove_file(self.note(shape));
     }
 
     /// Begins to take one, unless somebody is at it or there is no place. Blocks.
     pub(super) fn take(&self, shape: &Shape) -> Option<Taking> {
-        if !self.known().taking.insert(shape.clone()) {
+        if !self.taking().insert(shape.clone()) {
             return None;
         }
         let mut taking = Taking { store: self.clone(), shape: shape.clone(), file: None };
@@ -161,8 +155,22 @@ impl Store {
         self.dir.join(format!("{shape}.{SUFFIX}"))
     }
 
-    fn known(&self) -> std::sync::MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Which version of the file had the right digest. Reading 100 MB takes longer than waking; any change since would show.
+    fn note(&self, shape: &Shape) -> PathBuf {
+        self.dir.join(format!("{shape}.{NOTE_SUFFIX}"))
+    }
+
+    fn verified(&self, shape: &Shape, identity: &str) {
+        // Not noted, it is read again.
+        let noted = tempfile::NamedTempFile::new_in(&self.dir).and_then(|mut file| {
+            file.write_all(identity.as_bytes())?;
+            file.persist(self.note(shape)).map_err(|error| error.error)
+        });
+        drop(noted);
+    }
+
+    fn taking(&self) -> std::sync::MutexGuard<'_, HashSet<Shape>> {
+        self.taking.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Removes what is too old or too many, and what a killed node left half taken.
@@ -171,12 +179,14 @@ impl Store {
         let mut kept: Vec<(SystemTime, PathBuf)> = Vec::new();
         for path in entries.map(|entry| entry.path()) {
             let Ok(modified) = fs::symlink_metadata(&path).and_then(|file| file.modified()) else { continue };
+            let alone = path.extension().is_some_and(|end| end == NOTE_SUFFIX)
+                && !path.with_extension(SUFFIX).exists();
             let old = SystemTime::now().duration_since(modified).is_ok_and(|age| age > AGE_MAX);
             let whole = path.extension().is_some_and(|end| end == SUFFIX);
             match whole && !old {
                 true => kept.push((modified, path)),
                 // Half a one may be somebody's who is at it just now.
-                false if whole || old => drop(fs::remove_file(path)),
+                false if whole || old || alone => drop(fs::remove_file(path)),
                 false => {}
             }
         }
@@ -210,7 +220,7 @@ impl Taking {
         file.write_all(&[&MAGIC[..], &length.to_le_bytes(), &digest.finalize()].concat())?;
         file.as_file().set_permissions(fs::Permissions::from_mode(0o600))?;
         let file = file.persist(self.store.path(&self.shape)).map_err(|error| error.error)?;
-        self.store.known().verified.insert(identity(&file.metadata()?));
+        self.store.verified(&self.shape, &identity(&file.metadata()?));
         self.store.tidy();
         Ok(())
     }
@@ -218,7 +228,7 @@ impl Taking {
 
 impl Drop for Taking {
     fn drop(&mut self) {
-        self.store.known().taking.remove(&self.shape);
+        self.store.taking().remove(&self.shape);
     }
 }
 

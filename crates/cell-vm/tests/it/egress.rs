@@ -56,6 +56,7 @@ impl Resolve for Here {
 struct Brokered {
     running: Running,
     records: Receiver<Record>,
+    seen: Vec<Record>,
     _broker: BrokerHandle,
 }
 
@@ -74,7 +75,12 @@ fn start(bench: &Bench, text: &str, port: u16) -> Result<Brokered, String> {
             Sockets { tcp: ends.tcp, dns_udp: ends.dns_udp, dns_tcp: ends.dns_tcp, audit: ends.audit };
         let (sink, records) = channel(4096);
         let broker = Broker::start_with(policy, sockets, sink, Limits::default(), Arc::new(Here));
-        Ok(Brokered { running, records, _broker: broker.map_err(|error| error.to_string())? })
+        Ok(Brokered {
+            running,
+            records,
+            seen: Vec::new(),
+            _broker: broker.map_err(|error| error.to_string())?,
+        })
     })
 }
 
@@ -94,22 +100,18 @@ impl Brokered {
         })
     }
 
-    /// Reads records until one is like this.
+    /// Reads records until one is like this, in whatever order the broker's tasks leave them.
     fn recorded(&mut self, bench: &Bench, what: &str, like: impl Fn(&Record) -> bool) -> Outcome {
-        let mut seen = Vec::new();
-        bench.block_on(async {
-            let until = Instant::now() + PATIENCE;
-            while let Ok(Some(record)) =
-                tokio::time::timeout(until.saturating_duration_since(Instant::now()), self.records.recv())
-                    .await
-            {
-                if like(&record) {
-                    return Ok(());
-                }
-                seen.push(record);
-            }
-            Err(format!("{what} is not on record: {seen:#?}"))
-        })
+        let until = Instant::now() + PATIENCE;
+        while !self.seen.iter().any(&like) {
+            let left = until.saturating_duration_since(Instant::now());
+            let next = bench.block_on(async { tokio::time::timeout(left, self.records.recv()).await });
+            let Ok(Some(record)) = next else {
+                return Err(format!("{what} is not on record: {:#?}", self.seen));
+            };
+            self.seen.push(record);
+        }
+        Ok(())
     }
 }
 
@@ -210,7 +212,7 @@ fn denied(bench: &Bench) -> Outcome {
 
 type Like = Box<dyn Fn(&Record) -> bool>;
 
-/// In the order of the attempts, which are made one after the other. A query to a name server that is written out is refused
+/// One for each attempt. A query to a name server that is written out is refused
 /// like any datagram, but the audit does not tell it from one to the broker.
 fn wanted(port: u16, closed: u16) -> Vec<(&'static str, Like)> {
     let denied = |like: fn(&Denial) -> bool, to: Option<(&'static str, u16)>| -> Like {
