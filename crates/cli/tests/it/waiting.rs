@@ -42,8 +42,9 @@ fn until<T>(what: &str, look: impl Fn() -> Option<T>) -> T {
 
 /// One cell that runs and one that waits.
 fn pair(home: &Home) -> (u64, u64) {
-    until("one runs and one waits", || match cells(home) {
-        (running, waiting) => Some((*running.first()?, *waiting.first()?)),
+    until("one runs and one waits", || {
+        let (running, waiting) = cells(home);
+        Some((*running.first()?, *waiting.first()?))
     })
 }
 
