@@ -94,9 +94,15 @@ fn start(
             outcome.until_network()?;
             join_network(&mut outcome, pidfd.as_fd())?;
             fill_network(request, order).map_err(|e| Failure::new(Step::Network, &e))?;
-            go_on();
-            give_up_rights(filters, order.limits.counted())?;
-            // Between these two may lie the whole life of a shell that waits.
+            let give_up = || give_up_rights(filters, order.limits.counted());
+            if order.waits {
+                // Nobody is kept waiting, and a shell that waits has no right left anywhere.
+                give_up()?;
+                go_on();
+            } else {
+                go_on();
+                give_up()?;
+            }
             outcome.until_executed()?;
             Ok(Started { pid, began: Instant::now(), children })
         }

@@ -127,7 +127,12 @@ fn pristine(bench: &Bench) -> Outcome {
     spec.mounts = vec![mount(&dir, Access::Write)];
     spec.env.insert("MARK".into(), "secret".into());
     let shells = waiting(bench, &spec, 1)?;
-    let (_, child) = workload(&shells)?;
+    let (init, child) = workload(&shells)?;
+    let of_init = fs::read_to_string(format!("/proc/{init}/status")).unwrap_or_default();
+    for wanted in ["CapPrm:\t0000000000000000", "CapEff:\t0000000000000000", "NoNewPrivs:\t1", "Seccomp:\t2"]
+    {
+        check(of_init.contains(wanted), || format!("no {wanted} in {of_init}"))?;
+    }
     let read = |name: &str| fs::read_to_string(format!("/proc/{child}/{name}")).unwrap_or_default();
     let status: Vec<String> = read("status").lines().map(|line| line.replace([' ', '\t'], "")).collect();
     for wanted in [
