@@ -92,7 +92,7 @@ fn start(
             go_on();
             root::leave_old()?;
             outcome.until_network()?;
-            join_network(&mut outcome, pidfd.as_fd())?;
+            join_network(&mut outcome, request, pidfd.as_fd())?;
             fill_network(request, order).map_err(|e| Failure::new(Step::Network, &e))?;
             let give_up = || give_up_rights(filters, order.limits.counted());
             if order.waits {
@@ -103,7 +103,7 @@ fn start(
                 go_on();
                 give_up()?;
             }
-            outcome.until_executed()?;
+            outcome.until_executed(request.socket.as_fd())?;
             Ok(Started { pid, began: Instant::now(), children })
         }
     }
@@ -119,11 +119,11 @@ fn build(order: &Order, opened: Option<OpenSources>) -> Result<(), Failure> {
 }
 
 /// Enters the network namespace that the process made which becomes the program.
-fn join_network(outcome: &mut Outcome, program: BorrowedFd<'_>) -> Result<(), Failure> {
+fn join_network(outcome: &mut Outcome, request: &Request, program: BorrowedFd<'_>) -> Result<(), Failure> {
     sys::join_network_of(program).or_else(|error| {
         if error.raw_os_error() == Some(libc::ESRCH) {
             // Who is gone has said why.
-            outcome.until_executed()?;
+            outcome.until_executed(request.socket.as_fd())?;
         }
         Err(Failure::new(Step::Network, &error))
     })

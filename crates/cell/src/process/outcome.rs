@@ -1,6 +1,9 @@
 //! What the cell's first process hears of the one that becomes the program.
 
-use std::{io, os::fd::OwnedFd};
+use std::{
+    io,
+    os::fd::{BorrowedFd, OwnedFd},
+};
 
 use rustix::event::{PollFd, PollFlags};
 
@@ -27,11 +30,18 @@ impl Outcome {
         }
     }
 
-    /// Waits until it has become the program.
-    pub(crate) fn until_executed(&mut self) -> Result<(), Failure> {
+    /// Waits until it has become the program. What stands between may take for ever (a directory on a filesystem that does
+    /// not answer), so the node's end of `lifeline` is watched as well: without it nothing is to become anything.
+    pub(crate) fn until_executed(&mut self, lifeline: BorrowedFd<'_>) -> Result<(), Failure> {
         // For the end, not for words: they say more when there will be none after them.
-        let mut end = [PollFd::new(&self.pipe, PollFlags::empty())];
-        rustix::io::retry_on_intr(|| rustix::event::poll(&mut end, None)).map_err(|e| lost(&e.into()))?;
+        let mut ends = [
+            PollFd::new(&self.pipe, PollFlags::empty()),
+            PollFd::from_borrowed_fd(lifeline, PollFlags::RDHUP),
+        ];
+        rustix::io::retry_on_intr(|| rustix::event::poll(&mut ends, None)).map_err(|e| lost(&e.into()))?;
+        if ends[0].revents().is_empty() {
+            return Err(gone());
+        }
         let mut executing = false;
         loop {
             match self.next()? {
@@ -69,7 +79,10 @@ fn gone() -> Failure {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
+    use std::{
+        io,
+        os::{fd::AsFd, unix::net::UnixStream},
+    };
 
     use super::Outcome;
     use crate::process::wire::{Failure, Step, Told, encode};
@@ -82,7 +95,18 @@ mod tests {
         }
         drop(tell);
         let mut outcome = Outcome::new(pipe.into());
-        outcome.until_network().and_then(|()| outcome.until_executed()).map_err(|failure| failure.step)
+        let (lifeline, _node) = UnixStream::pair().unwrap();
+        let executed = |outcome: &mut Outcome| outcome.until_executed(lifeline.as_fd());
+        outcome.until_network().and_then(|()| executed(&mut outcome)).map_err(|failure| failure.step)
+    }
+
+    #[test]
+    fn without_a_node_nobody_waits_for_the_program() {
+        let (pipe, _still_busy) = io::pipe().unwrap();
+        let (lifeline, node) = UnixStream::pair().unwrap();
+        drop(node);
+        let mut outcome = Outcome::new(pipe.into());
+        assert_eq!(outcome.until_executed(lifeline.as_fd()).map_err(|failure| failure.step), Err(Step::Gone));
     }
 
     #[test]

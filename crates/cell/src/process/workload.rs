@@ -10,10 +10,11 @@ use std::{
     convert::Infallible,
     ffi::CString,
     io,
-    os::fd::{AsFd, OwnedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
 };
 
 use rustix::{
+    event::{PollFd, PollFlags, Timespec},
     fs::Mode,
     process::{Resource, Rlimit},
     thread::{CapabilitiesSecureBits, CapabilitySet, CapabilitySets, UnshareFlags},
@@ -101,8 +102,19 @@ fn become_program(request: &Request, order: &Order, ends: &Ends) -> Result<Infal
     let (args, env) = strings(&exec).map_err(step(Step::Order))?;
     rustix::process::chdir(&exec.cwd)
         .map_err(|e| Failure::at(Step::WorkingDirectory, &exec.cwd, &e.into()))?;
+    if is_hung_up(request.socket.as_fd()) {
+        // What was said lies in the socket even when who said it has gone, given up, or been told that nothing started.
+        return Err(Failure::new(Step::Gone, &io::ErrorKind::BrokenPipe.into()));
+    }
     ends.say(&Told::Executing).map_err(step(Step::Gone))?;
     sys::exec(&command, &args, &env).map_err(|error| Failure::at(Step::Exec, &exec.command, &error))
+}
+
+/// Whether the other end is closed, whatever still lies in this one.
+fn is_hung_up(socket: BorrowedFd<'_>) -> bool {
+    let mut ends = [PollFd::from_borrowed_fd(socket, PollFlags::RDHUP)];
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    rustix::event::poll(&mut ends, Some(&now)).is_ok() && !ends[0].revents().is_empty()
 }
 
 fn strings(exec: &Exec) -> io::Result<(Vec<CString>, Vec<CString>)> {
@@ -184,4 +196,23 @@ fn empty_capabilities() -> io::Result<()> {
     let none = CapabilitySet::empty();
     let sets = CapabilitySets { effective: none, permitted: none, inheritable: none };
     Ok(rustix::thread::set_capabilities(None, sets)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::Write,
+        os::{fd::AsFd, unix::net::UnixStream},
+    };
+
+    use super::is_hung_up;
+
+    #[test]
+    fn a_word_in_the_socket_does_not_hide_that_its_sender_is_gone() {
+        let (socket, mut node) = UnixStream::pair().unwrap();
+        node.write_all(b"word").unwrap();
+        assert!(!is_hung_up(socket.as_fd()));
+        drop(node);
+        assert!(is_hung_up(socket.as_fd()));
+    }
 }
