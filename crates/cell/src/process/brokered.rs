@@ -26,9 +26,8 @@ const LOOPBACK: u32 = 1;
 const ETH_P_ALL: u16 = 0x0003_u16.to_be();
 const FLAGS: SocketFlags = SocketFlags::CLOEXEC.union(SocketFlags::NONBLOCK);
 
-/// Makes the routes and the sockets, and hands them to the node.
+/// Makes the sockets, and hands them to the node.
 pub(crate) fn hand_over(node: BorrowedFd<'_>, ports: &[u16]) -> io::Result<()> {
-    all_is_local()?;
     let mut tcp = Vec::new();
     for port in ports {
         tcp.push((*port, listener(std::net::Ipv4Addr::UNSPECIFIED.into(), *port)?));
@@ -75,7 +74,7 @@ fn lacks_v6(error: &io::Error) -> bool {
 }
 
 /// Adds a route for every IPv4 and IPv6 address to the table of local ones.
-fn all_is_local() -> io::Result<()> {
+pub(crate) fn all_is_local() -> io::Result<()> {
     // No protocol is protocol 0, which is NETLINK_ROUTE.
     let socket =
         rustix::net::socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None)?;
