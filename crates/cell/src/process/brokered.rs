@@ -34,7 +34,7 @@ pub(crate) struct Made {
     pub(crate) audit: Option<OwnedFd>,
 }
 
-/// Makes the routes and the sockets, and hands them to the node.
+/// Makes the sockets, and hands them to the node.
 pub(crate) fn hand_over(node: BorrowedFd<'_>, ports: &[u16]) -> io::Result<()> {
     let Made { tcp, udp, dns, audit } = make(ports)?;
     let frame = Frame::Network { tcp: tcp.iter().map(|(port, _)| *port).collect(), audit: audit.is_some() };
@@ -44,9 +44,8 @@ pub(crate) fn hand_over(node: BorrowedFd<'_>, ports: &[u16]) -> io::Result<()> {
     wire::send(node, &frame, &fds)
 }
 
-/// Makes the routes and the sockets.
+/// Makes the sockets. The routes are there already ([`all_is_local`]).
 pub(crate) fn make(ports: &[u16]) -> io::Result<Made> {
-    all_is_local()?;
     let mut tcp = Vec::new();
     for port in ports {
         tcp.push((*port, listener(std::net::Ipv4Addr::UNSPECIFIED.into(), *port)?));
@@ -99,7 +98,7 @@ fn lacks_v6(error: &io::Error) -> bool {
 }
 
 /// Adds a route for every IPv4 and IPv6 address to the table of local ones.
-fn all_is_local() -> io::Result<()> {
+pub(crate) fn all_is_local() -> io::Result<()> {
     // No protocol is protocol 0, which is NETLINK_ROUTE.
     let socket =
         rustix::net::socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None)?;

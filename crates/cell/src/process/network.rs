@@ -166,6 +166,7 @@ impl Link {
 /// This process may not, or a port is taken.
 pub fn make_local(ports: &[u16]) -> io::Result<NetworkEnds> {
     sys::loopback_up()?;
+    brokered::all_is_local()?;
     let brokered::Made { tcp, udp, dns, audit } = brokered::make(ports)?;
     let tcp = tcp.into_iter().map(|(port, socket)| (port, socket.into())).collect();
     Ok(NetworkEnds { tcp, dns_udp: vec![udp.into()], dns_tcp: vec![dns.into()], audit })
@@ -191,6 +192,7 @@ impl Wanted {
     /// In the first process of the tree, which is in a new network namespace and may still do anything in it.
     pub(super) fn make(self) -> io::Result<()> {
         sys::loopback_up()?;
+        brokered::all_is_local()?;
         brokered::hand_over(self.node.as_fd(), &self.ports)?;
         match sys::fork(0)? {
             Forked::Child => sys::exit_now(i32::from(make_sockets(self.node.as_fd()).is_err())),

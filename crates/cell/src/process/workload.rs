@@ -21,6 +21,7 @@ use rustix::{
 };
 
 use super::{
+    brokered,
     filter::{self, Filters},
     launcher::Request,
     order::{Exec, Order, ProcessLimits},
@@ -66,7 +67,7 @@ fn step(step: Step) -> impl Fn(io::Error) -> Failure {
 /// Puts up the walls around this process, all of them: after this it has no right that the program will not have, and
 /// nothing can be made of it but the program.
 fn prepare(request: &Request, order: &Order, filters: &Filters, ends: &Ends) -> Result<(), Failure> {
-    make_network(ends).map_err(step(Step::Network))?;
+    make_network(order, ends).map_err(step(Step::Network))?;
     sys::reset_signals();
     rustix::process::setsid().map_err(|e| Failure::new(Step::Identity, &e.into()))?;
     join_groups(request).map_err(step(Step::Cgroup))?;
@@ -126,10 +127,15 @@ fn strings(exec: &Exec) -> io::Result<(Vec<CString>, Vec<CString>)> {
     Ok((args?, env?))
 }
 
-/// Makes the network namespace. The first process comes in when it has built the root, and does the rest.
-fn make_network(ends: &Ends) -> io::Result<()> {
+/// Makes the network namespace and the ways within it. The first process comes in when it has built the root, and makes
+/// the node's ends: so neither waits long for the other.
+fn make_network(order: &Order, ends: &Ends) -> io::Result<()> {
     // SAFETY: of the shared things this flag leaves the descriptor table alone; there is one thread.
     unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWNET)? };
+    sys::loopback_up()?;
+    if order.brokered.is_some() {
+        brokered::all_is_local()?;
+    }
     ends.say(&Told::Network)
 }
 
