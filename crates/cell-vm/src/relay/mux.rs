@@ -1,7 +1,8 @@
 //! One end of the port: carries sockets over it, and says what else comes.
 //!
 //! No stream can hold up another: each side sends at most [`WINDOW`] bytes of one before the other has passed them on, so
-//! whoever reads the port never waits for anybody.
+//! whoever reads the port never waits for anybody. What arrives is queued; everything that can be queued is either charged
+//! against the window or can be said once only.
 
 use std::{
     collections::HashMap,
@@ -20,8 +21,13 @@ use tokio::{
 
 use super::wire::{BODY_BYTES_MAX, HEAD_BYTES, Said};
 
-/// Bytes of one stream that are under way at most, each way. With [`STREAMS_MAX`] it bounds what a guest can have the node hold.
+/// Charge of one stream's frames that are under way at most, each way, in bytes. Stops a guest from filling the node's memory;
+/// past it the relay ends. A stream holds no more than this and two bodies on their way to the port, so all of them together
+/// hold at most [`STREAMS_MAX`] times 96 KiB, and the port [`FRAMES_WAITING`] bodies.
 const WINDOW: u32 = 64 << 10;
+/// What a frame of data is charged beyond its bytes, in bytes: its place in a queue, and the least that is ever allocated for
+/// bytes. Stops a guest from having a byte cost a hundred; it is no byte on the wire.
+const FRAME_CHARGE: u32 = 96;
 /// Connections at the same time. Stops a guest from taking the node's descriptors; past it a connection is reset. The broker's own
 /// limit is below it.
 pub(super) const STREAMS_MAX: usize = 512;
@@ -49,10 +55,21 @@ pub(super) struct Mux {
 #[derive(Debug)]
 struct Stream {
     arrived: mpsc::UnboundedSender<Said>,
-    /// Bytes that may be sent.
+    /// Charge of what may be sent.
     credit: Arc<Semaphore>,
-    /// Bytes that have arrived and are not passed on.
+    /// Charge of what has arrived and is not passed on.
     held: Arc<AtomicU32>,
+    /// What may still be said of it once.
+    once: Once,
+}
+
+/// What is said of a stream at most once.
+#[derive(Debug)]
+struct Once {
+    /// Of one that this side opened: that it was taken.
+    opened: bool,
+    /// The end; then no bytes come any more.
+    end: bool,
 }
 
 /// A stream that waits for its socket.
@@ -112,7 +129,7 @@ impl Mux {
 
     /// Opens a stream to this address; `None` if there are too many or the port is gone.
     pub(super) async fn open(&self, to: std::net::SocketAddr) -> Option<Carried> {
-        let carried = self.add(self.next.fetch_add(2, Ordering::Relaxed))?;
+        let carried = self.add(self.next.fetch_add(2, Ordering::Relaxed), true)?;
         self.frames.send((carried.number, Said::Open(to))).await.ok()?;
         Some(carried)
     }
@@ -122,11 +139,16 @@ impl Mux {
         let _enough_is_told = self.frames.try_send((0, Said::Tried { datagram, to }));
     }
 
-    fn add(&self, number: u32) -> Option<Carried> {
+    fn add(&self, number: u32, ours: bool) -> Option<Carried> {
         let (tell, arrived) = mpsc::unbounded_channel();
         let window = usize::try_from(WINDOW).unwrap_or_default();
         let (credit, held) = (Arc::new(Semaphore::new(window)), Arc::<AtomicU32>::default());
-        let stream = Stream { arrived: tell, credit: Arc::clone(&credit), held: Arc::clone(&held) };
+        let stream = Stream {
+            arrived: tell,
+            credit: Arc::clone(&credit),
+            held: Arc::clone(&held),
+            once: Once { opened: ours, end: true },
+        };
         let mut streams = self.lock();
         if streams.len() >= STREAMS_MAX || streams.contains_key(&number) {
             return None;
@@ -146,7 +168,7 @@ impl Mux {
             let said = Said::decode(head[0], body).ok_or_else(|| broken("a frame that says nothing"))?;
             match said {
                 Said::Open(to) => {
-                    let carried = self.add(number);
+                    let carried = self.add(number, false);
                     let taken = carried.is_some_and(|carried| news.try_send(News::Open(to, carried)).is_ok());
                     if !taken {
                         // The reader does not wait: an answer that does not fit is one more connection that hangs.
@@ -162,7 +184,7 @@ impl Mux {
     /// Something for a stream. What comes for one that is over is late, which is nobody's fault.
     fn arrive(&self, number: u32, said: Said) -> Result<(), &'static str> {
         let mut streams = self.lock();
-        let Some(stream) = streams.get(&number) else { return Ok(()) };
+        let Some(stream) = streams.get_mut(&number) else { return Ok(()) };
         match said {
             Said::Credit(bytes) => {
                 let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
@@ -173,21 +195,38 @@ impl Mux {
                 stream.credit.add_permits(bytes);
             }
             Said::Reset => drop(streams.remove(&number)),
-            said => {
-                if let Said::Data(bytes) = &said {
-                    let count = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-                    if stream.held.fetch_add(count, Ordering::AcqRel).saturating_add(count) > WINDOW {
-                        return Err("more bytes than were allowed");
-                    }
-                }
-                let _nobody_takes_it = stream.arrived.send(said);
-            }
+            queued => stream.queue(queued)?,
         }
         Ok(())
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<u32, Stream>> {
         self.streams.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Stream ===
+
+impl Stream {
+    /// The queue has no end of its own: what comes into it is charged, or comes once.
+    fn queue(&mut self, said: Said) -> Result<(), &'static str> {
+        match &said {
+            Said::Data(bytes) if bytes.is_empty() => return Err("data without bytes"),
+            Said::Data(_) if !self.once.end => return Err("data after its end"),
+            Said::Data(bytes) => {
+                let charge = charge(bytes.len());
+                if self.held.fetch_add(charge, Ordering::AcqRel).saturating_add(charge) > WINDOW {
+                    return Err("more bytes than were allowed");
+                }
+            }
+            Said::End if !std::mem::take(&mut self.once.end) => return Err("a second end"),
+            Said::Opened if !std::mem::take(&mut self.once.opened) => {
+                return Err("a stream taken that was not offered");
+            }
+            _once => {}
+        }
+        let _nobody_takes_it = self.arrived.send(said);
+        Ok(())
     }
 }
 
@@ -217,7 +256,7 @@ impl Carried {
                 if count == 0 {
                     return mux.frames.send((number, Said::End)).await.ok();
                 }
-                credit.acquire_many(u32::try_from(count).ok()?).await.ok()?.forget();
+                credit.acquire_many(charge(count)).await.ok()?.forget();
                 mux.frames.send((number, Said::Data(chunk[..count].to_vec()))).await.ok()?;
             }
         };
@@ -226,9 +265,9 @@ impl Carried {
                 match self.arrived.recv().await? {
                     Said::Data(bytes) => {
                         to.write_all(&bytes).await.ok()?;
-                        let count = u32::try_from(bytes.len()).ok()?;
-                        held.fetch_sub(count, Ordering::AcqRel);
-                        mux.frames.send((number, Said::Credit(count))).await.ok()?;
+                        let charge = charge(bytes.len());
+                        held.fetch_sub(charge, Ordering::AcqRel);
+                        mux.frames.send((number, Said::Credit(charge))).await.ok()?;
                     }
                     Said::End => return to.shutdown().await.ok(),
                     _out_of_turn => return None,
@@ -254,6 +293,13 @@ impl Drop for Carried {
     fn drop(&mut self) {
         self.mux.lock().remove(&self.number);
     }
+}
+
+// === free functions ===
+
+/// What a frame with so many bytes of data is charged, on both sides.
+fn charge(bytes: usize) -> u32 {
+    u32::try_from(bytes).unwrap_or(WINDOW).saturating_add(FRAME_CHARGE)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-use std::net::SocketAddr;
+use std::{io::ErrorKind, net::SocketAddr};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex, split},
@@ -107,13 +107,21 @@ async fn a_stream_from_outside_is_taken_or_refused_and_has_a_number_of_its_own()
 
 #[tokio::test]
 async fn whoever_breaks_the_rules_is_heard_no_more() {
-    let open = Said::Open(TO.parse().unwrap()).encode(1);
-    let too_much: Vec<u8> = (0..20).flat_map(|_| Said::Data(vec![0; 16 << 10]).encode(1)).collect();
+    let opened = |said: &[Said]| {
+        let open = Said::Open(TO.parse().unwrap());
+        [&open].into_iter().chain(said).flat_map(|said| said.encode(2)).collect::<Vec<u8>>()
+    };
     for hostile in [
         vec![9; 4096],
         vec![2, 0, 0, 0, 0, 0xff, 0xff],
-        [open.clone(), too_much].concat(),
-        [open, Said::Credit(1).encode(1)].concat(),
+        opened(&vec![Said::Data(vec![0; 16 << 10]); 20]),
+        // A queue of many small ones costs more than their bytes.
+        opened(&vec![Said::Data(vec![0]); 1000]),
+        opened(&[Said::Data(Vec::new())]),
+        opened(&[Said::End, Said::End]),
+        opened(&[Said::End, Said::Data(vec![0])]),
+        opened(&[Said::Opened]),
+        opened(&[Said::Credit(1)]),
     ] {
         let (mut near, far) = duplex(1 << 20);
         let (_far, mut news, life) = end(Side::Outside, far);
@@ -126,6 +134,18 @@ async fn whoever_breaks_the_rules_is_heard_no_more() {
             }
         };
         let ((), ended) = tokio::join!(held, life);
-        assert!(ended.unwrap().is_err());
+        assert_eq!(ended.unwrap().unwrap_err().kind(), ErrorKind::InvalidData);
+        drop(near);
     }
+}
+
+#[tokio::test]
+async fn a_stream_is_taken_once() {
+    let (mut near, far) = duplex(1 << 20);
+    let (far, _news, life) = end(Side::Outside, far);
+    let mut asked = far.open(TO.parse().unwrap()).await.unwrap();
+    near.write_all(&Said::Opened.encode(1)).await.unwrap();
+    assert!(asked.is_taken().await);
+    near.write_all(&Said::Opened.encode(1)).await.unwrap();
+    assert_eq!(life.await.unwrap().unwrap_err().kind(), ErrorKind::InvalidData);
 }
