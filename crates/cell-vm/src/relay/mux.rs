@@ -11,26 +11,34 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU32, Ordering},
     },
+    time::Duration,
 };
 
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
-    sync::{Semaphore, mpsc},
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+    time::timeout,
 };
 
 use super::wire::{BODY_BYTES_MAX, HEAD_BYTES, Said};
 
 /// Charge of one stream's frames that are under way at most, each way, in bytes. Stops a guest from filling the node's memory;
 /// past it the relay ends. A stream holds no more than this and two bodies on their way to the port, so all of them together
-/// hold at most [`STREAMS_MAX`] times 96 KiB, and the port [`FRAMES_WAITING`] bodies.
+/// hold at most [`STREAMS_MAX`] times 96 KiB, and the port [`FRAMES_WAITING`] bodies: 27 MiB.
 const WINDOW: u32 = 64 << 10;
 /// What a frame of data is charged beyond its bytes, in bytes: its place in a queue, and the least that is ever allocated for
 /// bytes. Stops a guest from having a byte cost a hundred; it is no byte on the wire.
 const FRAME_CHARGE: u32 = 96;
-/// Connections at the same time. Stops a guest from taking the node's descriptors; past it a connection is reset. The broker's own
-/// limit is below it.
-pub(super) const STREAMS_MAX: usize = 512;
+/// Connections at the same time, those included that are over and not yet let go. Stops a guest from taking the node's
+/// descriptors; past it a connection is reset. The broker serves 256, and some more are for what the program itself serves.
+pub(super) const STREAMS_MAX: usize = 256 + 16;
+/// How long one frame to a guest may wait until it is read. Stops a guest that reads no more from holding what belongs to its
+/// streams; past it its relay ends. An honest relay reads whatever else it does, and needs a fraction of a second in
+/// software translation.
+const UNREAD_MAX: Duration = Duration::from_secs(30);
+/// How long a reset waits for its turn. Past it the other side does not hear of it, which reads nothing anyhow.
+const RESET_TIMEOUT: Duration = Duration::from_secs(5);
 /// Who opens a stream gives it its number, and each side has its own.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Side {
@@ -49,6 +57,7 @@ pub(super) struct Mux {
     frames: mpsc::Sender<(u32, Said)>,
     streams: Arc<Mutex<HashMap<u32, Stream>>>,
     next: Arc<AtomicU32>,
+    places: Arc<Semaphore>,
 }
 
 /// What the reader of the port knows of a stream.
@@ -80,6 +89,8 @@ pub(super) struct Carried {
     arrived: mpsc::UnboundedReceiver<Said>,
     credit: Arc<Semaphore>,
     held: Arc<AtomicU32>,
+    /// Given back with the stream, not when the other side calls it over: until then its socket may be there.
+    _place: OwnedSemaphorePermit,
 }
 
 /// What the other side says that concerns no stream that is there already.
@@ -107,12 +118,19 @@ impl Mux {
         news: mpsc::Sender<News>,
     ) -> (Self, impl Future<Output = io::Result<()>>) {
         let (frames, mut waiting) = mpsc::channel::<(u32, Said)>(FRAMES_WAITING);
-        let mux = Self { frames, streams: Arc::default(), next: Arc::new(AtomicU32::new(side as u32)) };
+        let (next, places) = (Arc::new(AtomicU32::new(side as u32)), Arc::new(Semaphore::new(STREAMS_MAX)));
+        let mux = Self { frames, streams: Arc::default(), next, places };
         let reading = mux.clone();
         let life = async move {
             let write = async {
                 while let Some((stream, said)) = waiting.recv().await {
-                    writer.write_all(&said.encode(stream)).await?;
+                    let frame = said.encode(stream);
+                    let written = writer.write_all(&frame);
+                    match side {
+                        // The node is believed.
+                        Side::Inside => written.await?,
+                        Side::Outside => timeout(UNREAD_MAX, written).await??,
+                    }
                 }
                 Ok(())
             };
@@ -140,6 +158,7 @@ impl Mux {
     }
 
     fn add(&self, number: u32, ours: bool) -> Option<Carried> {
+        let place = Arc::clone(&self.places).try_acquire_owned().ok()?;
         let (tell, arrived) = mpsc::unbounded_channel();
         let window = usize::try_from(WINDOW).unwrap_or_default();
         let (credit, held) = (Arc::new(Semaphore::new(window)), Arc::<AtomicU32>::default());
@@ -150,11 +169,11 @@ impl Mux {
             once: Once { opened: ours, end: true },
         };
         let mut streams = self.lock();
-        if streams.len() >= STREAMS_MAX || streams.contains_key(&number) {
+        if streams.contains_key(&number) {
             return None;
         }
         streams.insert(number, stream);
-        Some(Carried { number, mux: self.clone(), arrived, credit, held })
+        Some(Carried { number, mux: self.clone(), arrived, credit, held, _place: place })
     }
 
     async fn read(&self, mut reader: impl AsyncRead + Unpin, news: &mpsc::Sender<News>) -> io::Result<()> {
@@ -276,16 +295,18 @@ impl Carried {
         };
         let whole = tokio::try_join!(async { up.await.ok_or(()) }, async { down.await.ok_or(()) });
         if whole.is_err() {
-            // The program is to see that it broke, not that it ended.
+            // The program is to see that it broke, not that it ended; and at once, for the reset may wait.
             let _only_less_clear = from.as_ref().set_zero_linger();
             to.forget();
+            drop(from);
             self.reset().await;
         }
     }
 
     /// Lets go of it.
     pub(super) async fn reset(self) {
-        let _port_is_gone = self.mux.frames.send((self.number, Said::Reset)).await;
+        let reset = self.mux.frames.send((self.number, Said::Reset));
+        let _port_is_gone_or_unread = timeout(RESET_TIMEOUT, reset).await;
     }
 }
 

@@ -22,8 +22,8 @@ const NEWS_WAITING: usize = 256;
 /// No port of the program's: the driver that makes sockets keeps none of the broker's ports from it.
 const NO_PORT: u16 = 0;
 
-/// What is done at once: every connection there may be, and some attempts in vain.
-const WORK_MAX: usize = STREAMS_MAX + 64;
+/// What is done at once: every connection there may be, and some attempts in vain. Each has one descriptor of the node.
+const WORK_MAX: usize = STREAMS_MAX + 16;
 /// Sockets of the cell that were asked for and are not made yet. Past it whoever asks waits.
 const ORDERS_WAITING: usize = 16;
 /// How long whoever asked for a socket is waited for to connect it.
@@ -51,9 +51,14 @@ async fn relay(
     let (tell, mut news) = mpsc::channel(NEWS_WAITING);
     let (mux, life) = Mux::over(Side::Outside, reader, writer, tell);
     let publishes = async {
+        // What is carried ends with the relay.
+        let mut published = JoinSet::new();
         // One after the other: each needs the port of the namespace for a moment.
         while let Some(order) = ordered.recv().await {
-            publish(order, &mux, &sockets, &brokered).await;
+            while published.try_join_next().is_some() {}
+            if let Some((carried, socket)) = publish(order, &mux, &sockets, &brokered).await {
+                published.spawn(carried.carry(socket));
+            }
         }
         std::future::pending().await
     };
@@ -76,7 +81,12 @@ async fn relay(
 
 /// Gives whoever asked a socket that, when he connects it, is a connection to the program's port in the guest. That the program
 /// does not listen is known before.
-async fn publish(order: SocketOrder, mux: &Mux, sockets: &mpsc::Sender<SocketOrder>, brokered: &[u16]) {
+async fn publish(
+    order: SocketOrder,
+    mux: &Mux,
+    sockets: &mpsc::Sender<SocketOrder>,
+    brokered: &[u16],
+) -> Option<(Carried, TcpStream)> {
     let ip = if order.v6 { IpAddr::from(Ipv6Addr::LOCALHOST) } else { Ipv4Addr::LOCALHOST.into() };
     let to = SocketAddr::new(ip, order.port);
     let made = if brokered.contains(&order.port) {
@@ -85,12 +95,18 @@ async fn publish(order: SocketOrder, mux: &Mux, sockets: &mpsc::Sender<SocketOrd
         reached(mux, sockets, to).await
     };
     match made {
-        Err(refused) => drop(order.reply.send(Err(refused))),
+        Err(refused) => {
+            let _nobody_waits = order.reply.send(Err(refused));
+            None
+        }
         Ok((socket, listener, carried)) => {
             let _nobody_waits = order.reply.send(Ok(socket));
             match tokio::time::timeout(CONNECT_TIMEOUT, listener.accept()).await {
-                Ok(Ok((stream, _))) => drop(tokio::spawn(carried.carry(stream))),
-                _ => carried.reset().await,
+                Ok(Ok((stream, _))) => Some((carried, stream)),
+                _ => {
+                    carried.reset().await;
+                    None
+                }
             }
         }
     }

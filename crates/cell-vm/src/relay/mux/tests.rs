@@ -149,3 +149,50 @@ async fn a_stream_is_taken_once() {
     near.write_all(&Said::Opened.encode(1)).await.unwrap();
     assert_eq!(life.await.unwrap().unwrap_err().kind(), ErrorKind::InvalidData);
 }
+
+/// A socket of a stream whose frames nobody reads, while as many as may wait for the port do.
+#[tokio::test]
+async fn a_broken_stream_of_a_guest_that_reads_nothing_keeps_no_socket() {
+    let (mut near, far) = duplex(16);
+    let (far, mut news, _life) = end(Side::Outside, far);
+    near.write_all(&Said::Open(TO.parse().unwrap()).encode(2)).await.unwrap();
+    let Some(News::Open(_, carried)) = news.recv().await else { panic!() };
+    let (mut server, dialled) = sockets().await;
+    tokio::spawn(carried.carry(dialled));
+    while far.frames.capacity() > 0 {
+        far.tried(false, TO.parse().unwrap());
+        tokio::task::yield_now().await;
+    }
+    near.write_all(&Said::Reset.encode(2)).await.unwrap();
+    let broken = tokio::time::timeout(super::RESET_TIMEOUT / 2, server.read(&mut [0])).await;
+    assert!(broken.expect("at once").is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_guest_that_reads_nothing_is_given_up_and_a_node_is_not() {
+    for (side, given_up) in [(Side::Outside, true), (Side::Inside, false)] {
+        let (_unread, far) = duplex(16);
+        let (far, _news, life) = end(side, far);
+        far.tried(false, TO.parse().unwrap());
+        far.tried(false, TO.parse().unwrap());
+        let ended = tokio::time::timeout(super::UNREAD_MAX * 2, life).await;
+        assert_eq!(ended.is_ok(), given_up, "{side:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_stream_has_its_place_until_its_socket_is_gone() {
+    let (mut near, far) = duplex(1 << 20);
+    let (_far, mut news, _life) = end(Side::Outside, far);
+    let mut held = Vec::new();
+    for number in (2..).step_by(2).take(super::STREAMS_MAX) {
+        near.write_all(&Said::Open(TO.parse().unwrap()).encode(number)).await.unwrap();
+        near.write_all(&Said::Reset.encode(number)).await.unwrap();
+        held.push(news.recv().await);
+    }
+    let refused = Said::Reset.encode(0);
+    near.write_all(&Said::Open(TO.parse().unwrap()).encode(0)).await.unwrap();
+    let mut answer = vec![0; refused.len()];
+    near.read_exact(&mut answer).await.unwrap();
+    assert_eq!(answer, refused);
+}
