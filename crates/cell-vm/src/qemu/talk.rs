@@ -173,8 +173,9 @@ impl End {
     /// A shell tells a signal as 128 and its number; a program that exits with such a status itself is taken for one that
     /// was killed.
     fn ended(self) -> Ended {
-        match self.status - 128 {
-            signal @ 1..=64 => Ended { code: None, signal: Some(signal) },
+        // Any number may come.
+        match self.status.checked_sub(128) {
+            Some(signal @ 1..=64) => Ended { code: None, signal: Some(signal) },
             _ => Ended { code: Some(self.status), signal: None },
         }
     }
@@ -243,6 +244,8 @@ mod tests {
         let end = End::parse("end 139 12 0 0").unwrap();
         assert_eq!((end.sent, end.ended()), ([12, 0], Ended { code: None, signal: Some(11) }));
         assert_eq!(End::parse("end 37 0 0 0").unwrap().ended(), Ended { code: Some(37), signal: None });
+        let least = End::parse(&format!("end {} 0 0 0", i32::MIN)).unwrap();
+        assert_eq!(least.ended(), Ended { code: Some(i32::MIN), signal: None });
         assert_eq!(End::parse("ready"), None);
     }
 }
