@@ -12,6 +12,7 @@ use tokio::{
     net::{TcpListener, TcpSocket, TcpStream, UdpSocket, UnixStream},
     sync::{mpsc, oneshot},
     task::JoinSet,
+    time::timeout,
 };
 
 use super::mux::{Carried, Mux, News, STREAMS_MAX, Side};
@@ -26,7 +27,8 @@ const NO_PORT: u16 = 0;
 const WORK_MAX: usize = STREAMS_MAX + 16;
 /// Sockets of the cell that were asked for and are not made yet. Past it whoever asks waits.
 const ORDERS_WAITING: usize = 16;
-/// How long whoever asked for a socket is waited for to connect it.
+/// How long the program is waited for to take a connection, and whoever asked for its socket to connect that. Stops one that
+/// never does from holding up the next; past it whoever asked has an error.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Until the machine's port closes, or the guest breaks the rules. `sockets` gives sockets of the namespace in which the broker
@@ -101,7 +103,7 @@ async fn publish(
         }
         Ok((socket, listener, carried)) => {
             let _nobody_waits = order.reply.send(Ok(socket));
-            match tokio::time::timeout(CONNECT_TIMEOUT, listener.accept()).await {
+            match timeout(CONNECT_TIMEOUT, listener.accept()).await {
                 Ok(Ok((stream, _))) => Some((carried, stream)),
                 _ => {
                     carried.reset().await;
@@ -117,14 +119,32 @@ async fn reached(
     sockets: &mpsc::Sender<SocketOrder>,
     to: SocketAddr,
 ) -> io::Result<(OwnedFd, TcpListener, Carried)> {
-    let mut carried = mux.open(to).await.ok_or(io::ErrorKind::NotConnected)?;
+    let late = |_| io::Error::from(io::ErrorKind::TimedOut);
+    let opened = timeout(CONNECT_TIMEOUT, mux.open(to)).await.map_err(late)?;
+    let mut carried = opened.ok_or(io::ErrorKind::NotConnected)?;
+    let offered = timeout(CONNECT_TIMEOUT, offered(&mut carried, sockets, to)).await;
+    match offered.map_err(late).flatten() {
+        Ok((socket, listener)) => Ok((socket, listener, carried)),
+        Err(error) => {
+            carried.reset().await;
+            Err(error)
+        }
+    }
+}
+
+/// A socket to be connected, and the listener that it will find.
+async fn offered(
+    carried: &mut Carried,
+    sockets: &mpsc::Sender<SocketOrder>,
+    to: SocketAddr,
+) -> io::Result<(OwnedFd, TcpListener)> {
     if !carried.is_taken().await {
         return Err(io::ErrorKind::ConnectionRefused.into());
     }
     let listener = TcpSocket::from_std_stream(socket(sockets, to, false).await?.into());
     listener.set_reuseaddr(true)?;
     listener.bind(to)?;
-    Ok((socket(sockets, to, false).await?, listener.listen(1)?, carried))
+    Ok((socket(sockets, to, false).await?, listener.listen(1)?))
 }
 
 async fn done(news: News, sockets: mpsc::Sender<SocketOrder>) {
@@ -154,3 +174,6 @@ async fn socket(sockets: &mpsc::Sender<SocketOrder>, to: SocketAddr, datagrams: 
     sockets.send(order).await.map_err(|_| gone())?;
     made.await.map_err(|_| gone())?
 }
+
+#[cfg(test)]
+mod tests;
