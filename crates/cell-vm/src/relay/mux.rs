@@ -5,7 +5,7 @@
 //! against the window or can be said once only.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     io,
     sync::{
         Arc, Mutex, PoisonError,
@@ -54,6 +54,7 @@ const FRAMES_WAITING: usize = 64;
 /// One end.
 #[derive(Clone, Debug)]
 pub(super) struct Mux {
+    side: Side,
     frames: mpsc::Sender<(u32, Said)>,
     streams: Arc<Mutex<HashMap<u32, Stream>>>,
     next: Arc<AtomicU32>,
@@ -119,7 +120,7 @@ impl Mux {
     ) -> (Self, impl Future<Output = io::Result<()>>) {
         let (frames, mut waiting) = mpsc::channel::<(u32, Said)>(FRAMES_WAITING);
         let (next, places) = (Arc::new(AtomicU32::new(side as u32)), Arc::new(Semaphore::new(STREAMS_MAX)));
-        let mux = Self { frames, streams: Arc::default(), next, places };
+        let mux = Self { side, frames, streams: Arc::default(), next, places };
         let reading = mux.clone();
         let life = async move {
             let write = async {
@@ -186,6 +187,9 @@ impl Mux {
             reader.read_exact(&mut body).await?;
             let said = Said::decode(head[0], body).ok_or_else(|| broken("a frame that says nothing"))?;
             match said {
+                Said::Open(_) if number % 2 == self.side as u32 => {
+                    return Err(broken("a stream with a number of this side"));
+                }
                 Said::Open(to) => {
                     let carried = self.add(number, false);
                     let taken = carried.is_some_and(|carried| news.try_send(News::Open(to, carried)).is_ok());
@@ -312,7 +316,12 @@ impl Carried {
 
 impl Drop for Carried {
     fn drop(&mut self) {
-        self.mux.lock().remove(&self.number);
+        // The other side may have called this one over and opened another under its number.
+        if let Entry::Occupied(stream) = self.mux.lock().entry(self.number)
+            && Arc::ptr_eq(&stream.get().held, &self.held)
+        {
+            stream.remove();
+        }
     }
 }
 

@@ -114,6 +114,7 @@ async fn whoever_breaks_the_rules_is_heard_no_more() {
     for hostile in [
         vec![9; 4096],
         vec![2, 0, 0, 0, 0, 0xff, 0xff],
+        Said::Open(TO.parse().unwrap()).encode(1),
         opened(&vec![Said::Data(vec![0; 16 << 10]); 20]),
         // A queue of many small ones costs more than their bytes.
         opened(&vec![Said::Data(vec![0]); 1000]),
@@ -195,4 +196,17 @@ async fn a_stream_has_its_place_until_its_socket_is_gone() {
     let mut answer = vec![0; refused.len()];
     near.read_exact(&mut answer).await.unwrap();
     assert_eq!(answer, refused);
+}
+
+#[tokio::test]
+async fn a_stream_that_is_let_go_takes_no_other_of_its_number_along() {
+    let (mut near, far) = duplex(1 << 20);
+    let (far, mut news, _life) = end(Side::Outside, far);
+    let open = Said::Open(TO.parse().unwrap()).encode(2);
+    near.write_all(&[&open[..], &Said::Reset.encode(2), &open].concat()).await.unwrap();
+    let (first, second) = (news.recv().await, news.recv().await);
+    drop(first);
+    assert!(far.lock().contains_key(&2));
+    drop(second);
+    assert!(far.lock().is_empty());
 }
