@@ -15,7 +15,7 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader},
     net::TcpStream,
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
     time::timeout,
@@ -50,6 +50,9 @@ pub(super) enum Side {
 
 /// Frames that wait for the port.
 const FRAMES_WAITING: usize = 64;
+
+/// Bytes read from the port at once, so that a frame does not cost two calls of the system.
+const READ_BYTES: usize = 16 << 10;
 
 /// One end.
 #[derive(Clone, Debug)]
@@ -177,7 +180,8 @@ impl Mux {
         Some(Carried { number, mux: self.clone(), arrived, credit, held, _place: place })
     }
 
-    async fn read(&self, mut reader: impl AsyncRead + Unpin, news: &mpsc::Sender<News>) -> io::Result<()> {
+    async fn read(&self, reader: impl AsyncRead + Unpin, news: &mpsc::Sender<News>) -> io::Result<()> {
+        let mut reader = BufReader::with_capacity(READ_BYTES, reader);
         let broken = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
         loop {
             let mut head = [0; HEAD_BYTES];
