@@ -19,7 +19,10 @@ use tokio::{
     sync::mpsc,
 };
 
-use super::machine::{PORTS, RELAY};
+use super::{
+    machine::{PORTS, RELAY},
+    site::Site,
+};
 use crate::{
     capped::Allowance,
     tree::Tree,
@@ -65,16 +68,16 @@ pub(super) type Told = Arc<Mutex<Option<Ended>>>;
 
 impl Ports {
     /// Waits for the machine. `None` if it ends before.
-    pub(super) async fn connect(dir: &Path, tree: &mut Tree, relay: bool) -> io::Result<Option<Self>> {
+    pub(super) async fn connect(site: &Site, tree: &mut Tree, relay: bool) -> io::Result<Option<Self>> {
         let mut ports = Vec::new();
         for port in PORTS {
-            let Some(stream) = connect(&dir.join(port), tree).await? else { return Ok(None) };
+            let Some(stream) = site.connect(port, tree).await? else { return Ok(None) };
             ports.push(stream);
         }
         let Ok([input, output, error, talk]) = <[UnixStream; 4]>::try_from(ports) else { return Ok(None) };
         let (lines, answers) = talk.into_split();
         let lines = Lines { lines: BufReader::new(lines), answers };
-        let relay = if relay { connect(&dir.join(RELAY), tree).await? } else { None };
+        let relay = if relay { site.connect(RELAY, tree).await? } else { None };
         Ok(Some(Self { streams: [input, output, error], lines, relay }))
     }
 
