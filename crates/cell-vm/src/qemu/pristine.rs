@@ -142,5 +142,6 @@ async fn send_state(site: &Site, control: &mut Monitor, taking: Taking) -> io::R
             _ => tokio::time::sleep(LOOK_EVERY).await,
         }
     }
-    written.await.map_err(io::Error::other)?
+    let written = written.await.map_err(io::Error::other)??;
+    tokio::task::spawn_blocking(move || written.keep()).await.map_err(io::Error::other)?
 }

@@ -58,6 +58,12 @@ pub(super) struct Taking {
     file: Option<tempfile::NamedTempFile>,
 }
 
+/// One that was written down, of which nobody knows yet that the machine had sent everything. Dropped, it is gone.
+pub(super) struct Written {
+    taking: Taking,
+    file: tempfile::NamedTempFile,
+}
+
 // === impl Shape ===
 
 impl Shape {
@@ -199,8 +205,8 @@ impl Store {
 // === impl Taking ===
 
 impl Taking {
-    /// Writes down what the machine sends. Blocks.
-    pub(super) fn write(mut self, mut stream: impl Read) -> io::Result<()> {
+    /// Writes down what the machine sends. A stream that breaks looks like one that ends. Blocks.
+    pub(super) fn write(mut self, mut stream: impl Read) -> io::Result<Written> {
         let mut file = self.file.take().ok_or(io::ErrorKind::NotFound)?;
         let (mut length, mut digest, mut chunk) = (0_u64, Sha256::new(), vec![0; CHUNK_BYTES]);
         file.write_all(&[0; HEAD_BYTES as usize])?;
@@ -219,9 +225,19 @@ impl Taking {
         file.seek(io::SeekFrom::Start(0))?;
         file.write_all(&[&MAGIC[..], &length.to_le_bytes(), &digest.finalize()].concat())?;
         file.as_file().set_permissions(fs::Permissions::from_mode(0o600))?;
-        let file = file.persist(self.store.path(&self.shape)).map_err(|error| error.error)?;
-        self.store.verified(&self.shape, &identity(&file.metadata()?));
-        self.store.tidy();
+        Ok(Written { taking: self, file })
+    }
+}
+
+// === impl Written ===
+
+impl Written {
+    /// For who was told that it is whole. Blocks.
+    pub(super) fn keep(self) -> io::Result<()> {
+        let Taking { store, shape, .. } = &self.taking;
+        let file = self.file.persist(store.path(shape)).map_err(|error| error.error)?;
+        store.verified(shape, &identity(&file.metadata()?));
+        store.tidy();
         Ok(())
     }
 }
