@@ -47,9 +47,7 @@ impl Pristine {
         let Some(stored) = found.ok().flatten() else {
             return Self::boot(plan, site, store.take(&plan.shape)).await;
         };
-        let woken = tokio::time::timeout(WAKE_TIMEOUT, wake(plan, &site, stored)).await;
-        let woken = woken.unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()));
-        match woken {
+        match wake(plan, &site, stored).await {
             Ok((tree, network, ports)) => Ok(Self { tree, ports, network, site }),
             Err(error) => {
                 let said = site.complaint();
@@ -75,7 +73,10 @@ impl Pristine {
             }
         }
         if let Some(taking) = taking {
-            save(&site, taking).await.map_err(|error| VmError::NotSetUp {
+            let saved = save(&site, taking).await;
+            // Nobody gives the machine orders any more.
+            site.forget(CONTROL);
+            saved.map_err(|error| VmError::NotSetUp {
                 driver: DriverName::Qemu,
                 cause: format!("the machine did not go on after its snapshot: {error}"),
             })?;
@@ -97,18 +98,30 @@ pub(super) async fn refusal(mut tree: Tree, site: &Site, said: Option<String>) -
     VmError::NotSetUp { driver: DriverName::Qemu, cause }
 }
 
+/// One that does not wake is gone when this returns: the next machine has its place.
+async fn wake(plan: &Plan, site: &Site, stored: Stored) -> Result<(Tree, Option<Ends>, Ports), VmError> {
+    let (mut tree, network) = site.start(plan, Start::Wake).await?;
+    let woken = woken(site, &mut tree, network.is_some(), stored);
+    let woken = tokio::time::timeout(WAKE_TIMEOUT, woken).await;
+    match woken.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+        Ok(ports) => Ok((tree, network, ports)),
+        Err(error) => {
+            tree.kill().await;
+            Err(error.into())
+        }
+    }
+}
+
 /// The ports must be connected before the machine wakes, as they were when it fell asleep: a guest takes a port whose
 /// host is gone for one that has ended.
-async fn wake(plan: &Plan, site: &Site, stored: Stored) -> Result<(Tree, Option<Ends>, Ports), VmError> {
+async fn woken(site: &Site, tree: &mut Tree, relay: bool, stored: Stored) -> io::Result<Ports> {
     let gone = || io::Error::from(io::ErrorKind::UnexpectedEof);
-    let (mut tree, network) = site.start(plan, Start::Wake).await?;
-    let ports = Ports::connect(site, &mut tree, network.is_some()).await?;
-    let mut ports = ports.ok_or_else(gone)?;
-    let waking = site.connect(WAKING, &mut tree).await?.ok_or_else(gone)?.into_std()?;
+    let mut ports = Ports::connect(site, tree, relay).await?.ok_or_else(gone)?;
+    let waking = site.connect(WAKING, tree).await?.ok_or_else(gone)?.into_std()?;
     waking.set_nonblocking(false)?;
     let sent = tokio::task::spawn_blocking(move || io::copy(&mut &stored.file, &mut &waking)).await;
     sent.map_err(io::Error::other)??;
-    if ports.is_awake().await { Ok((tree, network, ports)) } else { Err(gone().into()) }
+    if ports.is_awake().await { Ok(ports) } else { Err(gone()) }
 }
 
 /// Takes a snapshot of a guest and lets it go on. That it cannot be taken is only said; that it does not go on is an error.

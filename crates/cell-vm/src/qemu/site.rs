@@ -133,6 +133,11 @@ impl Site {
         self.of_the_machine(UnixStream::connect(self.place(name)).await?)
     }
 
+    /// Takes away the way to a socket of the machine's.
+    pub(super) fn forget(&self, name: &str) {
+        let _not_there = fs::remove_file(self.place(name));
+    }
+
     /// A socket of the node's to which the machine can connect.
     pub(super) fn listen(&self) -> io::Result<(UnixListener, PathBuf)> {
         let place = self.dir.path().join(SAVED);
