@@ -19,6 +19,7 @@ mod pool;
 mod pristine;
 mod probe;
 mod seed;
+mod site;
 mod snapshot;
 mod talk;
 

@@ -19,6 +19,8 @@ const ANSWER_LOOK: Duration = Duration::from_millis(5);
 /// Start of the name of every private directory of a cell, and of the one in which a node lays itself out for guests.
 const PREFIX: &str = "cella-vm-";
 const OWN_PREFIX: &str = "cella-own-";
+/// The same of every file that becomes a guest's snapshot, or a note of one, under another name.
+pub(crate) const TAKING_PREFIX: &str = ".taking-";
 /// Numbers of this class begin here: those of class `process`, which name control groups in the same way, stay below.
 static NUMBER: AtomicU64 = AtomicU64::new(1 << 40);
 
@@ -64,9 +66,14 @@ pub(crate) fn own_dir() -> io::Result<TempDir> {
 }
 
 fn dir(kind: &str) -> io::Result<TempDir> {
-    let (namespace, pid, started) = owner();
-    let prefix = format!("{kind}{namespace:x}-{pid}-{started}-");
+    let prefix = marked(kind);
     tempfile::Builder::new().prefix(&prefix).permissions(fs::Permissions::from_mode(0o700)).tempdir()
+}
+
+/// The beginning of a name by which [`is_stale`] finds out whether this node is gone.
+pub(crate) fn marked(kind: &str) -> String {
+    let (namespace, pid, started) = owner();
+    format!("{kind}{namespace:x}-{pid}-{started}-")
 }
 
 /// The next cell's name: unique on this machine, and in the form by which [`cella_cell::sweep`] finds control groups.
@@ -75,9 +82,9 @@ pub(crate) fn next_name() -> String {
     format!("cella-{namespace:x}-{pid}-{started}-{}", NUMBER.fetch_add(1, Ordering::Relaxed))
 }
 
-/// Whether a directory has this name because a node that is gone gave it. Of another pid namespace nothing is known.
+/// Whether a directory or a file has this name because a node that is gone gave it. Of another pid namespace nothing is known.
 pub(crate) fn is_stale(name: &str) -> bool {
-    let rest = [PREFIX, OWN_PREFIX].into_iter().find_map(|kind| name.strip_prefix(kind));
+    let rest = [PREFIX, OWN_PREFIX, TAKING_PREFIX].into_iter().find_map(|kind| name.strip_prefix(kind));
     let Some(rest) = rest else { return false };
     let mut parts = rest.split('-');
     let namespace = parts.next().and_then(|part| u64::from_str_radix(part, 16).ok());

@@ -60,11 +60,17 @@ impl Tree {
     ) -> io::Result<(Self, Ends)> {
         let mut tree = Self::run(network.whole_tree(program), args, streams).await?;
         let ends = tokio::select! {
-            ends = network.ends() => ends?,
+            ends = network.ends() => ends,
             // Its complaint is on its standard error.
-            _ended = tree.keeper.wait() => return Err(io::Error::other("no network could be made for the sandbox")),
+            _ended = tree.keeper.wait() => Err(io::Error::other("no network could be made for the sandbox")),
         };
-        Ok((tree, ends))
+        match ends {
+            Ok(ends) => Ok((tree, ends)),
+            Err(error) => {
+                tree.kill().await;
+                Err(error)
+            }
+        }
     }
 
     async fn run(

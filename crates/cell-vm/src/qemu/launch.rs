@@ -8,8 +8,9 @@ use tokio::sync::mpsc;
 use super::{
     Ground,
     plan::Plan,
-    pristine::{Pristine, Site, refusal},
+    pristine::{Pristine, refusal},
     seed,
+    site::Site,
     talk::Told,
 };
 use crate::{VmError, capped::Allowance, relay::outside, ward};

@@ -39,9 +39,14 @@ pub(super) enum Start {
     Wake,
 }
 
-/// Sockets in the machine's directory beside its ports: of control, and by which a snapshot leaves and comes.
-pub(super) const CONTROL: &str = "control";
+/// In a machine's directory: what the machine reads, and the socket of the node's by which a snapshot leaves.
+pub(super) const KERNEL: &str = "kernel";
+pub(super) const INITRD: &str = "initrd";
 pub(super) const SAVED: &str = "saved";
+/// The directory in it that is the machine's own, for the sockets that it makes.
+pub(super) const MACHINES: &str = "machine";
+/// Among them, beside its ports: of control, and by which a snapshot comes.
+pub(super) const CONTROL: &str = "control";
 pub(super) const WAKING: &str = "waking";
 
 /// Begins an argument that says where an export lies, which is all that may differ between a snapshot and who wakes from it.
@@ -59,7 +64,7 @@ pub(super) fn arguments(dir: &Path, spec: &Spec, guest: &Guest, parts: &Parts, s
         Ok(()) => ("kvm", "host"),
         Err(_) => ("tcg,tb-size=64", "max"),
     };
-    let dir_text = escaped(dir);
+    let dir_text = escaped(&dir.join(MACHINES));
     let mut args: Vec<String> =
         ["-nodefaults", "-no-user-config", "-nographic", "-no-reboot"].map(str::to_owned).to_vec();
     let mut add = |option: &str, value: String| args.extend([option.to_owned(), value]);
@@ -71,8 +76,8 @@ pub(super) fn arguments(dir: &Path, spec: &Spec, guest: &Guest, parts: &Parts, s
     add("-nic", "none".into());
     add("-serial", "none".into());
     add("-monitor", "none".into());
-    add("-kernel", dir.join("kernel").display().to_string());
-    add("-initrd", dir.join("initrd").display().to_string());
+    add("-kernel", dir.join(KERNEL).display().to_string());
+    add("-initrd", dir.join(INITRD).display().to_string());
     add("-append", "quiet loglevel=0 edd=off panic=-1 rdinit=/init".into());
     add("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny".into());
     add("-device", "virtio-serial-pci,id=serial,max_ports=8,addr=0x4".into());

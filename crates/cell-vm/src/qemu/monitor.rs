@@ -1,6 +1,6 @@
 //! QEMU's own control socket (QMP): only a machine whose snapshot is to be taken has one.
 
-use std::{io, path::Path};
+use std::io;
 
 use serde_json::{Value, json};
 use tokio::{
@@ -20,8 +20,8 @@ pub(super) struct Monitor {
 // === impl Monitor ===
 
 impl Monitor {
-    pub(super) async fn connect(path: &Path) -> io::Result<Self> {
-        let mut monitor = Self { stream: BufReader::new(UnixStream::connect(path).await?) };
+    pub(super) async fn over(stream: UnixStream) -> io::Result<Self> {
+        let mut monitor = Self { stream: BufReader::new(stream) };
         let _greeting = monitor.line().await?;
         monitor.order("qmp_capabilities", json!({})).await?;
         Ok(monitor)

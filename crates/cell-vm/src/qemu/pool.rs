@@ -4,7 +4,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{
     plan::Plan,
-    pristine::{Pristine, Site},
+    pristine::Pristine,
+    site::Site,
     snapshot::{Shape, Store},
 };
 use crate::tools;

@@ -15,6 +15,8 @@ use std::{
 
 use sha2::{Digest, Sha256};
 
+use crate::tools;
+
 /// Bytes of one snapshot. Stops a guest from filling the disk; past it none is kept. A guest has about 100 MiB.
 const SNAPSHOT_BYTES_MAX: u64 = 512 << 20;
 /// Snapshots that are kept, one for each shape of a machine. Stops many contracts from filling the disk; past it the
@@ -56,6 +58,12 @@ pub(super) struct Taking {
     store: Store,
     shape: Shape,
     file: Option<tempfile::NamedTempFile>,
+}
+
+/// One that was written down, of which nobody knows yet that the machine had sent everything. Dropped, it is gone.
+pub(super) struct Written {
+    taking: Taking,
+    file: tempfile::NamedTempFile,
 }
 
 // === impl Shape ===
@@ -147,8 +155,13 @@ impl Store {
             tracing::debug!(dir = %self.dir.display(), "no place for snapshots of guests");
             return None;
         }
-        taking.file = tempfile::Builder::new().prefix(".taking-").tempfile_in(&self.dir).ok();
+        self.tidy();
+        taking.file = self.unfinished().ok();
         taking.file.is_some().then_some(taking)
+    }
+
+    fn unfinished(&self) -> io::Result<tempfile::NamedTempFile> {
+        tempfile::Builder::new().prefix(&tools::marked(tools::TAKING_PREFIX)).tempfile_in(&self.dir)
     }
 
     fn path(&self, shape: &Shape) -> PathBuf {
@@ -162,7 +175,7 @@ impl Store {
 
     fn verified(&self, shape: &Shape, identity: &str) {
         // Not noted, it is read again.
-        let noted = tempfile::NamedTempFile::new_in(&self.dir).and_then(|mut file| {
+        let noted = self.unfinished().and_then(|mut file| {
             file.write_all(identity.as_bytes())?;
             file.persist(self.note(shape)).map_err(|error| error.error)
         });
@@ -173,21 +186,26 @@ impl Store {
         self.taking.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Removes what is too old or too many, and what a killed node left half taken.
+    /// Removes what is too old or too many, and what a node that is gone left half taken. What has another name is not ours.
     fn tidy(&self) {
         let entries = fs::read_dir(&self.dir).into_iter().flatten().flatten();
         let mut kept: Vec<(SystemTime, PathBuf)> = Vec::new();
         for path in entries.map(|entry| entry.path()) {
+            let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
             let Ok(modified) = fs::symlink_metadata(&path).and_then(|file| file.modified()) else { continue };
-            let alone = path.extension().is_some_and(|end| end == NOTE_SUFFIX)
-                && !path.with_extension(SUFFIX).exists();
             let old = SystemTime::now().duration_since(modified).is_ok_and(|age| age > AGE_MAX);
-            let whole = path.extension().is_some_and(|end| end == SUFFIX);
-            match whole && !old {
-                true => kept.push((modified, path)),
+            let gone = match of_a_shape(name) {
+                Some(SUFFIX) if !old => {
+                    kept.push((modified, path));
+                    continue;
+                }
+                Some(NOTE_SUFFIX) => old || !path.with_extension(SUFFIX).exists(),
+                Some(_) => old,
                 // Half a one may be somebody's who is at it just now.
-                false if whole || old || alone => drop(fs::remove_file(path)),
-                false => {}
+                None => tools::is_stale(name),
+            };
+            if gone {
+                drop(fs::remove_file(path));
             }
         }
         kept.sort();
@@ -199,8 +217,8 @@ impl Store {
 // === impl Taking ===
 
 impl Taking {
-    /// Writes down what the machine sends. Blocks.
-    pub(super) fn write(mut self, mut stream: impl Read) -> io::Result<()> {
+    /// Writes down what the machine sends. A stream that breaks looks like one that ends. Blocks.
+    pub(super) fn write(mut self, mut stream: impl Read) -> io::Result<Written> {
         let mut file = self.file.take().ok_or(io::ErrorKind::NotFound)?;
         let (mut length, mut digest, mut chunk) = (0_u64, Sha256::new(), vec![0; CHUNK_BYTES]);
         file.write_all(&[0; HEAD_BYTES as usize])?;
@@ -219,9 +237,19 @@ impl Taking {
         file.seek(io::SeekFrom::Start(0))?;
         file.write_all(&[&MAGIC[..], &length.to_le_bytes(), &digest.finalize()].concat())?;
         file.as_file().set_permissions(fs::Permissions::from_mode(0o600))?;
-        let file = file.persist(self.store.path(&self.shape)).map_err(|error| error.error)?;
-        self.store.verified(&self.shape, &identity(&file.metadata()?));
-        self.store.tidy();
+        Ok(Written { taking: self, file })
+    }
+}
+
+// === impl Written ===
+
+impl Written {
+    /// For who was told that it is whole. Blocks.
+    pub(super) fn keep(self) -> io::Result<()> {
+        let Taking { store, shape, .. } = &self.taking;
+        let file = self.file.persist(store.path(shape)).map_err(|error| error.error)?;
+        store.verified(shape, &identity(&file.metadata()?));
+        store.tidy();
         Ok(())
     }
 }
@@ -233,6 +261,13 @@ impl Drop for Taking {
 }
 
 // === free functions ===
+
+/// The end of a name that begins with a shape.
+fn of_a_shape(name: &str) -> Option<&'static str> {
+    let (shape, end) = name.split_once('.')?;
+    let digest = shape.len() == 64 && shape.bytes().all(|byte| byte.is_ascii_hexdigit());
+    [SUFFIX, NOTE_SUFFIX].into_iter().find(|suffix| digest && *suffix == end)
+}
 
 /// What tells one version of a file from every other without reading it: nobody but the kernel sets the time of the last change.
 pub(super) fn identity(metadata: &fs::Metadata) -> String {

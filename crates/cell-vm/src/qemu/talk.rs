@@ -19,7 +19,10 @@ use tokio::{
     sync::mpsc,
 };
 
-use super::machine::{PORTS, RELAY};
+use super::{
+    machine::{PORTS, RELAY},
+    site::Site,
+};
 use crate::{
     capped::Allowance,
     tree::Tree,
@@ -65,16 +68,16 @@ pub(super) type Told = Arc<Mutex<Option<Ended>>>;
 
 impl Ports {
     /// Waits for the machine. `None` if it ends before.
-    pub(super) async fn connect(dir: &Path, tree: &mut Tree, relay: bool) -> io::Result<Option<Self>> {
+    pub(super) async fn connect(site: &Site, tree: &mut Tree, relay: bool) -> io::Result<Option<Self>> {
         let mut ports = Vec::new();
         for port in PORTS {
-            let Some(stream) = connect(&dir.join(port), tree).await? else { return Ok(None) };
+            let Some(stream) = site.connect(port, tree).await? else { return Ok(None) };
             ports.push(stream);
         }
         let Ok([input, output, error, talk]) = <[UnixStream; 4]>::try_from(ports) else { return Ok(None) };
         let (lines, answers) = talk.into_split();
         let lines = Lines { lines: BufReader::new(lines), answers };
-        let relay = if relay { connect(&dir.join(RELAY), tree).await? } else { None };
+        let relay = if relay { site.connect(RELAY, tree).await? } else { None };
         Ok(Some(Self { streams: [input, output, error], lines, relay }))
     }
 
@@ -173,8 +176,9 @@ impl End {
     /// A shell tells a signal as 128 and its number; a program that exits with such a status itself is taken for one that
     /// was killed.
     fn ended(self) -> Ended {
-        match self.status - 128 {
-            signal @ 1..=64 => Ended { code: None, signal: Some(signal) },
+        // Any number may come.
+        match self.status.checked_sub(128) {
+            Some(signal @ 1..=64) => Ended { code: None, signal: Some(signal) },
             _ => Ended { code: Some(self.status), signal: None },
         }
     }
@@ -243,6 +247,8 @@ mod tests {
         let end = End::parse("end 139 12 0 0").unwrap();
         assert_eq!((end.sent, end.ended()), ([12, 0], Ended { code: None, signal: Some(11) }));
         assert_eq!(End::parse("end 37 0 0 0").unwrap().ended(), Ended { code: Some(37), signal: None });
+        let least = End::parse(&format!("end {} 0 0 0", i32::MIN)).unwrap();
+        assert_eq!(least.ended(), Ended { code: Some(i32::MIN), signal: None });
         assert_eq!(End::parse("ready"), None);
     }
 }

@@ -1,30 +1,44 @@
 //! One end of the port: carries sockets over it, and says what else comes.
 //!
 //! No stream can hold up another: each side sends at most [`WINDOW`] bytes of one before the other has passed them on, so
-//! whoever reads the port never waits for anybody.
+//! whoever reads the port never waits for anybody. What arrives is queued; everything that can be queued is either charged
+//! against the window or can be said once only.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     io,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU32, Ordering},
     },
+    time::Duration,
 };
 
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader},
     net::TcpStream,
-    sync::{Semaphore, mpsc},
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+    time::timeout,
 };
 
 use super::wire::{BODY_BYTES_MAX, HEAD_BYTES, Said};
 
-/// Bytes of one stream that are under way at most, each way. With [`STREAMS_MAX`] it bounds what a guest can have the node hold.
+/// Charge of one stream's frames that are under way at most, each way, in bytes. Stops a guest from filling the node's memory;
+/// past it the relay ends. A stream holds no more than this and two bodies on their way to the port, so all of them together
+/// hold at most [`STREAMS_MAX`] times 96 KiB, and the port [`FRAMES_WAITING`] bodies: 27 MiB.
 const WINDOW: u32 = 64 << 10;
-/// Connections at the same time. Stops a guest from taking the node's descriptors; past it a connection is reset. The broker's own
-/// limit is below it.
-pub(super) const STREAMS_MAX: usize = 512;
+/// What a frame of data is charged beyond its bytes, in bytes: its place in a queue, and the least that is ever allocated for
+/// bytes. Stops a guest from having a byte cost a hundred; it is no byte on the wire.
+const FRAME_CHARGE: u32 = 96;
+/// Connections at the same time, those included that are over and not yet let go. Stops a guest from taking the node's
+/// descriptors; past it a connection is reset. The broker serves 256, and some more are for what the program itself serves.
+pub(super) const STREAMS_MAX: usize = 256 + 16;
+/// How long one frame to a guest may wait until it is read. Stops a guest that reads no more from holding what belongs to its
+/// streams; past it its relay ends. An honest relay reads whatever else it does, and needs a fraction of a second in
+/// software translation.
+const UNREAD_MAX: Duration = Duration::from_secs(30);
+/// How long a reset waits for its turn. Past it the other side does not hear of it, which reads nothing anyhow.
+const RESET_TIMEOUT: Duration = Duration::from_secs(5);
 /// Who opens a stream gives it its number, and each side has its own.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Side {
@@ -37,22 +51,38 @@ pub(super) enum Side {
 /// Frames that wait for the port.
 const FRAMES_WAITING: usize = 64;
 
+/// Bytes read from the port at once, so that a frame does not cost two calls of the system.
+const READ_BYTES: usize = 16 << 10;
+
 /// One end.
 #[derive(Clone, Debug)]
 pub(super) struct Mux {
+    side: Side,
     frames: mpsc::Sender<(u32, Said)>,
     streams: Arc<Mutex<HashMap<u32, Stream>>>,
     next: Arc<AtomicU32>,
+    places: Arc<Semaphore>,
 }
 
 /// What the reader of the port knows of a stream.
 #[derive(Debug)]
 struct Stream {
     arrived: mpsc::UnboundedSender<Said>,
-    /// Bytes that may be sent.
+    /// Charge of what may be sent.
     credit: Arc<Semaphore>,
-    /// Bytes that have arrived and are not passed on.
+    /// Charge of what has arrived and is not passed on.
     held: Arc<AtomicU32>,
+    /// What may still be said of it once.
+    once: Once,
+}
+
+/// What is said of a stream at most once.
+#[derive(Debug)]
+struct Once {
+    /// Of one that this side opened: that it was taken.
+    opened: bool,
+    /// The end; then no bytes come any more.
+    end: bool,
 }
 
 /// A stream that waits for its socket.
@@ -63,6 +93,8 @@ pub(super) struct Carried {
     arrived: mpsc::UnboundedReceiver<Said>,
     credit: Arc<Semaphore>,
     held: Arc<AtomicU32>,
+    /// Given back with the stream, not when the other side calls it over: until then its socket may be there.
+    _place: OwnedSemaphorePermit,
 }
 
 /// What the other side says that concerns no stream that is there already.
@@ -90,12 +122,19 @@ impl Mux {
         news: mpsc::Sender<News>,
     ) -> (Self, impl Future<Output = io::Result<()>>) {
         let (frames, mut waiting) = mpsc::channel::<(u32, Said)>(FRAMES_WAITING);
-        let mux = Self { frames, streams: Arc::default(), next: Arc::new(AtomicU32::new(side as u32)) };
+        let (next, places) = (Arc::new(AtomicU32::new(side as u32)), Arc::new(Semaphore::new(STREAMS_MAX)));
+        let mux = Self { side, frames, streams: Arc::default(), next, places };
         let reading = mux.clone();
         let life = async move {
             let write = async {
                 while let Some((stream, said)) = waiting.recv().await {
-                    writer.write_all(&said.encode(stream)).await?;
+                    let frame = said.encode(stream);
+                    let written = writer.write_all(&frame);
+                    match side {
+                        // The node is believed.
+                        Side::Inside => written.await?,
+                        Side::Outside => timeout(UNREAD_MAX, written).await??,
+                    }
                 }
                 Ok(())
             };
@@ -112,7 +151,7 @@ impl Mux {
 
     /// Opens a stream to this address; `None` if there are too many or the port is gone.
     pub(super) async fn open(&self, to: std::net::SocketAddr) -> Option<Carried> {
-        let carried = self.add(self.next.fetch_add(2, Ordering::Relaxed))?;
+        let carried = self.add(self.next.fetch_add(2, Ordering::Relaxed), true)?;
         self.frames.send((carried.number, Said::Open(to))).await.ok()?;
         Some(carried)
     }
@@ -122,20 +161,27 @@ impl Mux {
         let _enough_is_told = self.frames.try_send((0, Said::Tried { datagram, to }));
     }
 
-    fn add(&self, number: u32) -> Option<Carried> {
+    fn add(&self, number: u32, ours: bool) -> Option<Carried> {
+        let place = Arc::clone(&self.places).try_acquire_owned().ok()?;
         let (tell, arrived) = mpsc::unbounded_channel();
         let window = usize::try_from(WINDOW).unwrap_or_default();
         let (credit, held) = (Arc::new(Semaphore::new(window)), Arc::<AtomicU32>::default());
-        let stream = Stream { arrived: tell, credit: Arc::clone(&credit), held: Arc::clone(&held) };
+        let stream = Stream {
+            arrived: tell,
+            credit: Arc::clone(&credit),
+            held: Arc::clone(&held),
+            once: Once { opened: ours, end: true },
+        };
         let mut streams = self.lock();
-        if streams.len() >= STREAMS_MAX || streams.contains_key(&number) {
+        if streams.contains_key(&number) {
             return None;
         }
         streams.insert(number, stream);
-        Some(Carried { number, mux: self.clone(), arrived, credit, held })
+        Some(Carried { number, mux: self.clone(), arrived, credit, held, _place: place })
     }
 
-    async fn read(&self, mut reader: impl AsyncRead + Unpin, news: &mpsc::Sender<News>) -> io::Result<()> {
+    async fn read(&self, reader: impl AsyncRead + Unpin, news: &mpsc::Sender<News>) -> io::Result<()> {
+        let mut reader = BufReader::with_capacity(READ_BYTES, reader);
         let broken = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
         loop {
             let mut head = [0; HEAD_BYTES];
@@ -145,8 +191,11 @@ impl Mux {
             reader.read_exact(&mut body).await?;
             let said = Said::decode(head[0], body).ok_or_else(|| broken("a frame that says nothing"))?;
             match said {
+                Said::Open(_) if number % 2 == self.side as u32 => {
+                    return Err(broken("a stream with a number of this side"));
+                }
                 Said::Open(to) => {
-                    let carried = self.add(number);
+                    let carried = self.add(number, false);
                     let taken = carried.is_some_and(|carried| news.try_send(News::Open(to, carried)).is_ok());
                     if !taken {
                         // The reader does not wait: an answer that does not fit is one more connection that hangs.
@@ -162,7 +211,7 @@ impl Mux {
     /// Something for a stream. What comes for one that is over is late, which is nobody's fault.
     fn arrive(&self, number: u32, said: Said) -> Result<(), &'static str> {
         let mut streams = self.lock();
-        let Some(stream) = streams.get(&number) else { return Ok(()) };
+        let Some(stream) = streams.get_mut(&number) else { return Ok(()) };
         match said {
             Said::Credit(bytes) => {
                 let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
@@ -173,21 +222,38 @@ impl Mux {
                 stream.credit.add_permits(bytes);
             }
             Said::Reset => drop(streams.remove(&number)),
-            said => {
-                if let Said::Data(bytes) = &said {
-                    let count = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-                    if stream.held.fetch_add(count, Ordering::AcqRel).saturating_add(count) > WINDOW {
-                        return Err("more bytes than were allowed");
-                    }
-                }
-                let _nobody_takes_it = stream.arrived.send(said);
-            }
+            queued => stream.queue(queued)?,
         }
         Ok(())
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<u32, Stream>> {
         self.streams.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Stream ===
+
+impl Stream {
+    /// The queue has no end of its own: what comes into it is charged, or comes once.
+    fn queue(&mut self, said: Said) -> Result<(), &'static str> {
+        match &said {
+            Said::Data(bytes) if bytes.is_empty() => return Err("data without bytes"),
+            Said::Data(_) if !self.once.end => return Err("data after its end"),
+            Said::Data(bytes) => {
+                let charge = charge(bytes.len());
+                if self.held.fetch_add(charge, Ordering::AcqRel).saturating_add(charge) > WINDOW {
+                    return Err("more bytes than were allowed");
+                }
+            }
+            Said::End if !std::mem::take(&mut self.once.end) => return Err("a second end"),
+            Said::Opened if !std::mem::take(&mut self.once.opened) => {
+                return Err("a stream taken that was not offered");
+            }
+            _once => {}
+        }
+        let _nobody_takes_it = self.arrived.send(said);
+        Ok(())
     }
 }
 
@@ -217,7 +283,7 @@ impl Carried {
                 if count == 0 {
                     return mux.frames.send((number, Said::End)).await.ok();
                 }
-                credit.acquire_many(u32::try_from(count).ok()?).await.ok()?.forget();
+                credit.acquire_many(charge(count)).await.ok()?.forget();
                 mux.frames.send((number, Said::Data(chunk[..count].to_vec()))).await.ok()?;
             }
         };
@@ -226,9 +292,9 @@ impl Carried {
                 match self.arrived.recv().await? {
                     Said::Data(bytes) => {
                         to.write_all(&bytes).await.ok()?;
-                        let count = u32::try_from(bytes.len()).ok()?;
-                        held.fetch_sub(count, Ordering::AcqRel);
-                        mux.frames.send((number, Said::Credit(count))).await.ok()?;
+                        let charge = charge(bytes.len());
+                        held.fetch_sub(charge, Ordering::AcqRel);
+                        mux.frames.send((number, Said::Credit(charge))).await.ok()?;
                     }
                     Said::End => return to.shutdown().await.ok(),
                     _out_of_turn => return None,
@@ -237,23 +303,37 @@ impl Carried {
         };
         let whole = tokio::try_join!(async { up.await.ok_or(()) }, async { down.await.ok_or(()) });
         if whole.is_err() {
-            // The program is to see that it broke, not that it ended.
+            // The program is to see that it broke, not that it ended; and at once, for the reset may wait.
             let _only_less_clear = from.as_ref().set_zero_linger();
             to.forget();
+            drop(from);
             self.reset().await;
         }
     }
 
     /// Lets go of it.
     pub(super) async fn reset(self) {
-        let _port_is_gone = self.mux.frames.send((self.number, Said::Reset)).await;
+        let reset = self.mux.frames.send((self.number, Said::Reset));
+        let _port_is_gone_or_unread = timeout(RESET_TIMEOUT, reset).await;
     }
 }
 
 impl Drop for Carried {
     fn drop(&mut self) {
-        self.mux.lock().remove(&self.number);
+        // The other side may have called this one over and opened another under its number.
+        if let Entry::Occupied(stream) = self.mux.lock().entry(self.number)
+            && Arc::ptr_eq(&stream.get().held, &self.held)
+        {
+            stream.remove();
+        }
     }
+}
+
+// === free functions ===
+
+/// What a frame with so many bytes of data is charged, on both sides.
+fn charge(bytes: usize) -> u32 {
+    u32::try_from(bytes).unwrap_or(WINDOW).saturating_add(FRAME_CHARGE)
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use tokio::{
     net::{TcpListener, TcpSocket, TcpStream, UdpSocket, UnixStream},
     sync::{mpsc, oneshot},
     task::JoinSet,
+    time::timeout,
 };
 
 use super::mux::{Carried, Mux, News, STREAMS_MAX, Side};
@@ -22,11 +23,12 @@ const NEWS_WAITING: usize = 256;
 /// No port of the program's: the driver that makes sockets keeps none of the broker's ports from it.
 const NO_PORT: u16 = 0;
 
-/// What is done at once: every connection there may be, and some attempts in vain.
-const WORK_MAX: usize = STREAMS_MAX + 64;
+/// What is done at once: every connection there may be, and some attempts in vain. Each has one descriptor of the node.
+const WORK_MAX: usize = STREAMS_MAX + 16;
 /// Sockets of the cell that were asked for and are not made yet. Past it whoever asks waits.
 const ORDERS_WAITING: usize = 16;
-/// How long whoever asked for a socket is waited for to connect it.
+/// How long the program is waited for to take a connection, and whoever asked for its socket to connect that. Stops one that
+/// never does from holding up the next; past it whoever asked has an error.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Until the machine's port closes, or the guest breaks the rules. `sockets` gives sockets of the namespace in which the broker
@@ -51,9 +53,14 @@ async fn relay(
     let (tell, mut news) = mpsc::channel(NEWS_WAITING);
     let (mux, life) = Mux::over(Side::Outside, reader, writer, tell);
     let publishes = async {
+        // What is carried ends with the relay.
+        let mut published = JoinSet::new();
         // One after the other: each needs the port of the namespace for a moment.
         while let Some(order) = ordered.recv().await {
-            publish(order, &mux, &sockets, &brokered).await;
+            while published.try_join_next().is_some() {}
+            if let Some((carried, socket)) = publish(order, &mux, &sockets, &brokered).await {
+                published.spawn(carried.carry(socket));
+            }
         }
         std::future::pending().await
     };
@@ -76,7 +83,12 @@ async fn relay(
 
 /// Gives whoever asked a socket that, when he connects it, is a connection to the program's port in the guest. That the program
 /// does not listen is known before.
-async fn publish(order: SocketOrder, mux: &Mux, sockets: &mpsc::Sender<SocketOrder>, brokered: &[u16]) {
+async fn publish(
+    order: SocketOrder,
+    mux: &Mux,
+    sockets: &mpsc::Sender<SocketOrder>,
+    brokered: &[u16],
+) -> Option<(Carried, TcpStream)> {
     let ip = if order.v6 { IpAddr::from(Ipv6Addr::LOCALHOST) } else { Ipv4Addr::LOCALHOST.into() };
     let to = SocketAddr::new(ip, order.port);
     let made = if brokered.contains(&order.port) {
@@ -85,12 +97,18 @@ async fn publish(order: SocketOrder, mux: &Mux, sockets: &mpsc::Sender<SocketOrd
         reached(mux, sockets, to).await
     };
     match made {
-        Err(refused) => drop(order.reply.send(Err(refused))),
+        Err(refused) => {
+            let _nobody_waits = order.reply.send(Err(refused));
+            None
+        }
         Ok((socket, listener, carried)) => {
             let _nobody_waits = order.reply.send(Ok(socket));
-            match tokio::time::timeout(CONNECT_TIMEOUT, listener.accept()).await {
-                Ok(Ok((stream, _))) => drop(tokio::spawn(carried.carry(stream))),
-                _ => carried.reset().await,
+            match timeout(CONNECT_TIMEOUT, listener.accept()).await {
+                Ok(Ok((stream, _))) => Some((carried, stream)),
+                _ => {
+                    carried.reset().await;
+                    None
+                }
             }
         }
     }
@@ -101,14 +119,32 @@ async fn reached(
     sockets: &mpsc::Sender<SocketOrder>,
     to: SocketAddr,
 ) -> io::Result<(OwnedFd, TcpListener, Carried)> {
-    let mut carried = mux.open(to).await.ok_or(io::ErrorKind::NotConnected)?;
+    let late = |_| io::Error::from(io::ErrorKind::TimedOut);
+    let opened = timeout(CONNECT_TIMEOUT, mux.open(to)).await.map_err(late)?;
+    let mut carried = opened.ok_or(io::ErrorKind::NotConnected)?;
+    let offered = timeout(CONNECT_TIMEOUT, offered(&mut carried, sockets, to)).await;
+    match offered.map_err(late).flatten() {
+        Ok((socket, listener)) => Ok((socket, listener, carried)),
+        Err(error) => {
+            carried.reset().await;
+            Err(error)
+        }
+    }
+}
+
+/// A socket to be connected, and the listener that it will find.
+async fn offered(
+    carried: &mut Carried,
+    sockets: &mpsc::Sender<SocketOrder>,
+    to: SocketAddr,
+) -> io::Result<(OwnedFd, TcpListener)> {
     if !carried.is_taken().await {
         return Err(io::ErrorKind::ConnectionRefused.into());
     }
     let listener = TcpSocket::from_std_stream(socket(sockets, to, false).await?.into());
     listener.set_reuseaddr(true)?;
     listener.bind(to)?;
-    Ok((socket(sockets, to, false).await?, listener.listen(1)?, carried))
+    Ok((socket(sockets, to, false).await?, listener.listen(1)?))
 }
 
 async fn done(news: News, sockets: mpsc::Sender<SocketOrder>) {
@@ -138,3 +174,6 @@ async fn socket(sockets: &mpsc::Sender<SocketOrder>, to: SocketAddr, datagrams: 
     sockets.send(order).await.map_err(|_| gone())?;
     made.await.map_err(|_| gone())?
 }
+
+#[cfg(test)]
+mod tests;

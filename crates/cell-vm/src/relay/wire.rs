@@ -15,13 +15,13 @@ pub(super) enum Said {
     Open(SocketAddr),
     /// The program takes the node's connection.
     Opened,
-    /// Bytes of it.
+    /// Bytes of it, at least one.
     Data(Vec<u8>),
     /// No more bytes this way.
     End,
     /// It broke.
     Reset,
-    /// So many bytes were taken, and as many more may be sent.
+    /// What was charged for so much was passed on, and as much more may be sent.
     Credit(u32),
     /// Something was tried in vain, and is to be seen outside as well.
     Tried {

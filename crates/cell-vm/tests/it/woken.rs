@@ -96,7 +96,9 @@ fn changed(bench: &Bench) -> Outcome {
 /// Whether the only guest there is has been awake for some looks: its ports are there, and the socket that it woke by is not.
 fn one_is_awake(looks: &Cell<u32>) -> bool {
     let dirs = law::directories(std::process::id());
-    let there = |name: &str| dirs.iter().any(|dir| std::env::temp_dir().join(dir).join(name).exists());
+    let there = |name: &str| {
+        dirs.iter().any(|dir| std::env::temp_dir().join(dir).join("machine").join(name).exists())
+    };
     looks.set(if dirs.len() == 1 && there("talk") && !there("waking") { looks.get() + 1 } else { 0 });
     looks.get() > 50
 }

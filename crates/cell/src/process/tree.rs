@@ -90,6 +90,8 @@ fn kept<W: Iterator<Item = OsString>>(
             first_process(&ready, network, &line)
         }
         Forked::Parent { pid, pidfd } => {
+            // The first process's alone: a copy here would keep the node from seeing that nobody makes sockets any more.
+            drop(network);
             if !root {
                 let proc = format!("/proc/{pid}");
                 let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());

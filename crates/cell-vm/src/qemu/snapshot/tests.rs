@@ -6,6 +6,8 @@ use std::{
     time::SystemTime,
 };
 
+use crate::tools;
+
 use super::{AGE_MAX, HEAD_BYTES, SNAPSHOTS_MAX, Shape, Store};
 
 fn store() -> (tempfile::TempDir, Store) {
@@ -21,7 +23,7 @@ fn anew(store: &Store) -> Store {
 
 fn taken(store: &Store, material: &str, content: &[u8]) -> (Shape, PathBuf) {
     let shape = Shape::of(material);
-    store.take(&shape).unwrap().write(content).unwrap();
+    store.take(&shape).unwrap().write(content).unwrap().keep().unwrap();
     let path = store.path(&shape);
     (shape, path)
 }
@@ -95,7 +97,23 @@ fn two_do_not_take_the_same_at_once_and_half_a_one_is_gone() {
     let shape = Shape::of("a");
     let first = store.take(&shape).unwrap();
     assert!(store.take(&shape).is_none());
-    drop(first);
+    drop(first.write(&b"as far as it came"[..]).unwrap());
     assert_eq!(fs::read_dir(&store.dir).unwrap().count(), 0);
     assert!(store.take(&shape).is_some());
+}
+
+#[test]
+fn what_a_node_that_is_gone_left_half_taken_is_removed_and_what_is_not_ours_stays() {
+    let (_dir, store) = store();
+    drop(store.take(&Shape::of("a")));
+    let living = tools::marked(tools::TAKING_PREFIX);
+    let dead = living.replacen(&format!("-{}-", std::process::id()), "-4194305-", 1);
+    let foreign = ["mine.guest", "mine.verified", "notes"].map(str::to_owned);
+    let make = |name: &String| fs::File::create(store.dir.join(name)).unwrap();
+    for name in foreign.iter().chain([&living, &dead]) {
+        make(name).set_modified(SystemTime::now() - AGE_MAX * 2).unwrap();
+    }
+    drop(store.take(&Shape::of("a")).unwrap());
+    assert!(foreign.iter().chain([&living]).all(|name| store.dir.join(name).exists()));
+    assert!(!store.dir.join(dead).exists());
 }

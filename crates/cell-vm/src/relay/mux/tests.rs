@@ -1,4 +1,4 @@
-use std::net::SocketAddr;
+use std::{io::ErrorKind, net::SocketAddr};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex, split},
@@ -107,13 +107,22 @@ async fn a_stream_from_outside_is_taken_or_refused_and_has_a_number_of_its_own()
 
 #[tokio::test]
 async fn whoever_breaks_the_rules_is_heard_no_more() {
-    let open = Said::Open(TO.parse().unwrap()).encode(1);
-    let too_much: Vec<u8> = (0..20).flat_map(|_| Said::Data(vec![0; 16 << 10]).encode(1)).collect();
+    let opened = |said: &[Said]| {
+        let open = Said::Open(TO.parse().unwrap());
+        [&open].into_iter().chain(said).flat_map(|said| said.encode(2)).collect::<Vec<u8>>()
+    };
     for hostile in [
         vec![9; 4096],
         vec![2, 0, 0, 0, 0, 0xff, 0xff],
-        [open.clone(), too_much].concat(),
-        [open, Said::Credit(1).encode(1)].concat(),
+        Said::Open(TO.parse().unwrap()).encode(1),
+        opened(&vec![Said::Data(vec![0; 16 << 10]); 20]),
+        // A queue of many small ones costs more than their bytes.
+        opened(&vec![Said::Data(vec![0]); 1000]),
+        opened(&[Said::Data(Vec::new())]),
+        opened(&[Said::End, Said::End]),
+        opened(&[Said::End, Said::Data(vec![0])]),
+        opened(&[Said::Opened]),
+        opened(&[Said::Credit(1)]),
     ] {
         let (mut near, far) = duplex(1 << 20);
         let (_far, mut news, life) = end(Side::Outside, far);
@@ -126,6 +135,78 @@ async fn whoever_breaks_the_rules_is_heard_no_more() {
             }
         };
         let ((), ended) = tokio::join!(held, life);
-        assert!(ended.unwrap().is_err());
+        assert_eq!(ended.unwrap().unwrap_err().kind(), ErrorKind::InvalidData);
+        drop(near);
     }
+}
+
+#[tokio::test]
+async fn a_stream_is_taken_once() {
+    let (mut near, far) = duplex(1 << 20);
+    let (far, _news, life) = end(Side::Outside, far);
+    let mut asked = far.open(TO.parse().unwrap()).await.unwrap();
+    near.write_all(&Said::Opened.encode(1)).await.unwrap();
+    assert!(asked.is_taken().await);
+    near.write_all(&Said::Opened.encode(1)).await.unwrap();
+    assert_eq!(life.await.unwrap().unwrap_err().kind(), ErrorKind::InvalidData);
+}
+
+/// A socket of a stream whose frames nobody reads, while as many as may wait for the port do.
+#[tokio::test]
+async fn a_broken_stream_of_a_guest_that_reads_nothing_keeps_no_socket() {
+    let (mut near, far) = duplex(16);
+    let (far, mut news, _life) = end(Side::Outside, far);
+    near.write_all(&Said::Open(TO.parse().unwrap()).encode(2)).await.unwrap();
+    let Some(News::Open(_, carried)) = news.recv().await else { panic!() };
+    let (mut server, dialled) = sockets().await;
+    tokio::spawn(carried.carry(dialled));
+    while far.frames.capacity() > 0 {
+        far.tried(false, TO.parse().unwrap());
+        tokio::task::yield_now().await;
+    }
+    near.write_all(&Said::Reset.encode(2)).await.unwrap();
+    let broken = tokio::time::timeout(super::RESET_TIMEOUT / 2, server.read(&mut [0])).await;
+    assert!(broken.expect("at once").is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_guest_that_reads_nothing_is_given_up_and_a_node_is_not() {
+    for (side, given_up) in [(Side::Outside, true), (Side::Inside, false)] {
+        let (_unread, far) = duplex(16);
+        let (far, _news, life) = end(side, far);
+        far.tried(false, TO.parse().unwrap());
+        far.tried(false, TO.parse().unwrap());
+        let ended = tokio::time::timeout(super::UNREAD_MAX * 2, life).await;
+        assert_eq!(ended.is_ok(), given_up, "{side:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_stream_has_its_place_until_its_socket_is_gone() {
+    let (mut near, far) = duplex(1 << 20);
+    let (_far, mut news, _life) = end(Side::Outside, far);
+    let mut held = Vec::new();
+    for number in (2..).step_by(2).take(super::STREAMS_MAX) {
+        near.write_all(&Said::Open(TO.parse().unwrap()).encode(number)).await.unwrap();
+        near.write_all(&Said::Reset.encode(number)).await.unwrap();
+        held.push(news.recv().await);
+    }
+    let refused = Said::Reset.encode(0);
+    near.write_all(&Said::Open(TO.parse().unwrap()).encode(0)).await.unwrap();
+    let mut answer = vec![0; refused.len()];
+    near.read_exact(&mut answer).await.unwrap();
+    assert_eq!(answer, refused);
+}
+
+#[tokio::test]
+async fn a_stream_that_is_let_go_takes_no_other_of_its_number_along() {
+    let (mut near, far) = duplex(1 << 20);
+    let (far, mut news, _life) = end(Side::Outside, far);
+    let open = Said::Open(TO.parse().unwrap()).encode(2);
+    near.write_all(&[&open[..], &Said::Reset.encode(2), &open].concat()).await.unwrap();
+    let (first, second) = (news.recv().await, news.recv().await);
+    drop(first);
+    assert!(far.lock().contains_key(&2));
+    drop(second);
+    assert!(far.lock().is_empty());
 }
