@@ -10,7 +10,7 @@ use std::{
     path::Path,
 };
 
-use rustix::fs::FileType;
+use rustix::fs::{FileType, Mode};
 
 use crate::{
     After, Area, Change, LeftOut, Raw, RelPath, Seen,
@@ -56,10 +56,11 @@ impl<'a> Capture<'a> {
 
     /// What changed in `root`, whose layer is in `upper`.
     pub(crate) fn area(mut self, root: &Path, upper: &Path) -> io::Result<Area> {
-        let upper = Root::open(upper)?;
+        let layer = Root::open(upper.parent().ok_or(io::ErrorKind::InvalidInput)?)?;
+        let upper = open_own_dir(layer.dir.as_fd(), upper.file_name().unwrap_or_default())?;
         let lower = Root::open(root).ok();
         let lower = lower.as_ref().map(|lower| lower.dir.as_fd());
-        self.walk(&Place { upper: upper.dir.as_fd(), lower, path: None, opaque: false })?;
+        self.walk(&Place { upper: upper.as_fd(), lower, path: None, opaque: false })?;
         let bytes = std::os::unix::ffi::OsStrExt::as_bytes(root.as_os_str());
         let path = Raw::new(bytes).ok_or(io::ErrorKind::InvalidInput)?;
         Ok(Area { changes: self.changes, left_out: self.left_out, path })
@@ -157,7 +158,12 @@ impl<'a> Capture<'a> {
             self.changes.push(Change { after, base, path: path.clone() });
         }
         let lower = lower.as_ref().map(AsFd::as_fd);
-        self.walk(&Place { upper: upper.as_fd(), lower, path: Some(path), opaque })
+        let walked = self.walk(&Place { upper: upper.as_fd(), lower, path: Some(path), opaque });
+        if facts.mode & Mode::RWXU.bits() != Mode::RWXU.bits() {
+            // Opened for this; when this breaks off, the next try is to find what the run had left.
+            rustix::fs::fchmod(&upper, Mode::from_raw_mode(facts.mode))?;
+        }
+        walked
     }
 
     /// What the host has there, unless that was changed after the cell had made its own of it.

@@ -369,6 +369,39 @@ fn what_no_delta_can_hold_is_named() {
     assert!(matches!(bench.change(&kept, "closed").1, After::File { mode: 0, .. }));
 }
 
+/// Told apart from root's case only where the tests run as somebody else.
+#[test]
+fn what_a_run_closed_is_measured_as_it_is_and_kept_with_its_mode() {
+    let bench = Bench::new();
+    let layers = bench.begin();
+    let top = upper(&layers);
+    let modes = [("listed", 0o444), ("hidden", 0o000), ("fixed", 0o555)];
+    for (name, mode) in modes {
+        write(&top.join(name).join("in/file"), name);
+        fs::set_permissions(top.join(name).join("in"), fs::Permissions::from_mode(0o555)).unwrap();
+        fs::set_permissions(top.join(name), fs::Permissions::from_mode(mode)).unwrap();
+    }
+    let measured = layers.measure().take().unwrap();
+    assert!(measured.entries >= 3 && !measured.is_over(COPY_BYTES));
+    for (name, mode) in modes {
+        assert_eq!(
+            fs::symlink_metadata(top.join(name)).unwrap().mode() & 0o777,
+            mode,
+            "the cell would see it"
+        );
+    }
+    fs::set_permissions(&top, fs::Permissions::from_mode(0o000)).unwrap();
+    assert!(layers.measure().take().is_ok());
+    let kept = layers.capture().unwrap().unwrap();
+    for (name, mode) in modes {
+        assert_eq!(bench.change(&kept, name).1, After::Directory { mode, opaque: false });
+        assert!(matches!(bench.change(&kept, &format!("{name}/in")).1, After::Directory { mode: 0o555, .. }));
+        assert!(matches!(bench.change(&kept, &format!("{name}/in/file")).1, After::File { .. }));
+    }
+    let live = bench.dir.path().join("state/workspaces/live");
+    assert_eq!(fs::read_dir(live).unwrap().count(), 0, "closed directories are removed all the same");
+}
+
 #[test]
 fn a_set_id_bit_is_not_kept() {
     let bench = Bench::new();
