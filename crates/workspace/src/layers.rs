@@ -171,7 +171,7 @@ impl Layers {
         // Until the manifest names them, no discard takes the contents away.
         let _shared = self.store.shared().map_err(WorkspaceError::system(self.store.dir()))?;
         let objects = self.store.objects();
-        let mut budget = Budget { bytes: self.limit, entries: COPY_ENTRIES };
+        let mut budget = Budget::new(self.limit);
         let mut areas = Vec::new();
         for (at, root) in self.roots.iter().enumerate() {
             let upper = self.layer(at).join("upper");

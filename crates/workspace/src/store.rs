@@ -274,8 +274,12 @@ impl Store {
     pub(crate) fn keep(&self, id: &str, delta: &Delta, record: Record) -> Result<Kept, WorkspaceError> {
         let (new, place) = (self.deltas().join(format!("{UNFINISHED}{id}")), self.deltas().join(id));
         let failed = || WorkspaceError::system(&new);
+        let manifest = delta.canonical();
+        if manifest.len() as u64 > MANIFEST_BYTES_MAX {
+            return Err(failed()(io::ErrorKind::FileTooLarge.into()));
+        }
         make_dir(&new).map_err(failed())?;
-        write_whole(&new.join("manifest.json"), delta.canonical().as_bytes())
+        write_whole(&new.join("manifest.json"), manifest.as_bytes())
             .map_err(WorkspaceError::system(new.join("manifest.json")))?;
         write_json(&new.join("record.json"), &record)?;
         sync(&new).and_then(|()| fs::rename(&new, &place)).map_err(failed())?;
