@@ -82,6 +82,10 @@ impl Objects {
             let shard = shard?;
             let Some(first) = shard.file_name().to_str().map(str::to_owned) else { continue };
             if !shard.file_type()?.is_dir() {
+                // Of a capture that broke off: none goes on while this does.
+                if first.starts_with(UNFINISHED) {
+                    fs::remove_file(shard.path())?;
+                }
                 continue;
             }
             for object in fs::read_dir(shard.path())? {
