@@ -86,8 +86,9 @@ impl<'a> Capture<'a> {
     pub(crate) fn area(mut self, root: &Path, upper: &Path) -> io::Result<Area> {
         let layer = Root::open(upper.parent().ok_or(io::ErrorKind::InvalidInput)?)?;
         let upper = open_own_dir(layer.dir.as_fd(), upper.file_name().unwrap_or_default())?;
-        let lower = Root::open(root).ok();
-        let lower = lower.as_ref().map(|lower| lower.dir.as_fd());
+        // Without it nothing that was removed would be known.
+        let lower = Root::open(root)?;
+        let lower = Some(lower.dir.as_fd());
         self.walk(&Place { upper: upper.as_fd(), lower, path: None, opaque: false })?;
         if self.past > 0 {
             let what = format!("{} entries past the limit, and all that is in them", self.past);

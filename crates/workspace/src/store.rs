@@ -238,13 +238,20 @@ impl Store {
         for id in listed(&live)? {
             let dir = live.join(&id);
             let Ok(Some(lock)) = lock(&dir) else { continue };
-            let living: Result<Living, _> = read_json(&dir.join("about.json"));
-            let Some(living) = living.ok().filter(|_| !id.starts_with(UNFINISHED)) else {
-                // Its cell never ran.
-                let removed =
-                    Root::open(&live).and_then(|root| remove::remove(root.dir.as_fd(), id.as_ref()));
-                removed.map_err(WorkspaceError::system(dir))?;
-                continue;
+            let living = match read_json::<Living>(&dir.join("about.json")) {
+                Ok(living) if !id.starts_with(UNFINISHED) => living,
+                Err(error) if !id.starts_with(UNFINISHED) && !error.is_not_found() => {
+                    // There is work in it, whatever the matter is.
+                    tracing::warn!(%error, id, "what a cell changed cannot be captured");
+                    continue;
+                }
+                _ => {
+                    // Its cell never ran.
+                    let removed =
+                        Root::open(&live).and_then(|root| remove::remove(root.dir.as_fd(), id.as_ref()));
+                    removed.map_err(WorkspaceError::system(dir))?;
+                    continue;
+                }
             };
             let Living { about, roots, began, parent, limit } = living;
             let began = began.parse().unwrap_or(Nanos::MIN);

@@ -284,7 +284,10 @@ fn a_discarded_workspace_takes_only_its_own_contents_along() {
     });
     let two = bench.run(|upper| write(&upper.join("c"), "shared"));
     let contents: Vec<_> = bench.store.delta(&one).unwrap().contents().collect();
+    let staged = bench.dir.path().join("state/workspaces/objects/.new-0");
+    fs::write(&staged, "broke off").unwrap();
     bench.store.discard(&one).unwrap();
+    assert!(!staged.exists());
     assert_eq!(bench.store.find(&one.id).unwrap_err().code(), "CE2501");
     let there = |digest| bench.store.content(digest, 100).is_ok();
     assert_eq!(contents.into_iter().map(there).collect::<Vec<_>>(), [true, false]);
@@ -341,6 +344,25 @@ fn layers_of_a_node_that_is_gone_are_found_and_captured() {
     assert_eq!(kept.id, id);
     bench.store.commit(&kept, false).unwrap();
     assert_eq!(bench.seen("changed"), "after");
+}
+
+#[test]
+fn layers_are_kept_when_what_is_known_of_them_or_the_host_cannot_be_read() {
+    let bench = Bench::new();
+    let layers = bench.begin();
+    some_work(&upper(&layers));
+    let dir = bench.dir.path().join("state/workspaces/live").join(layers.id());
+    drop(layers);
+    let about = fs::read(dir.join("about.json")).unwrap();
+    fs::write(dir.join("about.json"), &about[1..]).unwrap();
+    assert!(bench.store.orphans().unwrap().is_empty());
+    fs::write(dir.join("about.json"), about).unwrap();
+    let away = bench.dir.path().join("away");
+    fs::rename(bench.root(), &away).unwrap();
+    assert_eq!(bench.store.orphans().unwrap().remove(0).capture().unwrap_err().code(), "CE2508");
+    fs::rename(away, bench.root()).unwrap();
+    let kept = bench.store.orphans().unwrap().remove(0).capture().unwrap().unwrap();
+    assert!(matches!(bench.change(&kept, "gone").1, After::Removed));
 }
 
 #[test]
