@@ -58,6 +58,9 @@ pub enum State {
     Committing,
     /// The host has it.
     Committed,
+    /// What is written down of it cannot be read: all that is left is to discard it. Never written down.
+    #[serde(skip)]
+    Damaged,
 }
 
 /// A workspace that was captured.
@@ -125,6 +128,7 @@ impl State {
             Self::Kept => "kept",
             Self::Committing => "committing",
             Self::Committed => "committed",
+            Self::Damaged => "damaged",
         }
     }
 }
@@ -294,13 +298,13 @@ impl Store {
         Ok(kept(id, record))
     }
 
-    /// Every workspace that was captured, the newest last.
+    /// Every workspace that was captured, the newest last; one whose record cannot be read as [`State::Damaged`].
     ///
     /// # Errors
     /// The store cannot be read.
     pub fn list(&self) -> Result<Vec<Kept>, WorkspaceError> {
         let ids = listed(&self.deltas())?.into_iter().filter(|id| !id.starts_with(UNFINISHED));
-        let mut all = ids.map(|id| self.get(&id)).collect::<Result<Vec<_>, _>>()?;
+        let mut all: Vec<Kept> = ids.map(|id| self.get(&id).unwrap_or_else(|_| damaged(id))).collect();
         all.sort_by(|a, b| (a.captured_ms, &a.id).cmp(&(b.captured_ms, &b.id)));
         Ok(all)
     }
@@ -393,9 +397,10 @@ impl Store {
     /// It is being committed, or the disk.
     pub fn discard(&self, kept: &Kept) -> Result<(), WorkspaceError> {
         let _lock = self.locked(kept)?;
+        // Away in one step: what is half removed is no workspace any more, and nobody makes a lock anew in it.
         let deltas = self.deltas();
-        let removed = Root::open(&deltas).and_then(|root| remove::remove(root.dir.as_fd(), kept.id.as_ref()));
-        removed.map_err(WorkspaceError::system(deltas.join(&kept.id)))?;
+        let (place, dying) = (deltas.join(&kept.id), deltas.join(format!("{UNFINISHED}{}", kept.id)));
+        fs::rename(&place, &dying).and_then(|()| sync(&deltas)).map_err(WorkspaceError::system(place))?;
         self.sweep()
     }
 
@@ -405,6 +410,12 @@ impl Store {
         let file = self.lock_file().map_err(WorkspaceError::system(&self.dir))?;
         if file.try_lock().is_err() {
             return Ok(());
+        }
+        // Whoever makes one has the lock too.
+        for id in listed(&self.deltas())?.into_iter().filter(|id| id.starts_with(UNFINISHED)) {
+            let root = Root::open(&self.deltas());
+            let removed = root.and_then(|root| remove::remove(root.dir.as_fd(), id.as_ref()));
+            removed.map_err(WorkspaceError::system(self.deltas().join(id)))?;
         }
         let mut needed = BTreeSet::new();
         for other in self.list()? {
@@ -447,6 +458,20 @@ fn startable(delta: &Delta, roots: &[PathBuf]) -> Result<(), WorkspaceError> {
 fn kept(id: &str, record: Record) -> Kept {
     let Record { about, from, captured_ms, committed_ms, state, digest, sum, roots } = record;
     Kept { id: id.to_owned(), about, from, captured_ms, committed_ms, state, digest, sum, roots }
+}
+
+fn damaged(id: String) -> Kept {
+    Kept {
+        id,
+        about: About::default(),
+        from: None,
+        captured_ms: 0,
+        committed_ms: None,
+        state: State::Damaged,
+        digest: Digest::of(b""),
+        sum: Sum::default(),
+        roots: Vec::new(),
+    }
 }
 
 /// A layer looks from inside like the directory that it is over.

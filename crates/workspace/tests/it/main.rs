@@ -470,3 +470,19 @@ fn a_damaged_store_is_noticed_before_the_host_is_changed() {
     bench.store.discard(&bench.store.find(&kept.id).unwrap()).unwrap();
     assert_eq!(bench.store.list().unwrap(), [sound]);
 }
+
+#[test]
+fn a_workspace_without_its_record_is_listed_and_can_be_discarded() {
+    let bench = Bench::new();
+    let kept = bench.run(|upper| write(&upper.join("changed"), "after"));
+    let sound = bench.run(|upper| write(&upper.join("sound"), "x"));
+    let deltas = bench.dir.path().join("state/workspaces/deltas");
+    fs::write(deltas.join(&kept.id).join("record.json"), "{").unwrap();
+    let found = bench.store.find(&kept.id).unwrap();
+    assert_eq!(found.state, State::Damaged);
+    assert!(bench.store.commit(&found, true).is_err());
+    bench.store.commit(&sound, false).unwrap();
+    bench.store.discard(&found).unwrap();
+    assert_eq!(fs::read_dir(deltas).unwrap().count(), 1);
+    assert_eq!((bench.store.list().unwrap().len(), bench.seen("changed").as_str()), (1, "before"));
+}
