@@ -15,7 +15,7 @@ use crate::{
     beneath::{Nanos, Root, facts, open_dir, some_names},
     capture::{Budget, Capture},
     remove,
-    store::{Record, Sum},
+    store::{Record, Sum, UNFINISHED},
 };
 
 /// Random bytes of a workspace's id: a hundred thousand of them have no two alike, and one can be typed.
@@ -212,9 +212,12 @@ impl Layers {
     /// # Errors
     /// The disk.
     pub fn remove(self) -> Result<(), WorkspaceError> {
+        // Away in one step, lock and all: what is half removed is not taken for what a cell left.
         let live = self.store.live();
-        let removed = Root::open(&live).and_then(|root| remove::remove(root.dir.as_fd(), self.id.as_ref()));
-        removed.map_err(WorkspaceError::system(live.join(&self.id)))
+        let (place, dying) = (live.join(&self.id), format!("{UNFINISHED}{}", self.id));
+        let removed = std::fs::rename(&place, live.join(&dying))
+            .and_then(|()| remove::remove(Root::open(&live)?.dir.as_fd(), dying.as_ref()));
+        removed.map_err(WorkspaceError::system(place))
     }
 }
 

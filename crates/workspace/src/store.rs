@@ -27,7 +27,7 @@ use crate::{
 const DIR_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
 /// Begins the name of what is not finished.
-const UNFINISHED: &str = ".new-";
+pub(crate) const UNFINISHED: &str = ".new-";
 /// In each workspace: whoever holds it works on it.
 const LOCK: &str = "lock";
 
@@ -492,12 +492,12 @@ fn listed(dir: &Path) -> Result<Vec<String>, WorkspaceError> {
     Ok(entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect())
 }
 
-/// The lock of one workspace; `None` while somebody else has it.
+/// The lock of one workspace; `None` while somebody else has it, or when it was removed while this waited for it.
 fn lock(dir: &Path) -> io::Result<Option<File>> {
     let mut options = fs::OpenOptions::new();
     let file = options.write(true).create(true).truncate(false).mode(FILE_MODE).open(dir.join(LOCK))?;
     match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
+        Ok(()) => Ok((file.metadata()?.nlink() > 0).then_some(file)),
         Err(fs::TryLockError::WouldBlock) => Ok(None),
         Err(fs::TryLockError::Error(error)) => Err(error),
     }
