@@ -13,7 +13,7 @@ use std::{
 use rustix::fs::{FileType, Mode};
 
 use crate::{
-    After, Area, COPY_ENTRIES, Change, LeftOut, Raw, RelPath, Seen,
+    After, Area, COPY_ENTRIES, Change, DISK_FREE_MIN, LeftOut, Raw, RelPath, Seen,
     beneath::{
         Facts, Nanos, Root, born, deeper, facts, link, names, open_dir, open_own_dir, open_own_file,
         some_names,
@@ -174,6 +174,11 @@ impl<'a> Capture<'a> {
             if base == (Seen::File { mode, sha256, size }) {
                 return Ok(());
             }
+        }
+        // The room changes with each one, and with what others do on the disk.
+        if facts.size > self.objects.free()?.saturating_sub(DISK_FREE_MIN) {
+            self.leave_out(Some(&path), "no room on the disk");
+            return Ok(());
         }
         let (sha256, size) = self.objects.put(open_own_file(at.upper, name)?, most)?;
         self.budget.bytes -= size;

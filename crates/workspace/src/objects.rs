@@ -10,7 +10,11 @@ use std::{
 
 use sha2::{Digest as _, Sha256};
 
-use crate::{Digest, WorkspaceError, layers::draw, store::make_dir};
+use crate::{
+    Digest, WorkspaceError,
+    layers::{draw, free},
+    store::make_dir,
+};
 
 /// Bytes copied at once.
 const CHUNK_BYTES: usize = 128 << 10;
@@ -53,6 +57,11 @@ impl Objects {
         // The same content under the same name: whichever is there in the end is right.
         fs::rename(staged, place)?;
         Ok((digest, size))
+    }
+
+    /// Bytes free on the disk that they lie on.
+    pub(crate) fn free(&self) -> io::Result<u64> {
+        free(&self.dir)
     }
 
     /// Puts all that was kept on the disk.
