@@ -18,7 +18,7 @@ use crate::{
         Facts, Nanos, Root, born, deeper, facts, link, names, open_dir, open_own_dir, open_own_file,
         some_names,
     },
-    limits::MANIFEST_NAMES_MAX,
+    limits::{MANIFEST_NAMES_MAX, STORE_BYTES_MAX},
     objects::Objects,
     see::{Look, digest},
 };
@@ -33,12 +33,15 @@ pub(crate) struct Budget {
     pub(crate) entries: u64,
     /// Bytes of paths and contents of links.
     pub(crate) names: u64,
+    /// Bytes that the store still takes.
+    pub(crate) store: u64,
 }
 
 impl Budget {
-    /// All that a run whose copies may come to so many bytes can leave.
-    pub(crate) fn new(bytes: u64) -> Self {
-        Self { bytes, entries: COPY_ENTRIES, names: MANIFEST_NAMES_MAX }
+    /// All that a run whose copies may come to so many bytes can leave in a store that has so many.
+    pub(crate) fn new(bytes: u64, stored: u64) -> Self {
+        let store = STORE_BYTES_MAX.saturating_sub(stored);
+        Self { bytes, entries: COPY_ENTRIES, names: MANIFEST_NAMES_MAX, store }
     }
 
     /// Takes what one more entry needs, if it is there.
@@ -175,6 +178,10 @@ impl<'a> Capture<'a> {
                 return Ok(());
             }
         }
+        if facts.size > self.budget.store {
+            self.leave_out(Some(&path), "past what all workspaces may come to");
+            return Ok(());
+        }
         // The room changes with each one, and with what others do on the disk.
         if facts.size > self.objects.free()?.saturating_sub(DISK_FREE_MIN) {
             self.leave_out(Some(&path), "no room on the disk");
@@ -182,6 +189,7 @@ impl<'a> Capture<'a> {
         }
         let (sha256, size) = self.objects.put(open_own_file(at.upper, name)?, most)?;
         self.budget.bytes -= size;
+        self.budget.store = self.budget.store.saturating_sub(size);
         self.change(Change { after: After::File { mode, sha256, size }, base, path });
         Ok(())
     }
@@ -259,7 +267,7 @@ mod tests {
             std::os::unix::fs::symlink(target, link).expect("a link");
         }
         let objects = Objects::new(dir.join("objects"));
-        let mut budget = Budget { bytes: 0, entries: 100, names: 1000 };
+        let mut budget = Budget { bytes: 0, entries: 100, names: 1000, store: 0 };
         let capture = Capture::new(&objects, 0, &mut budget);
         let area = capture.area(&dir.join("root"), &dir.join("layer/upper")).expect("captured");
         let said: Vec<_> = area.left_out.iter().map(|left| left.what.as_str()).collect();

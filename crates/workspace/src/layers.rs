@@ -171,7 +171,8 @@ impl Layers {
         // Until the manifest names them, no discard takes the contents away.
         let _shared = self.store.shared().map_err(WorkspaceError::system(self.store.dir()))?;
         let objects = self.store.objects();
-        let mut budget = Budget::new(self.limit);
+        let stored = objects.bytes().map_err(WorkspaceError::system(self.store.dir()))?;
+        let mut budget = Budget::new(self.limit, stored);
         let mut areas = Vec::new();
         for (at, root) in self.roots.iter().enumerate() {
             let upper = self.layer(at).join("upper");

@@ -64,6 +64,21 @@ impl Objects {
         free(&self.dir)
     }
 
+    /// Bytes of all that is kept.
+    pub(crate) fn bytes(&self) -> io::Result<u64> {
+        let mut bytes = 0;
+        for shard in fs::read_dir(&self.dir)? {
+            let shard = shard?;
+            if !shard.file_type()?.is_dir() {
+                continue;
+            }
+            for object in fs::read_dir(shard.path())? {
+                bytes += object?.metadata()?.len();
+            }
+        }
+        Ok(bytes)
+    }
+
     /// Puts all that was kept on the disk.
     pub(crate) fn sync(&self) -> io::Result<()> {
         Ok(rustix::fs::syncfs(File::open(&self.dir)?)?)
