@@ -238,6 +238,13 @@ impl Store {
     /// The store cannot be read.
     pub fn orphans(&self) -> Result<Vec<Layers>, WorkspaceError> {
         let live = self.live();
+        if self.dir.is_dir()
+            && let Ok(file) = self.lock_file()
+            && file.try_lock().is_ok()
+            && let Err(error) = self.sweep_unfinished()
+        {
+            tracing::warn!(%error, "a discarded workspace is still on the disk");
+        }
         let mut orphans = Vec::new();
         for id in listed(&live)? {
             let dir = live.join(&id);
@@ -411,12 +418,7 @@ impl Store {
         if file.try_lock().is_err() {
             return Ok(());
         }
-        // Whoever makes one has the lock too.
-        for id in listed(&self.deltas())?.into_iter().filter(|id| id.starts_with(UNFINISHED)) {
-            let root = Root::open(&self.deltas());
-            let removed = root.and_then(|root| remove::remove(root.dir.as_fd(), id.as_ref()));
-            removed.map_err(WorkspaceError::system(self.deltas().join(id)))?;
-        }
+        self.sweep_unfinished()?;
         let mut needed = BTreeSet::new();
         for other in self.list()? {
             let Ok(delta) = self.delta(&other) else { return Ok(()) };
@@ -424,6 +426,16 @@ impl Store {
         }
         let retained = self.objects().retain(&|digest| needed.contains(&digest));
         retained.map_err(WorkspaceError::system(self.dir.join("objects")))
+    }
+
+    /// What a capture or a discard that broke off left. Whoever makes a workspace holds the lock too.
+    fn sweep_unfinished(&self) -> Result<(), WorkspaceError> {
+        for id in listed(&self.deltas())?.into_iter().filter(|id| id.starts_with(UNFINISHED)) {
+            let root = Root::open(&self.deltas());
+            let removed = root.and_then(|root| remove::remove(root.dir.as_fd(), id.as_ref()));
+            removed.map_err(WorkspaceError::system(self.deltas().join(id)))?;
+        }
+        Ok(())
     }
 
     /// Held while contents are put here that no manifest names yet.

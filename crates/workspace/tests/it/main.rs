@@ -483,6 +483,13 @@ fn a_workspace_without_its_record_is_listed_and_can_be_discarded() {
     assert!(bench.store.commit(&found, true).is_err());
     bench.store.commit(&sound, false).unwrap();
     bench.store.discard(&found).unwrap();
-    assert_eq!(fs::read_dir(deltas).unwrap().count(), 1);
+    assert_eq!(fs::read_dir(&deltas).unwrap().count(), 1);
+    fs::create_dir(deltas.join(".new-0")).unwrap();
+    bench.store.orphans().unwrap();
+    assert_eq!(
+        fs::read_dir(&deltas).unwrap().count(),
+        1,
+        "a discard that broke off is finished at the start"
+    );
     assert_eq!((bench.store.list().unwrap().len(), bench.seen("changed").as_str()), (1, "before"));
 }
