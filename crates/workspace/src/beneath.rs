@@ -4,7 +4,7 @@ use std::{
     ffi::{CString, OsStr, OsString},
     io,
     os::{
-        fd::{AsFd, BorrowedFd, OwnedFd},
+        fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
         unix::ffi::{OsStrExt, OsStringExt},
     },
     path::Path,
@@ -19,6 +19,12 @@ use crate::{Raw, RelPath};
 
 /// What of a mode is kept.
 pub(crate) const PERMISSIONS: u32 = 0o777;
+
+/// How each step down is made: through no link, and into nothing that is mounted there.
+const WITHIN: ResolveFlags = ResolveFlags::BENEATH
+    .union(ResolveFlags::NO_SYMLINKS)
+    .union(ResolveFlags::NO_MAGICLINKS)
+    .union(ResolveFlags::NO_XDEV);
 
 /// A moment by the clock of the file system, in nanoseconds since 1970.
 pub(crate) type Nanos = i128;
@@ -56,14 +62,10 @@ impl Root {
 
     /// The directory that a path lies in. What is mounted beneath the root is no part of it.
     pub(crate) fn parent_of(&self, path: &RelPath) -> io::Result<OwnedFd> {
-        let resolve = ResolveFlags::BENEATH
-            | ResolveFlags::NO_SYMLINKS
-            | ResolveFlags::NO_MAGICLINKS
-            | ResolveFlags::NO_XDEV;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let parent = path.parent();
         let parent = parent.as_ref().map_or(Path::new("."), RelPath::as_path);
-        Ok(rustix::fs::openat2(&self.dir, parent, flags, Mode::empty(), resolve)?)
+        Ok(rustix::fs::openat2(&self.dir, parent, flags, Mode::empty(), WITHIN)?)
     }
 }
 
@@ -109,48 +111,99 @@ pub(crate) fn born(dir: BorrowedFd<'_>, name: &OsStr) -> Option<Nanos> {
 /// Opens a directory right beneath another.
 pub(crate) fn open_dir(dir: BorrowedFd<'_>, name: &OsStr) -> io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    Ok(rustix::fs::openat(dir, name, flags, Mode::empty())?)
+    Ok(rustix::fs::openat2(dir, name, flags, Mode::empty(), WITHIN)?)
 }
 
-/// The same for one of our own, whose permissions a cell may have taken from us.
+/// The same for one of our own, whose permissions a cell may have taken from us: they are given back first, and what they
+/// were is lost. Not for a layer in which a cell still works: the cell would see it.
 pub(crate) fn open_own_dir(dir: BorrowedFd<'_>, name: &OsStr) -> io::Result<OwnedFd> {
-    match open_dir(dir, name) {
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            rustix::fs::chmodat(dir, name, Mode::RWXU, AtFlags::empty())?;
-            open_dir(dir, name)
+    let handle = Handle::on(dir, name, FileType::Directory)?;
+    // Searching needs more than reading does, and emptying more than either.
+    if handle.mode & Mode::RWXU.bits() != Mode::RWXU.bits() {
+        match handle.set(Mode::RWXU) {
+            // Somebody else's, and perhaps open to us all the same.
+            Ok(()) | Err(Errno::PERM) => {}
+            Err(error) => return Err(error.into()),
         }
-        opened => opened,
     }
+    handle.reopen(OFlags::DIRECTORY)
 }
 
 /// Opens a file for reading, and only a regular one.
 pub(crate) fn open_file(dir: BorrowedFd<'_>, name: &OsStr) -> io::Result<std::fs::File> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = rustix::fs::openat(dir, name, flags, Mode::empty())?;
+    let file = rustix::fs::openat2(dir, name, flags, Mode::empty(), WITHIN)?;
     if FileType::from_raw_mode(rustix::fs::fstat(&file)?.st_mode) != FileType::RegularFile {
         return Err(io::ErrorKind::InvalidInput.into());
     }
     Ok(file.into())
 }
 
-/// The same for one of our own.
+/// The same for one of our own. Its permissions are afterwards what they were.
 pub(crate) fn open_own_file(dir: BorrowedFd<'_>, name: &OsStr) -> io::Result<std::fs::File> {
     match open_file(dir, name) {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            rustix::fs::chmodat(dir, name, Mode::RUSR | Mode::WUSR, AtFlags::empty())?;
-            open_file(dir, name)
+            let handle = Handle::on(dir, name, FileType::RegularFile)?;
+            handle.set(Mode::RUSR | Mode::WUSR)?;
+            let opened = handle.reopen(OFlags::empty());
+            handle.set(Mode::from_raw_mode(handle.mode))?;
+            Ok(opened?.into())
         }
         opened => opened,
     }
 }
 
+/// Something that is held without being open. A change of permissions by name follows a link that was put there a moment
+/// ago, to anywhere on the host; one by descriptor meets what was looked at.
+struct Handle {
+    fd: OwnedFd,
+    mode: u32,
+}
+
+impl Handle {
+    fn on(dir: BorrowedFd<'_>, name: &OsStr, kind: FileType) -> io::Result<Self> {
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let fd = rustix::fs::openat2(dir, name, flags, Mode::empty(), WITHIN)?;
+        let mode = rustix::fs::fstat(&fd)?.st_mode;
+        if FileType::from_raw_mode(mode) != kind {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        Ok(Self { fd, mode: mode & 0o7777 })
+    }
+
+    /// No call changes the mode of such a descriptor on every kernel that Cella runs on; its name in `/proc` does.
+    fn set(&self, mode: Mode) -> Result<(), Errno> {
+        rustix::fs::chmod(self.name(), mode)
+    }
+
+    fn reopen(&self, kind: OFlags) -> io::Result<OwnedFd> {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | kind;
+        Ok(rustix::fs::open(self.name(), flags, Mode::empty())?)
+    }
+
+    fn name(&self) -> String {
+        format!("/proc/self/fd/{}", self.fd.as_raw_fd())
+    }
+}
+
 /// The names in a directory, sorted.
 pub(crate) fn names(dir: BorrowedFd<'_>) -> io::Result<Vec<OsString>> {
+    some_names(dir, usize::MAX)
+}
+
+/// The same, but no more than so many of them: a cell decides how many there are.
+pub(crate) fn some_names(dir: BorrowedFd<'_>, most: usize) -> io::Result<Vec<OsString>> {
     let mut names = Vec::new();
-    for entry in rustix::fs::Dir::read_from(dir)? {
+    // By this very descriptor: opening `.` anew asks for the right to search, which one that can be read may lack.
+    let mut entries = rustix::fs::Dir::new(dir.try_clone_to_owned()?)?;
+    entries.rewind();
+    for entry in entries {
         let entry = entry?;
         let name = entry.file_name().to_bytes();
         if !matches!(name, b"." | b"..") {
+            if names.len() == most {
+                break;
+            }
             names.push(OsStr::from_bytes(name).to_owned());
         }
     }
@@ -177,4 +230,30 @@ pub(crate) fn deeper(path: Option<&RelPath>, name: &OsStr) -> Option<RelPath> {
 /// On the disk when this returns.
 pub(crate) fn sync_dir(dir: impl AsFd) -> io::Result<()> {
     Ok(rustix::fs::fsync(dir)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::PermissionsExt, os::unix::fs::symlink};
+
+    use super::*;
+
+    #[test]
+    fn permissions_of_what_was_looked_at_are_changed_and_not_those_of_a_link_put_in_its_place() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let at = |name: &str| dir.path().join(name);
+        let mode = |name: &str| fs::metadata(at(name)).expect("metadata").permissions().mode() & 0o7777;
+        for name in ["host", "closed"] {
+            fs::create_dir(at(name)).expect("a directory");
+            fs::set_permissions(at(name), fs::Permissions::from_mode(0o500)).expect("permissions");
+        }
+        let root = Root::open(&fs::canonicalize(dir.path()).expect("a path")).expect("opened");
+        let handle = Handle::on(root.dir.as_fd(), "closed".as_ref(), FileType::Directory).expect("held");
+        fs::rename(at("closed"), at("moved")).expect("moved");
+        symlink(at("host"), at("closed")).expect("a link");
+        handle.set(Mode::RWXU).expect("changed");
+        assert!(open_own_dir(root.dir.as_fd(), "closed".as_ref()).is_err());
+        assert!(open_own_file(root.dir.as_fd(), "closed".as_ref()).is_err());
+        assert_eq!((mode("moved"), mode("host")), (0o700, 0o500));
+    }
 }

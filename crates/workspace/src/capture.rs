@@ -10,11 +10,15 @@ use std::{
     path::Path,
 };
 
-use rustix::fs::FileType;
+use rustix::fs::{FileType, Mode};
 
 use crate::{
-    After, Area, Change, LeftOut, Raw, RelPath, Seen,
-    beneath::{Facts, Nanos, Root, born, deeper, facts, link, names, open_dir, open_own_dir, open_own_file},
+    After, Area, COPY_ENTRIES, Change, DISK_FREE_MIN, LeftOut, Raw, RelPath, Seen,
+    beneath::{
+        Facts, Nanos, Root, born, deeper, facts, link, names, open_dir, open_own_dir, open_own_file,
+        some_names,
+    },
+    limits::{MANIFEST_NAMES_MAX, STORE_BYTES_MAX},
     objects::Objects,
     see::{Look, digest},
 };
@@ -27,6 +31,31 @@ const OPAQUE: &str = "user.overlay.opaque";
 pub(crate) struct Budget {
     pub(crate) bytes: u64,
     pub(crate) entries: u64,
+    /// Bytes of paths and contents of links.
+    pub(crate) names: u64,
+    /// Bytes that the store still takes.
+    pub(crate) store: u64,
+}
+
+impl Budget {
+    /// All that a run whose copies may come to so many bytes can leave in a store that has so many.
+    pub(crate) fn new(bytes: u64, stored: u64) -> Self {
+        let store = STORE_BYTES_MAX.saturating_sub(stored);
+        Self { bytes, entries: COPY_ENTRIES, names: MANIFEST_NAMES_MAX, store }
+    }
+
+    /// Takes what one more entry needs, if it is there.
+    fn entry(&mut self, names: u64) -> bool {
+        let fits = self.entries > 0 && self.names(names);
+        self.entries -= u64::from(fits);
+        fits
+    }
+
+    fn names(&mut self, bytes: u64) -> bool {
+        let left = self.names.checked_sub(bytes);
+        self.names = left.unwrap_or(self.names);
+        left.is_some()
+    }
 }
 
 /// Reads one layer.
@@ -37,6 +66,8 @@ pub(crate) struct Capture<'a> {
     budget: &'a mut Budget,
     changes: Vec<Change>,
     left_out: Vec<LeftOut>,
+    /// Entries that nothing more is said of.
+    past: u64,
 }
 
 /// Where the walk is.
@@ -51,41 +82,51 @@ struct Place<'a> {
 
 impl<'a> Capture<'a> {
     pub(crate) fn new(objects: &'a Objects, began: Nanos, budget: &'a mut Budget) -> Self {
-        Self { objects, began, budget, changes: Vec::new(), left_out: Vec::new() }
+        Self { objects, began, budget, changes: Vec::new(), left_out: Vec::new(), past: 0 }
     }
 
     /// What changed in `root`, whose layer is in `upper`.
     pub(crate) fn area(mut self, root: &Path, upper: &Path) -> io::Result<Area> {
-        let upper = Root::open(upper)?;
-        let lower = Root::open(root).ok();
-        let lower = lower.as_ref().map(|lower| lower.dir.as_fd());
-        self.walk(&Place { upper: upper.dir.as_fd(), lower, path: None, opaque: false })?;
+        let layer = Root::open(upper.parent().ok_or(io::ErrorKind::InvalidInput)?)?;
+        let upper = open_own_dir(layer.dir.as_fd(), upper.file_name().unwrap_or_default())?;
+        // Without it nothing that was removed would be known.
+        let lower = Root::open(root)?;
+        let lower = Some(lower.dir.as_fd());
+        self.walk(&Place { upper: upper.as_fd(), lower, path: None, opaque: false })?;
+        if self.past > 0 {
+            let what = format!("{} entries past the limit, and all that is in them", self.past);
+            self.left_out.extend(Raw::new(*b".").map(|path| LeftOut { path, what }));
+        }
         let bytes = std::os::unix::ffi::OsStrExt::as_bytes(root.as_os_str());
         let path = Raw::new(bytes).ok_or(io::ErrorKind::InvalidInput)?;
         Ok(Area { changes: self.changes, left_out: self.left_out, path })
     }
 
     fn walk(&mut self, at: &Place<'_>) -> io::Result<()> {
-        let found = names(at.upper)?;
+        // One more than may be kept, so that it is said.
+        let most = usize::try_from(self.budget.entries).unwrap_or(usize::MAX).saturating_add(1);
+        let found = some_names(at.upper, most)?;
         for name in &found {
             let Some(path) = deeper(at.path, name) else {
                 self.leave_out(at.path, "too deep, or too long a name");
                 continue;
             };
-            if self.budget.entries == 0 {
-                self.leave_out(Some(&path), "past the limit of entries, with all that follows");
-                return Ok(());
-            }
-            self.budget.entries -= 1;
-            if let Some(facts) = facts(at.upper, name)? {
-                self.entry(at, name, path, &facts)?;
+            if self.budget.entry(path.written()) {
+                if let Some(facts) = facts(at.upper, name)? {
+                    self.entry(at, name, path, &facts)?;
+                }
+            } else {
+                self.past += 1;
             }
         }
         let (Some(lower), true) = (at.lower, at.opaque) else { return Ok(()) };
-        for name in names(lower)?.iter().filter(|name| !found.contains(name)) {
-            if let Some(path) = deeper(at.path, name) {
+        for name in names(lower)?.iter().filter(|name| found.binary_search(name).is_err()) {
+            let Some(path) = deeper(at.path, name) else { continue };
+            if self.budget.entry(path.written()) {
                 let base = self.base(at, name, true, None);
-                self.changes.push(Change { after: After::Removed, base, path });
+                self.change(Change { after: After::Removed, base, path });
+            } else {
+                self.past += 1;
             }
         }
         Ok(())
@@ -97,7 +138,7 @@ impl<'a> Capture<'a> {
             _ if facts.is_whiteout() => {
                 let base = self.base(at, name, true, made);
                 if base != Seen::Absent {
-                    self.changes.push(Change { after: After::Removed, base, path });
+                    self.change(Change { after: After::Removed, base, path });
                 }
             }
             FileType::Directory => return self.directory(at, name, &path, facts),
@@ -106,7 +147,7 @@ impl<'a> Capture<'a> {
                 let target = link(at.upper, name)?;
                 let base = self.base(at, name, true, made);
                 if base != (Seen::Link { target: target.clone() }) {
-                    self.changes.push(Change { after: After::Link { target }, base, path });
+                    self.change(Change { after: After::Link { target }, base, path });
                 }
             }
             FileType::Fifo => self.leave_out(Some(&path), "a named pipe"),
@@ -137,9 +178,19 @@ impl<'a> Capture<'a> {
                 return Ok(());
             }
         }
+        if facts.size > self.budget.store {
+            self.leave_out(Some(&path), "past what all workspaces may come to");
+            return Ok(());
+        }
+        // The room changes with each one, and with what others do on the disk.
+        if facts.size > self.objects.free()?.saturating_sub(DISK_FREE_MIN) {
+            self.leave_out(Some(&path), "no room on the disk");
+            return Ok(());
+        }
         let (sha256, size) = self.objects.put(open_own_file(at.upper, name)?, most)?;
         self.budget.bytes -= size;
-        self.changes.push(Change { after: After::File { mode, sha256, size }, base, path });
+        self.budget.store = self.budget.store.saturating_sub(size);
+        self.change(Change { after: After::File { mode, sha256, size }, base, path });
         Ok(())
     }
 
@@ -154,10 +205,15 @@ impl<'a> Capture<'a> {
         if opaque || base != (Seen::Directory { mode: facts.mode }) {
             let after = After::Directory { mode: facts.mode, opaque };
             // A file in its place is compared whole, a directory by itself.
-            self.changes.push(Change { after, base, path: path.clone() });
+            self.change(Change { after, base, path: path.clone() });
         }
         let lower = lower.as_ref().map(AsFd::as_fd);
-        self.walk(&Place { upper: upper.as_fd(), lower, path: Some(path), opaque })
+        let walked = self.walk(&Place { upper: upper.as_fd(), lower, path: Some(path), opaque });
+        if facts.mode & Mode::RWXU.bits() != Mode::RWXU.bits() {
+            // Opened for this; when this breaks off, the next try is to find what the run had left.
+            rustix::fs::fchmod(&upper, Mode::from_raw_mode(facts.mode))?;
+        }
+        walked
     }
 
     /// What the host has there, unless that was changed after the cell had made its own of it.
@@ -169,13 +225,55 @@ impl<'a> Capture<'a> {
         if compared && look.newest > since { Seen::Changed } else { look.seen }
     }
 
+    /// What it names beside its path is charged here.
+    fn change(&mut self, change: Change) {
+        let after = if let After::Link { target } = &change.after { target.written() } else { 0 };
+        let base = if let Seen::Link { target } = &change.base { target.written() } else { 0 };
+        if self.budget.names(after + base) { self.changes.push(change) } else { self.past += 1 }
+    }
+
     fn leave_out(&mut self, path: Option<&RelPath>, what: &str) {
-        let path = path.cloned().map(Raw::from).or_else(|| Raw::new(*b"."));
-        self.left_out.extend(path.map(|path| LeftOut { path, what: what.to_owned() }));
+        let Some(path) = path.cloned().map(Raw::from).or_else(|| Raw::new(*b".")) else { return };
+        // A path that is left out is said a second time, or is that of a directory with many such names.
+        if self.budget.entry(path.written() + what.len() as u64) {
+            self.left_out.push(LeftOut { path, what: what.to_owned() });
+        } else {
+            self.past += 1;
+        }
     }
 }
 
 fn is_opaque(dir: &OwnedFd) -> bool {
     let mut value = [0; 2];
     matches!(rustix::fs::fgetxattr(dir, OPAQUE, &mut value[..]), Ok(1) if value[0] == b'y')
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::ffi::OsStrExt;
+
+    use super::*;
+
+    #[test]
+    fn names_past_the_limit_are_counted_and_not_kept() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let dir = std::fs::canonicalize(dir.path()).expect("a path");
+        for name in ["root", "objects", "layer", "layer/upper"] {
+            std::fs::create_dir(dir.join(name)).expect("a directory");
+        }
+        for number in 0..10 {
+            let target = OsStr::from_bytes(&[0xff; 100]);
+            let link = dir.join(format!("layer/upper/{number}"));
+            std::os::unix::fs::symlink(target, link).expect("a link");
+        }
+        let objects = Objects::new(dir.join("objects"));
+        let mut budget = Budget { bytes: 0, entries: 100, names: 1000, store: 0 };
+        let capture = Capture::new(&objects, 0, &mut budget);
+        let area = capture.area(&dir.join("root"), &dir.join("layer/upper")).expect("captured");
+        let said: Vec<_> = area.left_out.iter().map(|left| left.what.as_str()).collect();
+        assert_eq!(
+            (area.changes.len(), said),
+            (3, vec!["7 entries past the limit, and all that is in them"])
+        );
+    }
 }

@@ -142,6 +142,11 @@ impl WorkspaceError {
         }
     }
 
+    /// Whether the operating system said that there is no such thing.
+    pub(crate) fn is_not_found(&self) -> bool {
+        matches!(self, Self::System { source, .. } if source.kind() == io::ErrorKind::NotFound)
+    }
+
     /// The operating system said no; about which path.
     pub(crate) fn system(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();

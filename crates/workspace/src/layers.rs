@@ -3,19 +3,19 @@
 use std::{
     fs::File,
     io,
-    os::fd::{AsFd, BorrowedFd},
+    os::fd::{AsFd, OwnedFd},
     path::{Path, PathBuf},
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use rustix::fs::FileType;
+use rustix::{fs::FileType, io::Errno};
 
 use crate::{
     About, COPY_ENTRIES, DEPTH_MAX, DISK_FREE_MIN, Delta, Digest, Kept, State, Store, WorkspaceError,
-    beneath::{Nanos, Root, facts, names, open_own_dir},
+    beneath::{Nanos, Root, facts, open_dir, some_names},
     capture::{Budget, Capture},
     remove,
-    store::{Record, Sum},
+    store::{Record, Sum, UNFINISHED},
 };
 
 /// Random bytes of a workspace's id: a hundred thousand of them have no two alike, and one can be typed.
@@ -32,6 +32,8 @@ pub struct Usage {
     pub free: u64,
     /// Deeper than [`DEPTH_MAX`].
     pub too_deep: bool,
+    /// Directories whose content nobody can see: the cell took the right to read or to search them from us too.
+    pub closed: u64,
 }
 
 /// The layers of a cell that runs, or ran when its node died. Dropping it leaves them for the next start to capture.
@@ -64,19 +66,33 @@ pub struct Measure {
 }
 
 impl Measure {
-    /// What lies in the layers now. Blocking, some microseconds for each entry.
+    /// What lies in the layers now. Blocking, some microseconds for each entry. Nothing is changed for it, and no link is
+    /// followed: a cell works here.
     ///
     /// # Errors
-    /// The layers cannot be read.
+    /// The layers cannot be read, otherwise than by [`Usage::closed`].
     pub fn take(&self) -> io::Result<Usage> {
-        let mut usage = Usage { free: u64::MAX, ..Usage::default() };
+        let mut usage = Usage { free: self.free()?, ..Usage::default() };
         for upper in &self.uppers {
-            let disk = rustix::fs::statvfs(upper)?;
-            usage.free = usage.free.min(disk.f_bavail.saturating_mul(disk.f_frsize));
-            count(Root::open(upper)?.dir.as_fd(), DEPTH_MAX, &mut usage)?;
+            count(Root::open(upper).map(|root| root.dir), DEPTH_MAX, &mut usage)?;
         }
         Ok(usage)
     }
+
+    /// Bytes free on the disk, whatever lies in the layers.
+    ///
+    /// # Errors
+    /// The layers are gone.
+    pub fn free(&self) -> io::Result<u64> {
+        let mut all = self.uppers.iter().map(|upper| free(upper));
+        all.try_fold(u64::MAX, |least, free| Ok(least.min(free?)))
+    }
+}
+
+/// Bytes that are free where this is.
+pub(crate) fn free(path: &Path) -> io::Result<u64> {
+    let disk = rustix::fs::statvfs(path)?;
+    Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
 }
 
 impl Usage {
@@ -155,7 +171,8 @@ impl Layers {
         // Until the manifest names them, no discard takes the contents away.
         let _shared = self.store.shared().map_err(WorkspaceError::system(self.store.dir()))?;
         let objects = self.store.objects();
-        let mut budget = Budget { bytes: self.limit, entries: COPY_ENTRIES };
+        let stored = objects.bytes().map_err(WorkspaceError::system(self.store.dir()))?;
+        let mut budget = Budget::new(self.limit, stored);
         let mut areas = Vec::new();
         for (at, root) in self.roots.iter().enumerate() {
             let upper = self.layer(at).join("upper");
@@ -196,9 +213,12 @@ impl Layers {
     /// # Errors
     /// The disk.
     pub fn remove(self) -> Result<(), WorkspaceError> {
+        // Away in one step, lock and all: what is half removed is not taken for what a cell left.
         let live = self.store.live();
-        let removed = Root::open(&live).and_then(|root| remove::remove(root.dir.as_fd(), self.id.as_ref()));
-        removed.map_err(WorkspaceError::system(live.join(&self.id)))
+        let (place, dying) = (live.join(&self.id), format!("{UNFINISHED}{}", self.id));
+        let removed = std::fs::rename(&place, live.join(&dying))
+            .and_then(|()| remove::remove(Root::open(&live)?.dir.as_fd(), dying.as_ref()));
+        removed.map_err(WorkspaceError::system(place))
     }
 }
 
@@ -213,27 +233,49 @@ pub(crate) struct Living {
     pub(crate) limit: u64,
 }
 
-fn count(dir: BorrowedFd<'_>, left: usize, usage: &mut Usage) -> io::Result<()> {
-    for name in names(dir)? {
+fn count(dir: io::Result<OwnedFd>, left: usize, usage: &mut Usage) -> io::Result<()> {
+    let most = usize::try_from(COPY_ENTRIES).unwrap_or(usize::MAX).saturating_add(1);
+    let listed = dir.and_then(|dir| Ok((some_names(dir.as_fd(), most)?, dir)));
+    let (names, dir) = match listed {
+        Ok(listed) => listed,
+        Err(error) => return unseen(error, usage),
+    };
+    for name in names {
         if usage.entries > COPY_ENTRIES || usage.too_deep {
             return Ok(());
         }
-        // The cell works on: what was there a moment ago may be gone.
-        let Ok(Some(found)) = facts(dir, &name) else { continue };
         usage.entries += 1;
+        let found = match facts(dir.as_fd(), &name) {
+            Ok(Some(found)) => found,
+            Ok(None) => continue,
+            Err(error) => {
+                unseen(error, usage)?;
+                continue;
+            }
+        };
         match found.kind {
             FileType::RegularFile => usage.bytes += found.size.max(found.blocks.saturating_mul(512)),
             FileType::Directory if left == 0 => usage.too_deep = true,
             FileType::Directory => {
                 usage.bytes += found.blocks.saturating_mul(512);
-                if let Ok(dir) = open_own_dir(dir, &name) {
-                    count(dir.as_fd(), left - 1, usage)?;
-                }
+                count(open_dir(dir.as_fd(), &name), left - 1, usage)?;
             }
             _ => {}
         }
     }
     Ok(())
+}
+
+/// The cell works on: what was there a moment ago may be gone, something else, or closed.
+fn unseen(error: io::Error, usage: &mut Usage) -> io::Result<()> {
+    match Errno::from_io_error(&error) {
+        Some(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::STALE) => Ok(()),
+        Some(Errno::ACCESS) => {
+            usage.closed += 1;
+            Ok(())
+        }
+        _ => Err(error),
+    }
 }
 
 /// A name that nobody has.

@@ -29,5 +29,13 @@ pub(crate) const TREE_ENTRIES_MAX: u64 = 1_000_000;
 /// Bytes of one manifest. Stops a damaged store from being read without end.
 pub(crate) const MANIFEST_BYTES_MAX: u64 = 256 << 20;
 
+/// Bytes of paths and contents of links in one manifest, as they are written there. Stops a cell from making names that
+/// come to gigabytes of text in this process's memory; what is past it is left out of the delta, and counted.
+pub(crate) const MANIFEST_NAMES_MAX: u64 = 64 << 20;
+
+/// Bytes of all contents in the store. Stops runs that are each within their limit from filling the disk one after the
+/// other; past it contents are left out of the delta, and named, until workspaces are discarded.
+pub(crate) const STORE_BYTES_MAX: u64 = 64 << 30;
+
 /// How long a cell may live on after the node that made it: law 5 of `cella_cell::Cell`.
 pub const LIFE_AFTER_NODE: Duration = Duration::from_secs(2);

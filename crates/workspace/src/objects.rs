@@ -10,7 +10,11 @@ use std::{
 
 use sha2::{Digest as _, Sha256};
 
-use crate::{Digest, WorkspaceError, layers::draw, store::make_dir};
+use crate::{
+    Digest, WorkspaceError,
+    layers::{draw, free},
+    store::make_dir,
+};
 
 /// Bytes copied at once.
 const CHUNK_BYTES: usize = 128 << 10;
@@ -55,6 +59,26 @@ impl Objects {
         Ok((digest, size))
     }
 
+    /// Bytes free on the disk that they lie on.
+    pub(crate) fn free(&self) -> io::Result<u64> {
+        free(&self.dir)
+    }
+
+    /// Bytes of all that is kept.
+    pub(crate) fn bytes(&self) -> io::Result<u64> {
+        let mut bytes = 0;
+        for shard in fs::read_dir(&self.dir)? {
+            let shard = shard?;
+            if !shard.file_type()?.is_dir() {
+                continue;
+            }
+            for object in fs::read_dir(shard.path())? {
+                bytes += object?.metadata()?.len();
+            }
+        }
+        Ok(bytes)
+    }
+
     /// Puts all that was kept on the disk.
     pub(crate) fn sync(&self) -> io::Result<()> {
         Ok(rustix::fs::syncfs(File::open(&self.dir)?)?)
@@ -82,6 +106,10 @@ impl Objects {
             let shard = shard?;
             let Some(first) = shard.file_name().to_str().map(str::to_owned) else { continue };
             if !shard.file_type()?.is_dir() {
+                // Of a capture that broke off: none goes on while this does.
+                if first.starts_with(UNFINISHED) {
+                    fs::remove_file(shard.path())?;
+                }
                 continue;
             }
             for object in fs::read_dir(shard.path())? {

@@ -54,6 +54,11 @@ impl Raw {
         Path::new(OsStr::from_bytes(&self.0))
     }
 
+    /// Bytes that it takes in a manifest.
+    pub(crate) fn written(&self) -> u64 {
+        self.to_string().bytes().map(|byte| if matches!(byte, b'"' | b'\\') { 2 } else { 1 }).sum()
+    }
+
     /// The same, owned.
     #[must_use]
     pub fn to_path_buf(&self) -> PathBuf {
@@ -145,6 +150,10 @@ impl RelPath {
     pub fn name(&self) -> &OsStr {
         let start = self.0.0.iter().rposition(|b| *b == b'/').map_or(0, |at| at + 1);
         OsStr::from_bytes(&self.0.0[start..])
+    }
+
+    pub(crate) fn written(&self) -> u64 {
+        self.0.written()
     }
 
     fn names(&self) -> impl Iterator<Item = &[u8]> {

@@ -27,7 +27,7 @@ use crate::{
 const DIR_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
 /// Begins the name of what is not finished.
-const UNFINISHED: &str = ".new-";
+pub(crate) const UNFINISHED: &str = ".new-";
 /// In each workspace: whoever holds it works on it.
 const LOCK: &str = "lock";
 
@@ -58,6 +58,9 @@ pub enum State {
     Committing,
     /// The host has it.
     Committed,
+    /// What is written down of it cannot be read: all that is left is to discard it. Never written down.
+    #[serde(skip)]
+    Damaged,
 }
 
 /// A workspace that was captured.
@@ -125,6 +128,7 @@ impl State {
             Self::Kept => "kept",
             Self::Committing => "committing",
             Self::Committed => "committed",
+            Self::Damaged => "damaged",
         }
     }
 }
@@ -234,17 +238,31 @@ impl Store {
     /// The store cannot be read.
     pub fn orphans(&self) -> Result<Vec<Layers>, WorkspaceError> {
         let live = self.live();
+        if self.dir.is_dir()
+            && let Ok(file) = self.lock_file()
+            && file.try_lock().is_ok()
+            && let Err(error) = self.sweep_unfinished()
+        {
+            tracing::warn!(%error, "a discarded workspace is still on the disk");
+        }
         let mut orphans = Vec::new();
         for id in listed(&live)? {
             let dir = live.join(&id);
             let Ok(Some(lock)) = lock(&dir) else { continue };
-            let living: Result<Living, _> = read_json(&dir.join("about.json"));
-            let Some(living) = living.ok().filter(|_| !id.starts_with(UNFINISHED)) else {
-                // Its cell never ran.
-                let removed =
-                    Root::open(&live).and_then(|root| remove::remove(root.dir.as_fd(), id.as_ref()));
-                removed.map_err(WorkspaceError::system(dir))?;
-                continue;
+            let living = match read_json::<Living>(&dir.join("about.json")) {
+                Ok(living) if !id.starts_with(UNFINISHED) => living,
+                Err(error) if !id.starts_with(UNFINISHED) && !error.is_not_found() => {
+                    // There is work in it, whatever the matter is.
+                    tracing::warn!(%error, id, "what a cell changed cannot be captured");
+                    continue;
+                }
+                _ => {
+                    // Its cell never ran.
+                    let removed =
+                        Root::open(&live).and_then(|root| remove::remove(root.dir.as_fd(), id.as_ref()));
+                    removed.map_err(WorkspaceError::system(dir))?;
+                    continue;
+                }
             };
             let Living { about, roots, began, parent, limit } = living;
             let began = began.parse().unwrap_or(Nanos::MIN);
@@ -274,8 +292,12 @@ impl Store {
     pub(crate) fn keep(&self, id: &str, delta: &Delta, record: Record) -> Result<Kept, WorkspaceError> {
         let (new, place) = (self.deltas().join(format!("{UNFINISHED}{id}")), self.deltas().join(id));
         let failed = || WorkspaceError::system(&new);
+        let manifest = delta.canonical();
+        if manifest.len() as u64 > MANIFEST_BYTES_MAX {
+            return Err(failed()(io::ErrorKind::FileTooLarge.into()));
+        }
         make_dir(&new).map_err(failed())?;
-        write_whole(&new.join("manifest.json"), delta.canonical().as_bytes())
+        write_whole(&new.join("manifest.json"), manifest.as_bytes())
             .map_err(WorkspaceError::system(new.join("manifest.json")))?;
         write_json(&new.join("record.json"), &record)?;
         sync(&new).and_then(|()| fs::rename(&new, &place)).map_err(failed())?;
@@ -283,13 +305,13 @@ impl Store {
         Ok(kept(id, record))
     }
 
-    /// Every workspace that was captured, the newest last.
+    /// Every workspace that was captured, the newest last; one whose record cannot be read as [`State::Damaged`].
     ///
     /// # Errors
     /// The store cannot be read.
     pub fn list(&self) -> Result<Vec<Kept>, WorkspaceError> {
         let ids = listed(&self.deltas())?.into_iter().filter(|id| !id.starts_with(UNFINISHED));
-        let mut all = ids.map(|id| self.get(&id)).collect::<Result<Vec<_>, _>>()?;
+        let mut all: Vec<Kept> = ids.map(|id| self.get(&id).unwrap_or_else(|_| damaged(id))).collect();
         all.sort_by(|a, b| (a.captured_ms, &a.id).cmp(&(b.captured_ms, &b.id)));
         Ok(all)
     }
@@ -382,9 +404,10 @@ impl Store {
     /// It is being committed, or the disk.
     pub fn discard(&self, kept: &Kept) -> Result<(), WorkspaceError> {
         let _lock = self.locked(kept)?;
+        // Away in one step: what is half removed is no workspace any more, and nobody makes a lock anew in it.
         let deltas = self.deltas();
-        let removed = Root::open(&deltas).and_then(|root| remove::remove(root.dir.as_fd(), kept.id.as_ref()));
-        removed.map_err(WorkspaceError::system(deltas.join(&kept.id)))?;
+        let (place, dying) = (deltas.join(&kept.id), deltas.join(format!("{UNFINISHED}{}", kept.id)));
+        fs::rename(&place, &dying).and_then(|()| sync(&deltas)).map_err(WorkspaceError::system(place))?;
         self.sweep()
     }
 
@@ -395,6 +418,7 @@ impl Store {
         if file.try_lock().is_err() {
             return Ok(());
         }
+        self.sweep_unfinished()?;
         let mut needed = BTreeSet::new();
         for other in self.list()? {
             let Ok(delta) = self.delta(&other) else { return Ok(()) };
@@ -402,6 +426,16 @@ impl Store {
         }
         let retained = self.objects().retain(&|digest| needed.contains(&digest));
         retained.map_err(WorkspaceError::system(self.dir.join("objects")))
+    }
+
+    /// What a capture or a discard that broke off left. Whoever makes a workspace holds the lock too.
+    fn sweep_unfinished(&self) -> Result<(), WorkspaceError> {
+        for id in listed(&self.deltas())?.into_iter().filter(|id| id.starts_with(UNFINISHED)) {
+            let root = Root::open(&self.deltas());
+            let removed = root.and_then(|root| remove::remove(root.dir.as_fd(), id.as_ref()));
+            removed.map_err(WorkspaceError::system(self.deltas().join(id)))?;
+        }
+        Ok(())
     }
 
     /// Held while contents are put here that no manifest names yet.
@@ -438,6 +472,20 @@ fn kept(id: &str, record: Record) -> Kept {
     Kept { id: id.to_owned(), about, from, captured_ms, committed_ms, state, digest, sum, roots }
 }
 
+fn damaged(id: String) -> Kept {
+    Kept {
+        id,
+        about: About::default(),
+        from: None,
+        captured_ms: 0,
+        committed_ms: None,
+        state: State::Damaged,
+        digest: Digest::of(b""),
+        sum: Sum::default(),
+        roots: Vec::new(),
+    }
+}
+
 /// A layer looks from inside like the directory that it is over.
 fn make_layer(layer: &Path, root: &Path) -> io::Result<()> {
     for dir in [layer.to_owned(), layer.join("work"), layer.join("upper")] {
@@ -456,12 +504,12 @@ fn listed(dir: &Path) -> Result<Vec<String>, WorkspaceError> {
     Ok(entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect())
 }
 
-/// The lock of one workspace; `None` while somebody else has it.
+/// The lock of one workspace; `None` while somebody else has it, or when it was removed while this waited for it.
 fn lock(dir: &Path) -> io::Result<Option<File>> {
     let mut options = fs::OpenOptions::new();
     let file = options.write(true).create(true).truncate(false).mode(FILE_MODE).open(dir.join(LOCK))?;
     match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
+        Ok(()) => Ok((file.metadata()?.nlink() > 0).then_some(file)),
         Err(fs::TryLockError::WouldBlock) => Ok(None),
         Err(fs::TryLockError::Error(error)) => Err(error),
     }

@@ -12,7 +12,7 @@ use rustix::{
 };
 
 use crate::{
-    After, Area, RelPath, WorkspaceError,
+    After, Area, DISK_FREE_MIN, RelPath, WorkspaceError,
     beneath::{Root, facts, open_dir},
     objects::Objects,
 };
@@ -45,7 +45,10 @@ pub(crate) fn unpack(
                     .map_err(|error| failed()(error.into()))?;
             }
             After::Directory { .. } => make_dir(parent.as_fd(), name.as_ref()).map_err(failed())?,
-            After::File { mode, sha256, .. } => {
+            After::File { mode, sha256, size } => {
+                if *size > objects.free().map_err(failed())?.saturating_sub(DISK_FREE_MIN) {
+                    return Err(failed()(io::ErrorKind::StorageFull.into()));
+                }
                 let flags =
                     OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
                 let file = rustix::fs::openat(&parent, name, flags, Mode::RUSR | Mode::WUSR);

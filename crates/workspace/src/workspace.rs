@@ -1,6 +1,7 @@
 //! The copies of one cell: made before it, watched while it lives, captured when it has ended.
 
 use std::{
+    io,
     path::PathBuf,
     time::{Duration, Instant},
 };
@@ -9,12 +10,15 @@ use cella_cell::{Access, Handle, LimitHit, Spec, Ward};
 use cella_contract::{CellClass, Contract};
 use tokio::task::JoinHandle;
 
-use crate::{About, COPY_BYTES, Kept, Layers, Measure, Store, WorkspaceError};
+use crate::{About, COPY_BYTES, DISK_FREE_MIN, Kept, Layers, Measure, Store, Usage, WorkspaceError};
 
 /// How often the layers are looked at. A cell that fills the disk goes on until the next look.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// How much longer than a look itself the time between two is, so that looking stays a small part of the node's work.
 const LOOK_SHARE: u32 = 10;
+
+/// Looks in a row that may fail before the cell is ended: a single one may have met a directory as it went.
+const FAILED_LOOKS: u32 = 3;
 
 /// Where a cell's changes to its copies land. Dropping it leaves them for the next start of a node to capture.
 #[derive(Debug)]
@@ -112,13 +116,62 @@ impl Workspace {
 
 /// Ends the cell when its copies have grown too large. Nothing of the kernel does: a layer lies on the host's disk.
 async fn watch(measure: Measure, ward: Ward, limit: u64) {
+    let mut gauge = Gauge { limit, at_first: None, failed: 0 };
     loop {
-        let (looking, began) = (measure.clone(), Instant::now());
-        let looked = tokio::task::spawn_blocking(move || looking.take()).await;
-        if matches!(looked, Ok(Ok(usage)) if usage.is_over(limit)) {
+        let began = Instant::now();
+        // The room first, and by itself: it is known whatever the cell has done to its layer.
+        let over = gauge.is_full(look(&measure, Measure::free).await)
+            || gauge.is_past(look(&measure, Measure::take).await);
+        if over {
             return ward.over(LimitHit::Disk);
         }
         tokio::time::sleep(LOOK_EVERY.max(began.elapsed() * LOOK_SHARE)).await;
+    }
+}
+
+async fn look<T: Send + 'static>(measure: &Measure, take: fn(&Measure) -> io::Result<T>) -> io::Result<T> {
+    let measure = measure.clone();
+    tokio::task::spawn_blocking(move || take(&measure)).await.map_err(io::Error::other)?
+}
+
+/// Whether what was seen is too much.
+#[derive(Debug)]
+struct Gauge {
+    limit: u64,
+    /// Bytes that were free at the first look.
+    at_first: Option<u64>,
+    /// Looks in a row that came to nothing.
+    failed: u32,
+}
+
+impl Gauge {
+    fn is_full(&mut self, free: io::Result<u64>) -> bool {
+        match free {
+            Ok(free) => {
+                self.at_first.get_or_insert(free);
+                free < DISK_FREE_MIN
+            }
+            Err(error) => self.fails(&error),
+        }
+    }
+
+    fn is_past(&mut self, usage: io::Result<Usage>) -> bool {
+        match usage {
+            Ok(usage) => {
+                self.failed = 0;
+                // What nobody can see is taken to be what the disk has lost meanwhile.
+                let lost = self.at_first.unwrap_or(usage.free).saturating_sub(usage.free);
+                usage.is_over(self.limit) || (usage.closed > 0 && lost > self.limit)
+            }
+            Err(error) => self.fails(&error),
+        }
+    }
+
+    /// A layer that cannot be measured is no layer without a limit.
+    fn fails(&mut self, error: &io::Error) -> bool {
+        tracing::warn!(%error, "the copies of a cell could not be measured");
+        self.failed += 1;
+        self.failed >= FAILED_LOOKS
     }
 }
 
@@ -128,9 +181,44 @@ pub(crate) async fn blocking<T: Send + 'static>(
 ) -> Result<T, WorkspaceError> {
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => done,
-        Err(error) => Err(WorkspaceError::System {
-            path: PathBuf::from("workspaces"),
-            source: std::io::Error::other(error),
-        }),
+        Err(error) => {
+            Err(WorkspaceError::System { path: PathBuf::from("workspaces"), source: io::Error::other(error) })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn usage(closed: u64, free: u64) -> io::Result<Usage> {
+        Ok(Usage { closed, free, ..Usage::default() })
+    }
+
+    fn gauge() -> Gauge {
+        Gauge { limit: 1 << 30, at_first: None, failed: 0 }
+    }
+
+    #[test]
+    fn looks_that_fail_again_and_again_end_the_cell() {
+        let mut gauge = gauge();
+        let fails = |gauge: &mut Gauge| gauge.is_past(Err(io::ErrorKind::PermissionDenied.into()));
+        assert!(!fails(&mut gauge) && !fails(&mut gauge));
+        assert!(!gauge.is_past(usage(0, u64::MAX)), "one that succeeds makes up for them");
+        assert!(!fails(&mut gauge) && !fails(&mut gauge) && fails(&mut gauge));
+    }
+
+    #[test]
+    fn what_is_closed_to_us_is_what_the_disk_has_lost() {
+        let mut gauge = gauge();
+        assert!(!gauge.is_full(Ok(8 << 30)));
+        assert!(!gauge.is_past(usage(1, 15 << 29)));
+        assert!(!gauge.is_past(usage(0, 6 << 30)), "somebody else took it");
+        assert!(gauge.is_past(usage(1, 6 << 30)));
+    }
+
+    #[test]
+    fn a_full_disk_ends_the_cell_whatever_the_walk_finds() {
+        assert!(gauge().is_full(Ok(DISK_FREE_MIN - 1)));
     }
 }

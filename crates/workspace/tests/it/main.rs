@@ -284,7 +284,10 @@ fn a_discarded_workspace_takes_only_its_own_contents_along() {
     });
     let two = bench.run(|upper| write(&upper.join("c"), "shared"));
     let contents: Vec<_> = bench.store.delta(&one).unwrap().contents().collect();
+    let staged = bench.dir.path().join("state/workspaces/objects/.new-0");
+    fs::write(&staged, "broke off").unwrap();
     bench.store.discard(&one).unwrap();
+    assert!(!staged.exists());
     assert_eq!(bench.store.find(&one.id).unwrap_err().code(), "CE2501");
     let there = |digest| bench.store.content(digest, 100).is_ok();
     assert_eq!(contents.into_iter().map(there).collect::<Vec<_>>(), [true, false]);
@@ -344,6 +347,25 @@ fn layers_of_a_node_that_is_gone_are_found_and_captured() {
 }
 
 #[test]
+fn layers_are_kept_when_what_is_known_of_them_or_the_host_cannot_be_read() {
+    let bench = Bench::new();
+    let layers = bench.begin();
+    some_work(&upper(&layers));
+    let dir = bench.dir.path().join("state/workspaces/live").join(layers.id());
+    drop(layers);
+    let about = fs::read(dir.join("about.json")).unwrap();
+    fs::write(dir.join("about.json"), &about[1..]).unwrap();
+    assert!(bench.store.orphans().unwrap().is_empty());
+    fs::write(dir.join("about.json"), about).unwrap();
+    let away = bench.dir.path().join("away");
+    fs::rename(bench.root(), &away).unwrap();
+    assert_eq!(bench.store.orphans().unwrap().remove(0).capture().unwrap_err().code(), "CE2508");
+    fs::rename(away, bench.root()).unwrap();
+    let kept = bench.store.orphans().unwrap().remove(0).capture().unwrap().unwrap();
+    assert!(matches!(bench.change(&kept, "gone").1, After::Removed));
+}
+
+#[test]
 fn cellas_own_state_and_single_files_are_no_copies() {
     let bench = Bench::new();
     let dir = fs::canonicalize(bench.dir.path()).unwrap();
@@ -367,6 +389,39 @@ fn what_no_delta_can_hold_is_named() {
     let named: Vec<_> = delta.areas[0].left_out.iter().map(|left| left.what.as_str()).collect();
     assert_eq!(named, ["too deep, or too long a name", "a named pipe"]);
     assert!(matches!(bench.change(&kept, "closed").1, After::File { mode: 0, .. }));
+}
+
+/// Told apart from root's case only where the tests run as somebody else.
+#[test]
+fn what_a_run_closed_is_measured_as_it_is_and_kept_with_its_mode() {
+    let bench = Bench::new();
+    let layers = bench.begin();
+    let top = upper(&layers);
+    let modes = [("listed", 0o444), ("hidden", 0o000), ("fixed", 0o555)];
+    for (name, mode) in modes {
+        write(&top.join(name).join("in/file"), name);
+        fs::set_permissions(top.join(name).join("in"), fs::Permissions::from_mode(0o555)).unwrap();
+        fs::set_permissions(top.join(name), fs::Permissions::from_mode(mode)).unwrap();
+    }
+    let measured = layers.measure().take().unwrap();
+    assert!(measured.entries >= 3 && !measured.is_over(COPY_BYTES));
+    for (name, mode) in modes {
+        assert_eq!(
+            fs::symlink_metadata(top.join(name)).unwrap().mode() & 0o777,
+            mode,
+            "the cell would see it"
+        );
+    }
+    fs::set_permissions(&top, fs::Permissions::from_mode(0o000)).unwrap();
+    assert!(layers.measure().take().is_ok());
+    let kept = layers.capture().unwrap().unwrap();
+    for (name, mode) in modes {
+        assert_eq!(bench.change(&kept, name).1, After::Directory { mode, opaque: false });
+        assert!(matches!(bench.change(&kept, &format!("{name}/in")).1, After::Directory { mode: 0o555, .. }));
+        assert!(matches!(bench.change(&kept, &format!("{name}/in/file")).1, After::File { .. }));
+    }
+    let live = bench.dir.path().join("state/workspaces/live");
+    assert_eq!(fs::read_dir(live).unwrap().count(), 0, "closed directories are removed all the same");
 }
 
 #[test]
@@ -414,4 +469,27 @@ fn a_damaged_store_is_noticed_before_the_host_is_changed() {
     let sound = bench.run(|upper| write(&upper.join("sound"), "x"));
     bench.store.discard(&bench.store.find(&kept.id).unwrap()).unwrap();
     assert_eq!(bench.store.list().unwrap(), [sound]);
+}
+
+#[test]
+fn a_workspace_without_its_record_is_listed_and_can_be_discarded() {
+    let bench = Bench::new();
+    let kept = bench.run(|upper| write(&upper.join("changed"), "after"));
+    let sound = bench.run(|upper| write(&upper.join("sound"), "x"));
+    let deltas = bench.dir.path().join("state/workspaces/deltas");
+    fs::write(deltas.join(&kept.id).join("record.json"), "{").unwrap();
+    let found = bench.store.find(&kept.id).unwrap();
+    assert_eq!(found.state, State::Damaged);
+    assert!(bench.store.commit(&found, true).is_err());
+    bench.store.commit(&sound, false).unwrap();
+    bench.store.discard(&found).unwrap();
+    assert_eq!(fs::read_dir(&deltas).unwrap().count(), 1);
+    fs::create_dir(deltas.join(".new-0")).unwrap();
+    bench.store.orphans().unwrap();
+    assert_eq!(
+        fs::read_dir(&deltas).unwrap().count(),
+        1,
+        "a discard that broke off is finished at the start"
+    );
+    assert_eq!((bench.store.list().unwrap().len(), bench.seen("changed").as_str()), (1, "before"));
 }
