@@ -204,6 +204,36 @@ fn what_changed_on_the_host_while_the_cell_ran_is_a_conflict() {
 }
 
 #[test]
+fn what_replaced_an_earlier_own_file_does_not_hide_what_changed_on_the_host_between() {
+    let bench = Bench::new();
+    let kept = bench.run(|upper| {
+        write(&upper.join("changed"), "first");
+        bench.tick();
+        bench.host("changed", "meanwhile");
+        bench.tick();
+        write(&upper.join("temporary"), "second");
+        fs::rename(upper.join("temporary"), upper.join("changed")).unwrap();
+    });
+    assert_eq!(bench.change(&kept, "changed").0, Seen::Changed);
+    assert_eq!(conflicts(bench.store.commit(&kept, false).unwrap_err()), ["changed"]);
+}
+
+#[test]
+fn what_the_kernel_copied_up_after_the_host_changed_is_made_of_that() {
+    let bench = Bench::new();
+    let kept = bench.run(|upper| {
+        bench.tick();
+        bench.host("changed", "meanwhile");
+        bench.tick();
+        write(&upper.join("changed"), "meanwhile, and more");
+        let flags = rustix::fs::XattrFlags::empty();
+        rustix::fs::setxattr(upper.join("changed"), "user.overlay.origin", b"", flags).unwrap();
+    });
+    assert!(matches!(bench.change(&kept, "changed").0, Seen::File { size: 9, .. }));
+    bench.store.commit(&kept, false).unwrap();
+}
+
+#[test]
 fn a_removed_directory_is_removed_only_as_the_cell_saw_it() {
     let bench = Bench::new();
     let kept = bench.run(|upper| whiteout(&upper.join("dir")));
