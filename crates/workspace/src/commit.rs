@@ -229,7 +229,7 @@ impl<'a> AreaPlan<'a> {
 }
 
 /// What is at a change's path, in the way in which its base was seen. `within`: in a directory that the same delta makes.
-fn look(root: &Root, change: &Change, within: bool) -> Look {
+pub(crate) fn look(root: &Root, change: &Change, within: bool) -> Look {
     let whole = matches!(change.base, Seen::Tree { .. });
     match root.parent_of(&change.path) {
         Ok(parent) => Look::at(parent.as_fd(), change.path.name(), whole),
