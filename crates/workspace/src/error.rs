@@ -28,6 +28,14 @@ pub enum WorkspaceError {
         /// Their ids.
         found: Vec<String>,
     },
+    /// A server's name where only an id will do: what it last left is not what somebody looked at before.
+    #[error("`{}` is a server, not a workspace; it has {}", plain(asked), found.join(", "))]
+    Named {
+        /// As typed.
+        asked: String,
+        /// The ids of its workspaces, the newest last.
+        found: Vec<String>,
+    },
     /// The host is no longer what the cell saw.
     #[error("{}", conflicts_text(conflicts))]
     Conflicts {
@@ -112,7 +120,7 @@ impl WorkspaceError {
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Unknown { .. } | Self::Ambiguous { .. } => "CE2501",
+            Self::Unknown { .. } | Self::Ambiguous { .. } | Self::Named { .. } => "CE2501",
             Self::Conflicts { .. } => "CE2502",
             Self::Overlap { .. } => "CE2503",
             Self::NoDirectory { .. } | Self::Class { .. } => "CE2504",
@@ -128,6 +136,7 @@ impl WorkspaceError {
     pub fn fix(&self) -> &'static str {
         match self {
             Self::Unknown { .. } | Self::Ambiguous { .. } => "see which there are: cella workspace ls",
+            Self::Named { .. } => "name the one that you looked at by its id: cella workspace diff ID",
             Self::Conflicts { .. } => {
                 "look at them: cella workspace diff ID; take the workspace's side with --force, or discard it"
             }

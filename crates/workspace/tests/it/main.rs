@@ -306,6 +306,16 @@ fn two_names_of_one_file_are_committed_one_after_the_other() {
 }
 
 #[test]
+fn what_cannot_be_taken_back_wants_an_id() {
+    let bench = Bench::new();
+    let kept = bench.run(some_work);
+    assert_eq!(bench.store.find("exec").unwrap(), kept, "a name is for looking");
+    let named = bench.store.find_id("exec").unwrap_err();
+    assert!(named.to_string().contains(&kept.id) && named.code() == "CE2501", "{named}");
+    assert_eq!(bench.store.find_id(&kept.id[..4]).unwrap(), kept);
+}
+
+#[test]
 fn a_discarded_workspace_takes_only_its_own_contents_along() {
     let bench = Bench::new();
     let one = bench.run(|upper| {
