@@ -84,6 +84,20 @@ pub(crate) fn plan(delta: &Delta, force: bool) -> Result<Plan<'_>, WorkspaceErro
     Ok(Plan { areas, committed, force })
 }
 
+impl Plan<'_> {
+    /// Every content that is still to be written is there: one that is not is noticed before the first step.
+    pub(crate) fn check(&self, objects: &Objects) -> Result<(), WorkspaceError> {
+        let left =
+            self.areas.iter().flat_map(|area| &area.steps).filter(|step| step.verdict != Verdict::Done);
+        for step in left {
+            if let After::File { sha256, size, .. } = step.change.after {
+                objects.check(sha256, size)?;
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Does it.
 pub(crate) fn carry_out(plan: &Plan<'_>, id: &str, objects: &Objects) -> Result<Committed, WorkspaceError> {
     for area in &plan.areas {

@@ -380,6 +380,7 @@ impl Store {
         let delta = self.delta(kept)?;
         let mut record: Record = read_json(&dir.join("record.json"))?;
         let plan = commit::plan(&delta, force)?;
+        plan.check(&self.objects())?;
         record.state = State::Committing;
         write_json(&dir.join("record.json"), &record)?;
         let committed = commit::carry_out(&plan, &kept.id, &self.objects())?;

@@ -455,3 +455,19 @@ fn a_damaged_store_is_noticed_before_the_host_is_changed() {
     bench.store.discard(&bench.store.find(&kept.id).unwrap()).unwrap();
     assert_eq!(bench.store.list().unwrap(), [sound]);
 }
+
+#[test]
+fn a_content_that_is_gone_is_noticed_before_the_first_path_is_changed() {
+    let bench = Bench::new();
+    let kept = bench.run(|upper| {
+        write(&upper.join("changed"), "after");
+        write(&upper.join("last"), "lost");
+    });
+    let Some(After::File { sha256, .. }) = Some(bench.change(&kept, "last").1) else { panic!("no file") };
+    let digest = sha256.to_string();
+    let objects = bench.dir.path().join("state/workspaces/objects");
+    fs::remove_file(objects.join(&digest[..2]).join(&digest[2..])).unwrap();
+    assert_eq!(bench.store.commit(&kept, false).unwrap_err().code(), "CE2506");
+    assert_eq!(bench.seen("changed"), "before");
+    assert_eq!(bench.store.find(&kept.id).unwrap().state, State::Kept);
+}
