@@ -2,22 +2,22 @@
 
 use std::path::{Component, Path};
 
-use cella_workspace::{After, Change, Delta, Kept, Raw, RelPath, Seen, Sum};
+use cella_workspace::{After, Change, Delta, Kept, Raw, RelPath, Seen, Sum, plain};
 use serde_json::{Value, json};
 
 /// A workspace with each of its changes, in lines.
 #[must_use]
 pub fn shown(kept: &Kept, delta: &Delta) -> Vec<String> {
-    let (of, when) = (&kept.about.name, moment(kept.captured_ms));
+    let (of, when) = (plain(&kept.about.name), moment(kept.captured_ms));
     let mut lines = vec![format!("{} of {of}, {when}, {}", kept.id, kept.state.as_str())];
-    lines.push(format!("  ran   {}", kept.about.command.join(" ")));
+    lines.push(format!("  ran   {}", plain(&kept.about.command.join(" "))));
     lines.extend(kept.from.iter().map(|from| format!("  from  {from}")));
     for area in &delta.areas {
         lines.push(area.path.to_string());
         let root = area.path.as_path();
         lines.extend(area.changes.iter().map(|change| format!("  {}", line(root, change))));
         let left = area.left_out.iter();
-        lines.extend(left.map(|left| format!("  ? {}  left out: {}", left.path, left.what)));
+        lines.extend(left.map(|left| format!("  ? {}  left out: {}", left.path, plain(&left.what))));
     }
     lines
 }
@@ -56,6 +56,8 @@ fn leads_out(root: &Path, path: &RelPath, target: &Raw) -> bool {
         match part {
             Component::ParentDir if depth == 0 => return true,
             Component::ParentDir => depth -= 1,
+            // `./..` leads as far as `..`.
+            Component::CurDir => {}
             _ => depth += 1,
         }
     }
@@ -113,7 +115,9 @@ mod tests {
             let (path, target) = (RelPath::new(path).expect("a path"), Raw::new(target).expect("a name"));
             leads_out(Path::new("/srv/a"), &path, &target)
         };
-        for (path, target) in [("a", "/etc/passwd"), ("a", ".."), ("b/a", "../../x"), ("a", "/srv/a/../b")] {
+        for (path, target) in
+            [("a", "/etc/passwd"), ("a", ".."), ("a", "./.."), ("b/a", "../../x"), ("a", "/srv/a/../b")]
+        {
             assert!(out(path, target), "{path} -> {target}");
         }
         for (path, target) in [("a", "b"), ("b/a", "../x"), ("a", "/srv/a/b")] {

@@ -15,8 +15,8 @@ use rustix::fs::{FileType, Mode};
 use crate::{
     After, Area, COPY_ENTRIES, Change, DISK_FREE_MIN, LeftOut, Raw, RelPath, Seen,
     beneath::{
-        Facts, Nanos, Root, born, deeper, facts, link, names, open_dir, open_own_dir, open_own_file,
-        some_names,
+        Facts, Nanos, Root, born, deeper, facts, link, names, open_dir, open_file, open_own_dir,
+        open_own_file, some_names,
     },
     limits::{MANIFEST_NAMES_MAX, STORE_BYTES_MAX},
     objects::Objects,
@@ -25,6 +25,10 @@ use crate::{
 
 /// The kernel's note that a directory hides the lower one of its name.
 const OPAQUE: &str = "user.overlay.opaque";
+
+/// The kernel's note of what a file was copied from, and how long it can be.
+const ORIGIN: &str = "user.overlay.origin";
+const ORIGIN_BYTES_MAX: usize = 256;
 
 /// What may still be captured.
 #[derive(Clone, Copy, Debug)]
@@ -220,7 +224,13 @@ impl<'a> Capture<'a> {
     fn base(&self, at: &Place<'_>, name: &OsStr, whole: bool, made: Option<Nanos>) -> Seen {
         let Some(lower) = at.lower else { return Seen::Absent };
         let look = Look::at(lower, name, whole);
-        let since = made.unwrap_or(self.began);
+        // Only what the kernel copied up was made of what the host had at that moment. Anything else may have replaced an
+        // earlier own one, made before the host changed: it counts from the begin of the run, and a conflict too many is
+        // the safe side.
+        let since = match made {
+            Some(made) if is_copied_up(at.upper, name) => made,
+            made => made.map_or(self.began, |made| made.min(self.began)),
+        };
         let compared = !matches!(look.seen, Seen::Directory { .. } | Seen::Absent);
         if compared && look.newest > since { Seen::Changed } else { look.seen }
     }
@@ -241,6 +251,13 @@ impl<'a> Capture<'a> {
             self.past += 1;
         }
     }
+}
+
+/// The kernel's note of which file of the host one was copied from; links and removals have none.
+fn is_copied_up(dir: BorrowedFd<'_>, name: &OsStr) -> bool {
+    let size = open_file(dir, name)
+        .and_then(|file| Ok(rustix::fs::fgetxattr(file, ORIGIN, &mut [0_u8; ORIGIN_BYTES_MAX][..])?));
+    size.is_ok()
 }
 
 fn is_opaque(dir: &OwnedFd) -> bool {

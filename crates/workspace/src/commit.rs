@@ -18,8 +18,8 @@ use rustix::{
 
 use crate::{
     After, Area, Change, Conflict, Delta, RelPath, Seen, Verdict, WorkspaceError,
-    beneath::{Facts, Root, facts, open_dir, sync_dir},
-    judge,
+    beneath::{Facts, Nanos, Root, born, facts, names, open_dir, sync_dir},
+    judge, layers,
     objects::Objects,
     remove,
     see::Look,
@@ -82,6 +82,20 @@ pub(crate) fn plan(delta: &Delta, force: bool) -> Result<Plan<'_>, WorkspaceErro
         forced: conflicts.len(),
     };
     Ok(Plan { areas, committed, force })
+}
+
+impl Plan<'_> {
+    /// Every content that is still to be written is there: one that is not is noticed before the first step.
+    pub(crate) fn check(&self, objects: &Objects) -> Result<(), WorkspaceError> {
+        let left =
+            self.areas.iter().flat_map(|area| &area.steps).filter(|step| step.verdict != Verdict::Done);
+        for step in left {
+            if let After::File { sha256, size, .. } = step.change.after {
+                objects.check(sha256, size)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Does it.
@@ -207,8 +221,9 @@ impl<'a> AreaPlan<'a> {
             Err(error) if is_gone(&error) => self.make_parents(&dir)?,
             above => above?,
         };
+        let before = layers::now();
         match rustix::fs::mkdirat(&above, dir.name(), Mode::from_raw_mode(0o755)) {
-            Ok(()) => own(above.as_fd(), dir.name(), self.owner)?,
+            Ok(()) => own_dir(above.as_fd(), dir.name(), before, self.owner)?,
             Err(Errno::EXIST) => {}
             Err(error) => return Err(error.into()),
         }
@@ -229,7 +244,7 @@ impl<'a> AreaPlan<'a> {
 }
 
 /// What is at a change's path, in the way in which its base was seen. `within`: in a directory that the same delta makes.
-fn look(root: &Root, change: &Change, within: bool) -> Look {
+pub(crate) fn look(root: &Root, change: &Change, within: bool) -> Look {
     let whole = matches!(change.base, Seen::Tree { .. });
     match root.parent_of(&change.path) {
         Ok(parent) => Look::at(parent.as_fd(), change.path.name(), whole),
@@ -265,45 +280,94 @@ impl Act<'_> {
             After::Removed => {
                 if now.is_some() {
                     rename(self.parent, name, self.temporary, RenameFlags::NOREPLACE)?;
+                    if !self.is_as_seen(step) {
+                        rename(self.parent, self.temporary, name, RenameFlags::NOREPLACE)?;
+                        return Err(Error::Moved);
+                    }
                     remove::remove(self.parent, self.temporary)?;
                 }
                 return Ok(());
             }
             After::Directory { .. } if now.is_some_and(|now| now.kind == FileType::Directory) => {
                 let dir = open_dir(self.parent, name)?;
+                if !is_same(now.as_ref(), Some(&Facts::of(&rustix::fs::fstat(&dir)?))) {
+                    return Err(Error::Moved);
+                }
                 let open = Mode::from_raw_mode(now.map_or(0, |now| now.mode)) | FILLING;
                 return Ok(rustix::fs::fchmod(&dir, open)?);
             }
-            After::Directory { .. } => rustix::fs::mkdirat(self.parent, self.temporary, FILLING)?,
-            After::Link { target } => rustix::fs::symlinkat(target.as_path(), self.parent, self.temporary)?,
+            After::Directory { .. } => {
+                let before = layers::now();
+                rustix::fs::mkdirat(self.parent, self.temporary, FILLING)?;
+                own_dir(self.parent, self.temporary, before, self.owner)?;
+            }
+            After::Link { target } => {
+                rustix::fs::symlinkat(target.as_path(), self.parent, self.temporary)?;
+                own_link(self.parent, self.temporary, self.owner)?;
+            }
             After::File { mode, sha256, .. } => self.write(*mode, *sha256, objects)?,
         }
-        own(self.parent, self.temporary, self.owner)?;
-        self.place(name, &step.change.after, now.as_ref())
+        self.place(step, now.as_ref())
     }
 
     fn write(&self, mode: u32, content: crate::Digest, objects: &Objects) -> Result<(), Error> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = rustix::fs::openat(self.parent, self.temporary, flags, Mode::RUSR | Mode::WUSR)?;
         let mut file = fs::File::from(file);
+        if let Some((uid, gid)) = self.owner {
+            // Of what was made here, not of what its name leads to by now.
+            rustix::fs::fchown(&file, Some(uid), Some(gid))?;
+        }
         objects.copy_to(content, &mut file).map_err(Error::Store)?;
         rustix::fs::fchmod(&file, Mode::from_raw_mode(mode))?;
         Ok(file.sync_all()?)
     }
 
-    /// Lets what was made take the name.
-    fn place(&self, name: &OsStr, after: &After, now: Option<&Facts>) -> Result<(), Error> {
-        let directory = matches!(after, After::Directory { .. });
-        match now {
-            None => rename(self.parent, self.temporary, name, RenameFlags::NOREPLACE),
-            Some(now) if now.kind != FileType::Directory && !directory => {
-                rename(self.parent, self.temporary, name, RenameFlags::empty())
-            }
-            Some(_) => {
-                rename(self.parent, self.temporary, name, RenameFlags::EXCHANGE)?;
-                Ok(remove::remove(self.parent, self.temporary)?)
-            }
+    /// Lets what was made take the name. What was there is looked at once more when nobody finds it any more by that
+    /// name, and put back if it is not what the plan was made for: writing the new content may have taken a while.
+    fn place(&self, step: &Step<'_>, now: Option<&Facts>) -> Result<(), Error> {
+        let name = step.change.path.name();
+        if now.is_none() {
+            return rename(self.parent, self.temporary, name, RenameFlags::NOREPLACE);
         }
+        match rename(self.parent, self.temporary, name, RenameFlags::EXCHANGE) {
+            Err(Error::System(error)) if error.kind() == io::ErrorKind::InvalidInput => {
+                return self.replace(step);
+            }
+            exchanged => exchanged?,
+        }
+        if !self.is_as_seen(step) {
+            rename(self.parent, self.temporary, name, RenameFlags::EXCHANGE)?;
+            // Our own again; a directory only while nobody has put anything into it.
+            let directory = matches!(step.change.after, After::Directory { .. });
+            let flags = if directory { AtFlags::REMOVEDIR } else { AtFlags::empty() };
+            let _the_next_commit_removes_it = rustix::fs::unlinkat(self.parent, self.temporary, flags);
+            return Err(Error::Moved);
+        }
+        Ok(remove::remove(self.parent, self.temporary)?)
+    }
+
+    /// Where a file system knows no exchange: as late as can be.
+    fn replace(&self, step: &Step<'_>) -> Result<(), Error> {
+        let name = step.change.path.name();
+        if !self.force && !is_same(step.facts.as_ref(), facts(self.parent, name)?.as_ref()) {
+            return Err(Error::Moved);
+        }
+        rename(self.parent, self.temporary, name, RenameFlags::empty())
+    }
+
+    /// Whether what now has the temporary name is what the step was decided on; a directory with all that is in it.
+    fn is_as_seen(&self, step: &Step<'_>) -> bool {
+        let whole = matches!(step.change.base, Seen::Tree { .. });
+        let is = || {
+            if whole {
+                let look = Look::at(self.parent, self.temporary, true);
+                return look.seen == step.now;
+            }
+            let found = facts(self.parent, self.temporary).ok().flatten();
+            is_same(step.facts.as_ref(), found.as_ref())
+        };
+        self.force || is()
     }
 }
 
@@ -324,16 +388,35 @@ fn rename(dir: BorrowedFd<'_>, from: &OsStr, to: &OsStr, flags: RenameFlags) -> 
     }
 }
 
-/// Gives what was just made to whom it is to belong. Only root does: in a directory of somebody else's, who could have put
-/// a second name of another file in its place. That one has another owner, or two names.
-fn own(dir: BorrowedFd<'_>, name: &OsStr, owner: Option<(Uid, Gid)>) -> io::Result<()> {
+/// How far the clock of a file system may lag behind.
+const CLOCK_LAG: Nanos = 50_000_000;
+
+/// Gives a directory that was just made to whom it is to belong. Only root does, in a directory of somebody else's, who
+/// could have put another one in its place: so it must be ours, empty, and no older than that.
+fn own_dir(dir: BorrowedFd<'_>, name: &OsStr, before: Nanos, owner: Option<(Uid, Gid)>) -> io::Result<()> {
+    let Some((uid, gid)) = owner else { return Ok(()) };
+    let made = open_dir(dir, name)?;
+    let ours = rustix::fs::fstat(&made)?.st_uid == rustix::process::geteuid().as_raw();
+    let young = born(made.as_fd(), OsStr::new(".")).is_none_or(|born| born + CLOCK_LAG >= before);
+    if !(ours && young && names(made.as_fd())?.is_empty()) {
+        return Err(replaced());
+    }
+    Ok(rustix::fs::fchown(&made, Some(uid), Some(gid))?)
+}
+
+/// The same for a link, which has no content but where it leads.
+fn own_link(dir: BorrowedFd<'_>, name: &OsStr, owner: Option<(Uid, Gid)>) -> io::Result<()> {
     let Some((uid, gid)) = owner else { return Ok(()) };
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let made = rustix::fs::openat(dir, name, flags, Mode::empty())?;
     let found = rustix::fs::fstat(&made)?;
-    let directory = FileType::from_raw_mode(found.st_mode) == FileType::Directory;
-    if !directory && found.st_nlink != 1 {
-        return Err(io::Error::other("something else was put in its place"));
+    let link = FileType::from_raw_mode(found.st_mode) == FileType::Symlink;
+    if !link || found.st_nlink != 1 || found.st_uid != rustix::process::geteuid().as_raw() {
+        return Err(replaced());
     }
     Ok(rustix::fs::chownat(&made, "", Some(uid), Some(gid), AtFlags::EMPTY_PATH)?)
+}
+
+fn replaced() -> io::Error {
+    io::Error::other("something else was put in its place")
 }

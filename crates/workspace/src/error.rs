@@ -2,7 +2,10 @@
 
 use std::{fmt, io, path::PathBuf};
 
-use crate::{Fault, RelPath, Seen};
+use crate::{
+    Fault, RelPath, Seen,
+    plain::{plain, plain_path},
+};
 
 /// Conflicts that a message names; the others are counted.
 const SHOWN: usize = 10;
@@ -12,17 +15,25 @@ const SHOWN: usize = 10;
 #[non_exhaustive]
 pub enum WorkspaceError {
     /// No workspace of that name.
-    #[error("there is no workspace `{asked}`")]
+    #[error("there is no workspace `{}`", plain(asked))]
     Unknown {
         /// As typed.
         asked: String,
     },
     /// More than one.
-    #[error("`{asked}` is the beginning of several workspaces: {}", found.join(", "))]
+    #[error("`{}` is the beginning of several workspaces: {}", plain(asked), found.join(", "))]
     Ambiguous {
         /// As typed.
         asked: String,
         /// Their ids.
+        found: Vec<String>,
+    },
+    /// A server's name where only an id will do: what it last left is not what somebody looked at before.
+    #[error("`{}` is a server, not a workspace; it has {}", plain(asked), found.join(", "))]
+    Named {
+        /// As typed.
+        asked: String,
+        /// The ids of its workspaces, the newest last.
         found: Vec<String>,
     },
     /// The host is no longer what the cell saw.
@@ -32,19 +43,19 @@ pub enum WorkspaceError {
         conflicts: Vec<Conflict>,
     },
     /// The directory to be copied contains the place for its changes.
-    #[error("`{}` cannot be shown as a copy: Cella's own state is in it", path.display())]
+    #[error("`{}` cannot be shown as a copy: Cella's own state is in it", plain_path(path))]
     Overlap {
         /// Host path.
         path: PathBuf,
     },
     /// Only directories can be copied.
-    #[error("`{}` cannot be shown as a copy: it is not a directory", path.display())]
+    #[error("`{}` cannot be shown as a copy: it is not a directory", plain_path(path))]
     NoDirectory {
         /// Host path.
         path: PathBuf,
     },
     /// A cell with a kernel of its own.
-    #[error("a cell of class {class} shows no copies, and `{}` is granted as one", path.display())]
+    #[error("a cell of class {class} shows no copies, and `{}` is granted as one", plain_path(path))]
     Class {
         /// Which class.
         class: String,
@@ -52,13 +63,13 @@ pub enum WorkspaceError {
         path: PathBuf,
     },
     /// The delta is for other directories than the run has as copies.
-    #[error("`{}` was changed in the workspace to start from, and is no copy in this run", path.display())]
+    #[error("`{}` was changed in the workspace to start from, and is no copy in this run", plain_path(path))]
     OtherAreas {
         /// Host path.
         path: PathBuf,
     },
     /// Something in the store is not what its name says.
-    #[error("the workspace store is damaged: `{}`: {cause}", path.display())]
+    #[error("the workspace store is damaged: `{}`: {cause}", plain_path(path))]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -66,7 +77,7 @@ pub enum WorkspaceError {
         cause: String,
     },
     /// A manifest that cannot be read.
-    #[error("the manifest `{}` cannot be used: {fault}", path.display())]
+    #[error("the manifest `{}` cannot be used: {fault}", plain_path(path))]
     Manifest {
         /// The file.
         path: PathBuf,
@@ -80,7 +91,7 @@ pub enum WorkspaceError {
         id: String,
     },
     /// The operating system said no.
-    #[error("`{}`: {source}", path.display())]
+    #[error("`{}`: {source}", plain_path(path))]
     System {
         /// To what.
         path: PathBuf,
@@ -109,7 +120,7 @@ impl WorkspaceError {
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Unknown { .. } | Self::Ambiguous { .. } => "CE2501",
+            Self::Unknown { .. } | Self::Ambiguous { .. } | Self::Named { .. } => "CE2501",
             Self::Conflicts { .. } => "CE2502",
             Self::Overlap { .. } => "CE2503",
             Self::NoDirectory { .. } | Self::Class { .. } => "CE2504",
@@ -125,6 +136,7 @@ impl WorkspaceError {
     pub fn fix(&self) -> &'static str {
         match self {
             Self::Unknown { .. } | Self::Ambiguous { .. } => "see which there are: cella workspace ls",
+            Self::Named { .. } => "name the one that you looked at by its id: cella workspace diff ID",
             Self::Conflicts { .. } => {
                 "look at them: cella workspace diff ID; take the workspace's side with --force, or discard it"
             }
@@ -167,8 +179,7 @@ fn conflicts_text(conflicts: &[Conflict]) -> String {
 
 impl fmt::Display for Conflict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = self.root.join(self.path.as_path());
-        let path = path.display();
+        let path = plain_path(&self.root.join(self.path.as_path()));
         if self.expected == Seen::Changed {
             return write!(f, "{path}: it was changed on the host while the cell ran");
         }
@@ -185,5 +196,20 @@ fn word(seen: &Seen) -> &'static str {
         Seen::Link { .. } => "a symbolic link",
         Seen::Other => "something that cannot be compared",
         Seen::Changed => "something that changed meanwhile",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Conflict, WorkspaceError};
+    use crate::{RelPath, Seen};
+
+    #[test]
+    fn a_name_in_an_error_does_nothing_to_a_terminal() {
+        let path = RelPath::new("a\u{1b}]0;title\u{7}\rb").expect("a path");
+        let (expected, found) = (Seen::Absent, Seen::Other);
+        let conflict = Conflict { root: "/srv\u{202e}".into(), path, expected, found };
+        let error = WorkspaceError::Conflicts { conflicts: vec![conflict] }.to_string();
+        assert!(error.contains("/srv%E2%80%AE/a%1B]0;title%07%0Db: the cell saw nothing"), "{error}");
     }
 }

@@ -93,6 +93,17 @@ impl Objects {
         if found == digest { Ok(()) } else { Err(damaged(format!("its digest is {found}"))) }
     }
 
+    /// Whether a content is there, as long as it should be.
+    pub(crate) fn check(&self, digest: Digest, size: u64) -> Result<(), WorkspaceError> {
+        let place = self.place(digest);
+        let cause = match fs::metadata(&place) {
+            Ok(found) if found.len() == size => return Ok(()),
+            Ok(found) => format!("it has {} bytes, not {size}", found.len()),
+            Err(error) => error.to_string(),
+        };
+        Err(WorkspaceError::Damaged { path: place, cause })
+    }
+
     /// A content, if it is no larger than that.
     pub(crate) fn read(&self, digest: Digest, most: u64) -> io::Result<Option<Vec<u8>>> {
         let mut bytes = Vec::new();

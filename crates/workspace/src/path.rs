@@ -10,10 +10,14 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::limits::{DEPTH_MAX, PATH_BYTES_MAX};
+use crate::{
+    limits::{DEPTH_MAX, PATH_BYTES_MAX},
+    plain,
+};
 
-/// Bytes without a NUL, as the kernel gives them. In text each byte that is a control character, `%`, or no part of
-/// UTF-8 is `%` and two hexadecimal digits in capitals; everything else stands for itself.
+/// Bytes without a NUL, as the kernel gives them. In a manifest each byte that is a control character, `%`, or no part of
+/// UTF-8 is `%` and two hexadecimal digits in capitals; everything else stands for itself. Displayed, what a terminal would
+/// not show as itself is written so too.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Raw(Vec<u8>);
@@ -56,7 +60,24 @@ impl Raw {
 
     /// Bytes that it takes in a manifest.
     pub(crate) fn written(&self) -> u64 {
-        self.to_string().bytes().map(|byte| if matches!(byte, b'"' | b'\\') { 2 } else { 1 }).sum()
+        self.text().bytes().map(|byte| if matches!(byte, b'"' | b'\\') { 2 } else { 1 }).sum()
+    }
+
+    /// As a manifest has it: the one text from which it comes back.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = String::with_capacity(self.0.len());
+        for chunk in self.0.utf8_chunks() {
+            for c in chunk.valid().chars() {
+                if c == '%' || (c as u32) < 0x20 || c as u32 == 0x7f {
+                    text.push_str(&format!("%{:02X}", c as u32));
+                } else {
+                    text.push(c);
+                }
+            }
+            chunk.invalid().iter().for_each(|byte| text.push_str(&format!("%{byte:02X}")));
+        }
+        text
     }
 
     /// The same, owned.
@@ -68,17 +89,7 @@ impl Raw {
 
 impl fmt::Display for Raw {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for chunk in self.0.utf8_chunks() {
-            for c in chunk.valid().chars() {
-                if c == '%' || (c as u32) < 0x20 || c as u32 == 0x7f {
-                    write!(f, "%{:02X}", c as u32)?;
-                } else {
-                    write!(f, "{c}")?;
-                }
-            }
-            chunk.invalid().iter().try_for_each(|byte| write!(f, "%{byte:02X}"))?;
-        }
-        Ok(())
+        f.write_str(&plain::name(OsStr::from_bytes(&self.0)))
     }
 }
 
@@ -106,13 +117,13 @@ impl TryFrom<String> for Raw {
         }
         let raw = Self::new(bytes).ok_or(BadPath::Escape)?;
         // One text for one name: what could be written in two ways would have two digests.
-        if raw.to_string() == text { Ok(raw) } else { Err(BadPath::Escape) }
+        if raw.text() == text { Ok(raw) } else { Err(BadPath::Escape) }
     }
 }
 
 impl From<Raw> for String {
     fn from(raw: Raw) -> Self {
-        raw.to_string()
+        raw.text()
     }
 }
 
@@ -136,6 +147,12 @@ impl RelPath {
     #[must_use]
     pub fn as_path(&self) -> &Path {
         self.0.as_path()
+    }
+
+    /// As a manifest has it.
+    #[must_use]
+    pub fn text(&self) -> String {
+        self.0.text()
     }
 
     /// The directory it lies in; `None` for one right beneath the root.
@@ -210,17 +227,26 @@ mod tests {
         #[test]
         fn every_name_comes_back_from_its_text(bytes in prop::collection::vec(any::<u8>().prop_filter("no NUL", |b| *b != 0), 0..64)) {
             let raw = Raw::new(bytes).expect("no NUL");
-            prop_assert_eq!(Raw::try_from(raw.to_string()), Ok(raw));
+            prop_assert_eq!(Raw::try_from(raw.text()), Ok(raw));
         }
     }
     use proptest::strategy::Strategy;
 
     #[test]
     fn a_name_has_one_text() {
-        assert_eq!(Raw::new(*b"a%\xff\n\xc3\xa9").expect("a name").to_string(), "a%25%FF%0A\u{e9}");
+        assert_eq!(Raw::new(*b"a%\xff\n\xc3\xa9").expect("a name").text(), "a%25%FF%0A\u{e9}");
         for wrong in ["%41", "%ff", "%", "%4", "%00", "a\nb"] {
             assert_eq!(Raw::try_from(wrong.to_owned()), Err(BadPath::Escape), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn a_name_is_shown_without_what_a_terminal_would_act_on() {
+        let name = Raw::new("a\u{202e}\u{9b}\u{e9}").expect("a name");
+        assert_eq!(
+            (name.to_string().as_str(), name.text().as_str()),
+            ("a%E2%80%AE%C2%9B\u{e9}", "a\u{202e}\u{9b}\u{e9}")
+        );
     }
 
     #[test]

@@ -91,9 +91,9 @@ impl Workspaces {
     /// No such workspace, it is being committed, the disk, or the ledger.
     pub async fn discard(&self, asked: &str) -> Result<Kept, RecordedError> {
         let kept = self.find(asked).await?;
-        self.record.write(draft(Kind::WorkspaceDiscarded, &kept)).await?;
         let (store, of) = (self.store.clone(), kept.clone());
         blocking(move || store.discard(&of)).await?;
+        self.record.write(draft(Kind::WorkspaceDiscarded, &kept)).await?;
         Ok(kept)
     }
 
@@ -167,7 +167,7 @@ impl Workspaces {
 
     async fn find(&self, asked: &str) -> Result<Kept, RecordedError> {
         let (store, asked) = (self.store.clone(), asked.to_owned());
-        Ok(blocking(move || store.find(&asked)).await?)
+        Ok(blocking(move || store.find_id(&asked)).await?)
     }
 }
 

@@ -99,7 +99,7 @@ impl Listing<'_> {
             if self.entries > TREE_ENTRIES_MAX {
                 return Err(io::ErrorKind::FileTooLarge.into());
             }
-            let text = path.to_string();
+            let text = path.text();
             match found.kind {
                 FileType::Directory => {
                     self.line('d', found.mode, 0, 0, &text);
@@ -110,7 +110,7 @@ impl Listing<'_> {
                 }
                 FileType::Symlink => {
                     // A text has no NUL, so no name ends like this.
-                    self.line('l', 0, 0, 0, &format!("{text}%00{}", link(dir, &name)?));
+                    self.line('l', 0, 0, 0, &format!("{text}%00{}", link(dir, &name)?.text()));
                 }
                 _ => self.line('o', found.mode, 0, found.modified, &text),
             }

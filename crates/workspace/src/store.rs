@@ -348,6 +348,19 @@ impl Store {
         }
     }
 
+    /// The one whose id begins so, for what cannot be taken back: a server's name would take whatever it left last.
+    ///
+    /// # Errors
+    /// There is none, or more than one.
+    pub fn find_id(&self, asked: &str) -> Result<Kept, WorkspaceError> {
+        let kept = self.find(asked)?;
+        if kept.id.starts_with(asked) {
+            return Ok(kept);
+        }
+        let named = self.list()?.into_iter().filter(|kept| kept.about.name == asked);
+        Err(WorkspaceError::Named { asked: asked.to_owned(), found: named.map(|kept| kept.id).collect() })
+    }
+
     /// What changed.
     ///
     /// # Errors
@@ -389,6 +402,7 @@ impl Store {
         let delta = self.delta(kept)?;
         let mut record: Record = read_json(&dir.join("record.json"))?;
         let plan = commit::plan(&delta, force)?;
+        plan.check(&self.objects())?;
         record.state = State::Committing;
         write_json(&dir.join("record.json"), &record)?;
         let committed = commit::carry_out(&plan, &kept.id, &self.objects())?;

@@ -50,7 +50,7 @@ pub(crate) enum WorkspaceVerb {
 
 #[derive(Debug, Args)]
 pub(crate) struct Which {
-    /// Its id, or the beginning of it, or the name of a server
+    /// Its id, or the beginning of it; for show and diff also the name of a server
     #[arg(value_name = "ID", add = ArgValueCandidates::new(complete::workspaces))]
     pub(crate) id: String,
 }

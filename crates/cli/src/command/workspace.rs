@@ -42,11 +42,18 @@ fn found(workspaces: &Workspaces, asked: &str) -> Result<Kept, Stop> {
     workspaces.store().find(asked).map_err(|error| stop(&error))
 }
 
+/// By its id alone, for what cannot be taken back.
+fn identified(workspaces: &Workspaces, asked: &str) -> Result<Kept, Stop> {
+    workspaces.store().find_id(asked).map_err(|error| stop(&error))
+}
+
 /// The error and its exit status.
 pub(crate) fn stop(error: &WorkspaceError) -> Stop {
     let exit = match error {
         WorkspaceError::Conflicts { .. } => Code::Differs,
-        WorkspaceError::Unknown { .. } | WorkspaceError::Ambiguous { .. } => Code::Usage,
+        WorkspaceError::Unknown { .. } | WorkspaceError::Ambiguous { .. } | WorkspaceError::Named { .. } => {
+            Code::Usage
+        }
         _ => Code::Failed,
     };
     Stop::new(exit, error.code(), error).fix(error.fix())

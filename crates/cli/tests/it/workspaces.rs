@@ -321,6 +321,11 @@ fn write_word(home: &Home, text: &str) {
     assert_eq!(run.status, 0, "{run:?}");
 }
 
+fn only_id(home: &Home) -> String {
+    let list = home.cella(&["workspace", "ls", "--json"]).json();
+    list["workspaces"][0]["id"].as_str().unwrap().to_owned()
+}
+
 fn kinds(home: &Home) -> Vec<String> {
     let mut kinds = Vec::new();
     for kind in ["captured", "committing", "committed", "discarded"] {
@@ -343,7 +348,11 @@ fn what_a_server_changed_is_kept_under_its_name_when_it_ends_and_is_on_record() 
     assert_eq!(home.read("data/word"), "before");
     let diff = home.cella(&["workspace", "diff", "files"]);
     assert!(diff.out.contains("-before") && diff.out.contains("+after"), "{diff:?}");
-    assert_eq!(home.cella(&["workspace", "commit", "files"]).status, 0);
+    let id = only_id(&home);
+    let named = home.cella(&["workspace", "commit", "files"]);
+    assert_eq!((named.status, named.code()), (2, "CE2501"), "{named:?}");
+    assert!(named.err.contains(&id), "{named:?}");
+    assert_eq!(home.cella(&["workspace", "commit", &id]).status, 0);
     assert_eq!(home.read("data/word"), "after");
     assert_eq!(kinds(&home), ["workspace.captured", "workspace.committing", "workspace.committed"]);
     assert_eq!(home.cella(&["log", "verify"]).status, 0);
@@ -357,12 +366,13 @@ fn a_running_node_commits_and_discards_itself() {
     node.stop();
     let node = home.up();
     home.write("data/word", "mine");
-    let refused = home.cella(&["workspace", "commit", "files"]);
+    let id = only_id(&home);
+    let refused = home.cella(&["workspace", "commit", &id]);
     assert_eq!((refused.status, refused.code()), (7, "CE2502"), "{refused:?}");
     home.write("data/word", "before");
-    let done = home.cella(&["workspace", "commit", "files"]);
+    let done = home.cella(&["workspace", "commit", &id]);
     assert_eq!((done.status, home.read("data/word").as_str()), (0, "after"), "{done:?}");
-    assert_eq!(home.cella(&["workspace", "discard", "files", "--yes"]).status, 0);
+    assert_eq!(home.cella(&["workspace", "discard", &id, "--yes"]).status, 0);
     let said = ["workspace.captured", "workspace.committing", "workspace.committed", "workspace.discarded"];
     assert_eq!(kinds(&home), said);
     assert_eq!(node.stop(), 0);

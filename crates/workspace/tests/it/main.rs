@@ -204,6 +204,36 @@ fn what_changed_on_the_host_while_the_cell_ran_is_a_conflict() {
 }
 
 #[test]
+fn what_replaced_an_earlier_own_file_does_not_hide_what_changed_on_the_host_between() {
+    let bench = Bench::new();
+    let kept = bench.run(|upper| {
+        write(&upper.join("changed"), "first");
+        bench.tick();
+        bench.host("changed", "meanwhile");
+        bench.tick();
+        write(&upper.join("temporary"), "second");
+        fs::rename(upper.join("temporary"), upper.join("changed")).unwrap();
+    });
+    assert_eq!(bench.change(&kept, "changed").0, Seen::Changed);
+    assert_eq!(conflicts(bench.store.commit(&kept, false).unwrap_err()), ["changed"]);
+}
+
+#[test]
+fn what_the_kernel_copied_up_after_the_host_changed_is_made_of_that() {
+    let bench = Bench::new();
+    let kept = bench.run(|upper| {
+        bench.tick();
+        bench.host("changed", "meanwhile");
+        bench.tick();
+        write(&upper.join("changed"), "meanwhile, and more");
+        let flags = rustix::fs::XattrFlags::empty();
+        rustix::fs::setxattr(upper.join("changed"), "user.overlay.origin", b"", flags).unwrap();
+    });
+    assert!(matches!(bench.change(&kept, "changed").0, Seen::File { size: 9, .. }));
+    bench.store.commit(&kept, false).unwrap();
+}
+
+#[test]
 fn a_removed_directory_is_removed_only_as_the_cell_saw_it() {
     let bench = Bench::new();
     let kept = bench.run(|upper| whiteout(&upper.join("dir")));
@@ -273,6 +303,16 @@ fn two_names_of_one_file_are_committed_one_after_the_other() {
     });
     bench.store.commit(&kept, false).unwrap();
     assert_eq!((bench.seen("twin").as_str(), bench.root().join("kept").exists()), ("its own now", false));
+}
+
+#[test]
+fn what_cannot_be_taken_back_wants_an_id() {
+    let bench = Bench::new();
+    let kept = bench.run(some_work);
+    assert_eq!(bench.store.find("exec").unwrap(), kept, "a name is for looking");
+    let named = bench.store.find_id("exec").unwrap_err();
+    assert!(named.to_string().contains(&kept.id) && named.code() == "CE2501", "{named}");
+    assert_eq!(bench.store.find_id(&kept.id[..4]).unwrap(), kept);
 }
 
 #[test]
@@ -492,4 +532,20 @@ fn a_workspace_without_its_record_is_listed_and_can_be_discarded() {
         "a discard that broke off is finished at the start"
     );
     assert_eq!((bench.store.list().unwrap().len(), bench.seen("changed").as_str()), (1, "before"));
+}
+
+#[test]
+fn a_content_that_is_gone_is_noticed_before_the_first_path_is_changed() {
+    let bench = Bench::new();
+    let kept = bench.run(|upper| {
+        write(&upper.join("changed"), "after");
+        write(&upper.join("last"), "lost");
+    });
+    let Some(After::File { sha256, .. }) = Some(bench.change(&kept, "last").1) else { panic!("no file") };
+    let digest = sha256.to_string();
+    let objects = bench.dir.path().join("state/workspaces/objects");
+    fs::remove_file(objects.join(&digest[..2]).join(&digest[2..])).unwrap();
+    assert_eq!(bench.store.commit(&kept, false).unwrap_err().code(), "CE2506");
+    assert_eq!(bench.seen("changed"), "before");
+    assert_eq!(bench.store.find(&kept.id).unwrap().state, State::Kept);
 }

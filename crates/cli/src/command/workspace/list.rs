@@ -1,6 +1,6 @@
 //! `cella workspace ls`
 
-use cella_workspace::Workspaces;
+use cella_workspace::{Workspaces, plain, plain_path};
 use serde_json::{Value, json};
 
 use super::stop;
@@ -18,7 +18,7 @@ pub(super) fn run(workspaces: &Workspaces, printer: Printer) -> Outcome {
     for one in &kept {
         rows.push(vec![
             one.id.clone(),
-            one.about.name.clone(),
+            plain(&one.about.name),
             cella_words::moment(one.captured_ms),
             one.state.as_str().to_owned(),
             cella_words::sum(one),
@@ -26,8 +26,9 @@ pub(super) fn run(workspaces: &Workspaces, printer: Printer) -> Outcome {
         list.push(cella_words::facts(one));
     }
     for (id, about, roots) in running {
+        let shown: Vec<String> = roots.iter().map(|root| plain_path(root)).collect();
+        rows.push(vec![id.clone(), plain(&about.name), "now".into(), "running".into(), shown.join(", ")]);
         let roots: Vec<String> = roots.iter().map(|root| root.display().to_string()).collect();
-        rows.push(vec![id.clone(), about.name.clone(), "now".into(), "running".into(), roots.join(", ")]);
         list.push(
             json!({ "id": id, "of": about.name, "cell": about.cell, "state": "running", "roots": roots }),
         );
