@@ -6,10 +6,12 @@
 
 mod contract;
 mod difference;
+mod report;
 mod traffic;
 mod workspace;
 
 pub use contract::{as_json as contract_json, granted, grants};
 pub use difference::difference;
+pub use report::report_lines;
 pub use traffic::Traffic;
 pub use workspace::{facts, moment, shown, sum};

@@ -80,7 +80,7 @@ fn show(terms: &Terms, remote: Option<&Report>, printer: Printer) {
         printer.line(
             "the server is remote: somebody else runs it, and of this only the tools and the time hold",
         );
-        exec::lines(report).iter().for_each(|line| printer.line(line));
+        cella_words::report_lines(report).iter().for_each(|line| printer.line(line));
     }
     for line in cella_words::granted(terms) {
         printer.line(format!("  {line}"));

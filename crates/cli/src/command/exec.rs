@@ -11,7 +11,7 @@ use cella_cell::CellError;
 use cella_node::confine::{ConfineError, Confinement, Wish, Wished};
 use cella_words::Traffic;
 
-pub(crate) use self::told::{Telling, lines};
+pub(crate) use self::told::Telling;
 
 use self::changed::Changed;
 

@@ -151,7 +151,7 @@ fn word(access: Access) -> &'static str {
 
 fn show(name: &str, found: &Found, printer: Printer) {
     printer.line(format!("{name}, in a cell of class {}", found.report.class));
-    exec::lines(&found.report).iter().for_each(|line| printer.line(line));
+    cella_words::report_lines(&found.report).iter().for_each(|line| printer.line(line));
     for tried in &found.grants {
         let state = if tried.wrong.is_some() { "broken" } else { "works" };
         let why = tried.wrong.as_ref().map(|why| format!(": {why}")).unwrap_or_default();

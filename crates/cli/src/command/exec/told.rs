@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use cella_cell::{Exit, LimitHit, Report};
-use cella_words::Traffic;
+use cella_words::{Traffic, report_lines};
 use serde_json::{Value, json};
 
 use super::changed::Changed;
@@ -30,7 +30,7 @@ impl Telling {
             return;
         }
         self.printer.note(format!("cell {cell}, class {}", report.class));
-        lines(report).iter().for_each(|line| self.printer.note(line));
+        report_lines(report).iter().for_each(|line| self.printer.note(line));
         for path in hidden {
             self.printer
                 .note(format!("  hidden    {} stands in the arguments and is not granted", path.display()));
@@ -99,16 +99,6 @@ impl Telling {
         let Some(file) = &self.file else { return Ok(()) };
         std::fs::write(file, format!("{value}\n")).map_err(Stop::system(file.display()))
     }
-}
-
-/// A report in words.
-pub(crate) fn lines(report: &Report) -> Vec<String> {
-    let held = report.enforced.iter().map(|wall| format!("  enforced  {:<12} {}", wall.what, wall.how));
-    let short = report
-        .degraded
-        .iter()
-        .map(|short| format!("  missing   {:<12} {}\n{:<25}fix: {}", short.what, short.why, "", short.fix));
-    held.chain(short).collect()
 }
 
 /// As shells have it: the program's own status, or 128 and the signal.
