@@ -13,7 +13,6 @@ use cella_node::{
 };
 use serde_json::{Value, json};
 
-use super::exec;
 use crate::{
     args::{ContractVerb, Global},
     exit::{Code, Outcome},
