@@ -42,11 +42,6 @@ fn found(workspaces: &Workspaces, asked: &str) -> Result<Kept, Stop> {
     workspaces.store().find(asked).map_err(|error| stop(&error))
 }
 
-/// By its id alone, for what cannot be taken back.
-fn identified(workspaces: &Workspaces, asked: &str) -> Result<Kept, Stop> {
-    workspaces.store().find_id(asked).map_err(|error| stop(&error))
-}
-
 /// The error and its exit status.
 pub(crate) fn stop(error: &WorkspaceError) -> Stop {
     let exit = match error {

@@ -4,7 +4,7 @@ use cella_node::StartError;
 use cella_workspace::{RecordedError, WorkspaceError, Workspaces};
 use serde_json::{Value, json};
 
-use super::{identified, stop};
+use super::stop;
 use crate::{
     args::{Global, Target},
     exit::{Code, Outcome, Stop},
@@ -19,7 +19,7 @@ pub(super) async fn commit(
     global: &Global,
     printer: Printer,
 ) -> Outcome {
-    let id = identified(workspaces, asked)?.id;
+    let id = workspaces.store().find_id(asked).map_err(|error| stop(&error))?.id;
     let done = match target::running(global, &Target::default())? {
         Some(node) => {
             let path = format!("/api/v1/workspaces/{id}/commit?force={}", u8::from(force));
@@ -58,7 +58,7 @@ pub(super) async fn discard(
     global: &Global,
     printer: Printer,
 ) -> Outcome {
-    let kept = identified(workspaces, asked)?;
+    let kept = workspaces.store().find_id(asked).map_err(|error| stop(&error))?;
     let id = kept.id;
     let committed = kept.state == cella_workspace::State::Committed;
     if !(yes || committed) {
