@@ -195,7 +195,13 @@ impl Handle {
         let (reply, made) = oneshot::channel();
         let order = SocketOrder { port: address.port(), v6: address.is_ipv6(), datagrams: false, reply };
         sockets.send(order).await.map_err(|_| gone())?;
-        let socket = made.await.map_err(|_| gone())??;
+        // An order that is sent while the cell's task ends may lie in the channel for as long as this handle lives, with
+        // nobody to drop it.
+        let socket = tokio::select! {
+            biased;
+            made = made => made.map_err(|_| gone())??,
+            _exit = self.wait() => return Err(gone()),
+        };
         let socket = TcpSocket::from_std_stream(socket.into());
         socket.set_nodelay(true)?;
         socket.connect(address).await
