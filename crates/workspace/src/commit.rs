@@ -15,9 +15,10 @@ use rustix::{
     fs::{AtFlags, FileType, Gid, Mode, OFlags, RenameFlags, Uid},
     io::Errno,
 };
+use serde_json::{Value, json};
 
 use crate::{
-    After, Area, Change, Conflict, Delta, RelPath, Seen, Verdict, WorkspaceError,
+    After, Area, Change, Conflict, Delta, Kept, RelPath, Seen, Verdict, WorkspaceError,
     beneath::{Facts, Nanos, Root, born, facts, names, open_dir, sync_dir},
     judge, layers,
     objects::Objects,
@@ -37,6 +38,21 @@ pub struct Committed {
     pub already: usize,
     /// Paths that were changed although the host was not what the cell saw.
     pub forced: usize,
+}
+
+impl Committed {
+    /// For scripts, the same with a node and without one.
+    #[must_use]
+    pub fn as_json(&self, kept: &Kept) -> Value {
+        json!({
+            "schema": "cella/v1",
+            "workspace": kept.id,
+            "delta": kept.digest.to_string(),
+            "applied": self.applied,
+            "already": self.already,
+            "forced": self.forced,
+        })
+    }
 }
 
 /// What is to be done, decided before anything is.

@@ -1,8 +1,16 @@
 //! SHA-256, by which contents and manifests are named.
 
-use std::{fmt, str::FromStr};
+use std::{
+    fmt,
+    io::{self, Read, Write},
+    str::FromStr,
+};
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+/// Bytes read at once.
+const CHUNK_BYTES: usize = 128 << 10;
 
 /// A SHA-256 digest; 64 hexadecimal digits in text.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -24,8 +32,7 @@ impl Digest {
     /// The digest of a text.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
-        use sha2::Digest as _;
-        Self(sha2::Sha256::digest(bytes).into())
+        Self(Sha256::digest(bytes).into())
     }
 }
 
@@ -68,5 +75,24 @@ impl TryFrom<String> for Digest {
 impl From<Digest> for String {
     fn from(digest: Digest) -> Self {
         digest.to_string()
+    }
+}
+
+/// Copies all that can be read, with its digest and its length; an error past `most` bytes.
+pub(crate) fn copied(mut from: impl Read, to: &mut impl Write, most: u64) -> io::Result<(Digest, u64)> {
+    let (mut hash, mut size, mut chunk) = (Sha256::new(), 0, vec![0; CHUNK_BYTES]);
+    loop {
+        let count = match from.read(&mut chunk) {
+            Ok(0) => return Ok((Digest::new(hash.finalize().into()), size)),
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        size += count as u64;
+        if size > most {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        hash.update(&chunk[..count]);
+        to.write_all(&chunk[..count])?;
     }
 }

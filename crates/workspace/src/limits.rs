@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// Bytes of all copies of one cell, where its contract says nothing (`copy_bytes`). Stops a cell from filling the disk;
-/// past it the cell is ended at the next look (once a second), a single file sooner, by the kernel.
+/// past it the cell is ended at the next look (twice a second, less often where a look takes long), a single file sooner, by the kernel.
 pub const COPY_BYTES: u64 = 4 << 30;
 
 /// Files, directories and removals in all copies of one cell. Stops a cell from filling the disk's table of files and this

@@ -3,21 +3,18 @@
 
 use std::{
     fs::{self, File},
-    io::{self, Read, Write},
+    io::{self, Read},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
-use sha2::{Digest as _, Sha256};
-
 use crate::{
     Digest, WorkspaceError,
+    digest::copied,
     layers::{draw, free},
     store::make_dir,
 };
 
-/// Bytes copied at once.
-const CHUNK_BYTES: usize = 128 << 10;
 /// For the node's user alone.
 const FILE_MODE: u32 = 0o600;
 /// Begins the name of one that is being written.
@@ -133,23 +130,5 @@ impl Objects {
             }
         }
         Ok(())
-    }
-}
-
-fn copied(mut from: impl Read, to: &mut File, most: u64) -> io::Result<(Digest, u64)> {
-    let (mut hash, mut size, mut chunk) = (Sha256::new(), 0, vec![0; CHUNK_BYTES]);
-    loop {
-        let count = match from.read(&mut chunk) {
-            Ok(0) => return Ok((Digest::new(hash.finalize().into()), size)),
-            Ok(count) => count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(error),
-        };
-        size += count as u64;
-        if size > most {
-            return Err(io::ErrorKind::FileTooLarge.into());
-        }
-        hash.update(&chunk[..count]);
-        to.write_all(&chunk[..count])?;
     }
 }

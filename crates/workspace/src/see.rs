@@ -12,11 +12,9 @@ use sha2::{Digest as _, Sha256};
 use crate::{
     Digest, RelPath, Seen,
     beneath::{Facts, Nanos, deeper, facts, link, names, open_dir, open_file},
+    digest::copied,
     limits::TREE_ENTRIES_MAX,
 };
-
-/// Bytes read at once.
-const CHUNK_BYTES: usize = 128 << 10;
 
 /// What was found.
 #[derive(Debug)]
@@ -56,21 +54,8 @@ impl Look {
 }
 
 /// The digest of what can be read, and how much that was.
-pub(crate) fn digest(mut from: impl Read, most: u64) -> io::Result<(Digest, u64)> {
-    let (mut hash, mut size, mut chunk) = (Sha256::new(), 0, vec![0; CHUNK_BYTES]);
-    loop {
-        let count = match from.read(&mut chunk) {
-            Ok(0) => return Ok((Digest::new(hash.finalize().into()), size)),
-            Ok(count) => count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(error),
-        };
-        size += count as u64;
-        if size > most {
-            return Err(io::ErrorKind::FileTooLarge.into());
-        }
-        hash.update(&chunk[..count]);
-    }
+pub(crate) fn digest(from: impl Read, most: u64) -> io::Result<(Digest, u64)> {
+    copied(from, &mut io::sink(), most)
 }
 
 /// A whole directory by what is listed of it: reading all of it would take minutes where a cell removed a build's output.

@@ -11,16 +11,7 @@ impl Admin {
         let done = match order.split_once('/') {
             Some((id, "commit")) => {
                 let force = history::number(query, "force") == Some(1);
-                self.workspaces.commit(id, force).await.map(|(kept, done)| {
-                    json!({
-                        "schema": "cella/v1",
-                        "workspace": kept.id,
-                        "delta": kept.digest.to_string(),
-                        "applied": done.applied,
-                        "already": done.already,
-                        "forced": done.forced,
-                    })
-                })
+                self.workspaces.commit(id, force).await.map(|(kept, done)| done.as_json(&kept))
             }
             Some((id, "discard")) => self.workspaces.discard(id).await.map(|kept| {
                 json!({ "schema": "cella/v1", "workspace": kept.id, "delta": kept.digest.to_string() })

@@ -1,7 +1,7 @@
 //! `cella workspace commit` and `discard`: by the running node where there is one, else straight on the files.
 
 use cella_node::StartError;
-use cella_workspace::{RecordedError, WorkspaceError, Workspaces};
+use cella_workspace::{RecordedError, State, WorkspaceError, Workspaces};
 use serde_json::{Value, json};
 
 use super::stop;
@@ -27,14 +27,7 @@ pub(super) async fn commit(
         }
         None => {
             let (kept, done) = workspaces.commit(&id, force).await.map_err(failed)?;
-            json!({
-                "schema": "cella/v1",
-                "workspace": kept.id,
-                "delta": kept.digest.to_string(),
-                "applied": done.applied,
-                "already": done.already,
-                "forced": done.forced,
-            })
+            done.as_json(&kept)
         }
     };
     if printer.is_json() {
@@ -60,9 +53,13 @@ pub(super) async fn discard(
 ) -> Outcome {
     let kept = workspaces.store().find_id(asked).map_err(|error| stop(&error))?;
     let id = kept.id;
-    let committed = kept.state == cella_workspace::State::Committed;
+    let committed = kept.state == State::Committed;
     if !(yes || committed) {
-        let question = format!("Discard {id}? What it changed is not on the host and is lost then.");
+        let lost = match kept.state {
+            State::Committing => "A commit of it broke off: what is not on the host yet is lost then.",
+            _ => "What it changed is not on the host and is lost then.",
+        };
+        let question = format!("Discard {id}? {lost}");
         if !prompt::confirm(&question)? {
             return Ok(Code::Failed);
         }
