@@ -8,7 +8,7 @@ mod published;
 mod shells;
 mod traffic;
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Instant};
 
 use arc_swap::ArcSwap;
 use cella_catalog::{InstanceKey, Launch, LaunchError, Launched, NoProcess, ServerPlan};
@@ -117,6 +117,7 @@ impl Launcher {
         served: &Arc<Served>,
         program: &StdioProgram,
     ) -> Result<(Launched, Spec), LaunchError> {
+        let begun = Instant::now();
         let loaded = self.loaded.load_full();
         let ground = program::Ground {
             store: &self.store,
@@ -166,7 +167,7 @@ impl Launcher {
                 let start = options.deadlines.handshake;
                 options.deadlines.connect = start;
                 let transport = served.config.transport;
-                let wire = published::wire(Arc::downgrade(&cell), endpoint, transport, start);
+                let wire = published::wire(Arc::downgrade(&cell), endpoint, transport, (begun, start));
                 (wire, guard.beside(running.stdin, running.stdout))
             }
         };

@@ -69,7 +69,7 @@ fn a_port_within_a_cell_is_reached_by_the_node_and_by_nobody_else() {
 
 #[test]
 fn a_program_that_never_listens_is_an_error_that_says_so() {
-    let home = home("1000", "start_timeout = \"1s\"");
+    let home = home("1000", "start_timeout = \"3s\"");
     let node = home.up();
     let call = home.cella(&["call", "web", "uid"]);
     assert!(call.status != 0 && call.err.contains(&format!("port {PORT} of its cell")), "{call:?}");

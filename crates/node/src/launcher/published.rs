@@ -46,16 +46,16 @@ impl Dial for Published {
     }
 }
 
-/// The wire to a program that is starting and may take so long.
+/// The wire to a program whose start has begun and may take so long.
 pub(super) fn wire(
     cell: Weak<Handle>,
     endpoint: &CellEndpoint,
     transport: Option<Transport>,
-    start: Duration,
+    (begun, start): (Instant, Duration),
 ) -> Wire {
     let port = endpoint.port.get();
-    // Earlier than the handshake's own end, so that what is said is that nobody listens.
-    let published = Published { cell, port, starting_until: Instant::now() + start / 10 * 9 };
+    // Earlier than the end of the whole start, so that what is said is that nobody listens.
+    let published = Published { cell, port, starting_until: begun + start / 10 * 9 };
     let mut to = Endpoint::new(format!("http://localhost:{port}{}", endpoint.path));
     to.dialer = Some(Dialer::new(format!("port {port} of its cell"), published));
     match transport {
