@@ -12,9 +12,10 @@ use super::{
 const BELOW: &[(&str, &[&str])] = &[
     ("event", &[]),
     ("contract", &["event"]),
-    ("agreement", &["contract"]),
+    ("dialogue", &[]),
+    ("agreement", &["contract", "dialogue"]),
     ("plan", &["agreement"]),
-    ("kernel", &["plan"]),
+    ("kernel", &["agreement"]),
     ("secret", &["contract"]),
     ("mcp", &[]),
     ("ledger", &["event"]),
@@ -32,7 +33,7 @@ const BELOW: &[(&str, &[&str])] = &[
     ("cell-wasm", &["cell"]),
     ("cell-vm", &["cell", "image"]),
     ("catalog", &["link", "contract"]),
-    ("model", &["event"]),
+    ("model", &["event", "dialogue"]),
     ("builtin", &[]),
     ("otlp", &["transport"]),
     ("vault", &[]),
@@ -71,7 +72,8 @@ const BELOW: &[(&str, &[&str])] = &[
 ];
 
 /// Crates that compute and nothing else.
-const PURE: &[&str] = &["clients", "event", "contract", "agreement", "plan", "kernel", "mcp", "secret"];
+const PURE: &[&str] =
+    &["clients", "event", "contract", "agreement", "plan", "dialogue", "kernel", "mcp", "secret"];
 
 /// What a pure crate must not name, and what to do instead.
 const IMPURE: &[(&str, &str)] = &[
