@@ -27,6 +27,12 @@ impl Json {
         serde_json::value::to_raw_value(value).map(Self)
     }
 
+    /// `{}`.
+    #[must_use]
+    pub fn empty_object() -> Self {
+        Self::parse("{}").unwrap_or_else(|fault| unreachable!("a literal that is no JSON: {fault}"))
+    }
+
     /// The text.
     #[must_use]
     pub fn text(&self) -> &str {
