@@ -6,7 +6,7 @@ use crate::Json;
 
 /// One turn of a dialogue.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "role", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 pub enum Turn {
     /// The user, or Cella in the user's place.
     User {

@@ -110,6 +110,42 @@ kinds! {
     ApprovalGranted = "approval.granted",
     /// A human denied, or nobody answered in time.
     ApprovalDenied = "approval.denied",
+    /// A run began; its payloads are its task and its agent.
+    RunStarted = "run.started",
+    /// A node took a run up again: what was under way before is in doubt.
+    RunResumed = "run.resumed",
+    /// A run left another one, with all that had happened in it.
+    RunForked = "run.forked",
+    /// A run knows more tools.
+    RunTools = "run.tools",
+    /// The time that a run waited for came.
+    RunWoken = "run.woken",
+    /// Somebody wants a run to end.
+    RunCancelAsked = "run.cancel_asked",
+    /// A run cannot go on by itself.
+    RunPaused = "run.paused",
+    /// A run is over.
+    RunEnded = "run.ended",
+    /// A model is about to be asked.
+    ModelIntended = "model.intended",
+    /// A model answered.
+    ModelCompleted = "model.completed",
+    /// A model did not answer.
+    ModelFailed = "model.failed",
+    /// A reservation was refused: nothing was asked or called.
+    BudgetRefused = "budget.refused",
+    /// A human is asked whether a call was done.
+    DoubtAsked = "doubt.asked",
+    /// A human said what became of a call in doubt.
+    DoubtResolved = "doubt.resolved",
+    /// Something was written on the blackboard of a run.
+    BoardSet = "board.set",
+    /// A run is in another phase.
+    PhaseEntered = "phase.entered",
+    /// A run gave a task to another agent, whose run began.
+    ChildStarted = "child.started",
+    /// That run ended.
+    ChildEnded = "child.ended",
 }
 
 /// The name of a kind this version does not know; made by [`Kind::parse`] only, so that a known name is never here.

@@ -43,7 +43,6 @@ pub struct Agent {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tool {
     /// As the model is shown it.
-    #[serde(flatten)]
     pub spec: ToolSpec,
     /// The server that has it.
     pub server: String,

@@ -81,11 +81,7 @@ impl State {
                 due.push((Key::Wait(question.id, question.tried), Effect::Wait { until }));
             }
             Next::Ask { target, .. } => {
-                let effect = Effect::Ask {
-                    ask: question.id,
-                    target,
-                    digest: self.digest(),
-                };
+                let effect = Effect::Ask { ask: question.id, target, digest: self.digest() };
                 due.push((Key::Ask(question.id, question.tried), effect));
             }
             Next::GiveUp => {

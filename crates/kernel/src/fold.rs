@@ -288,9 +288,7 @@ impl State {
         for step in self.batch.iter_mut().filter(|step| !step.is_over()) {
             step.over("the user said something else before this call was made", true);
         }
-        self.settle_batch();
-        // What settling asked is asked anew, with the user's words in it.
-        self.question = None;
+        self.tell_batch();
         self.push(Turn::User { text: text.to_owned() });
         self.ask();
     }

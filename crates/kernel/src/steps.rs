@@ -82,8 +82,15 @@ impl State {
 
     /// When all calls of a batch are over, the model hears of them and is asked again.
     pub(crate) fn settle_batch(&mut self) {
+        if self.tell_batch() && !matches!(self.life, Life::Ending(_)) {
+            self.ask();
+        }
+    }
+
+    /// Tells the model what became of its calls, when all are over.
+    pub(crate) fn tell_batch(&mut self) -> bool {
         if self.batch.is_empty() || !self.batch.iter().all(Step::is_over) {
-            return;
+            return false;
         }
         let results = self.batch.drain(..).filter_map(|step| match step.stage {
             Stage::Over(result) => Some(result),
@@ -91,9 +98,7 @@ impl State {
         });
         let results = results.collect();
         self.push(Turn::Tools { results });
-        if !matches!(self.life, Life::Ending(_)) {
-            self.ask();
-        }
+        true
     }
 
     /// Takes in a fact of one step.

@@ -248,3 +248,8 @@ fn ten_thousand_schedules_with_faults_end_as_they_would_without() {
 fn a_seed_gives_the_same_schedule_again() {
     assert_eq!(disturbed(42).facts, disturbed(42).facts);
 }
+
+/// The facts of one disturbed run.
+pub(crate) fn facts(seed: u64) -> Vec<Fact> {
+    disturbed(seed).facts
+}
