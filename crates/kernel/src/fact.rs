@@ -67,6 +67,8 @@ pub enum What {
     Done {
         /// For which step.
         step: StepId,
+        /// Which call.
+        call: CallId,
         /// What for.
         part: Part,
         /// The MCP `CallToolResult`.
@@ -76,6 +78,8 @@ pub enum What {
     Failed {
         /// For which step.
         step: StepId,
+        /// Which call.
+        call: CallId,
         /// What for.
         part: Part,
         /// The failure, for the model.
@@ -87,6 +91,8 @@ pub enum What {
     Refused {
         /// For which step.
         step: StepId,
+        /// Which call.
+        call: CallId,
         /// What for.
         part: Part,
         /// The rule.
@@ -266,6 +272,30 @@ pub struct Forked {
     pub say: Option<String>,
     /// Facts for those who read the ledger.
     pub note: Map,
+}
+
+// === impl What ===
+
+impl What {
+    /// Said by people, who may be late: what does not fit any more changes nothing.
+    pub(crate) const fn is_of_people(&self) -> bool {
+        matches!(
+            self,
+            Self::ApprovalGranted { .. }
+                | Self::ApprovalDenied { .. }
+                | Self::Resolved { .. }
+                | Self::CancelAsked { .. }
+                | Self::Resumed
+        )
+    }
+
+    /// The end of a call, which may be of an earlier try.
+    pub(crate) const fn outcome_of(&self) -> Option<&CallId> {
+        match self {
+            Self::Done { call, .. } | Self::Failed { call, .. } | Self::Refused { call, .. } => Some(call),
+            _ => None,
+        }
+    }
 }
 
 // === impl EndStatus ===

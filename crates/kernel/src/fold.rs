@@ -69,10 +69,11 @@ impl State {
             let (after, got) = (format!("an event after {}", self.last), fact.seq.to_string());
             return Err(impossible(fact, &after, &got));
         }
-        if matches!(self.life, Life::Ended(_)) && !matches!(fact.what, What::Forked(_)) {
+        if !matches!(self.life, Life::Ended(_)) || matches!(fact.what, What::Forked(_)) {
+            self.take(fact)?;
+        } else if !fact.what.is_of_people() && fact.what.outcome_of().is_none() {
             return Err(impossible(fact, "nothing after the end", "another fact"));
         }
-        self.take(fact)?;
         self.now = self.now.max(fact.time);
         self.last = fact.seq;
         Ok(())

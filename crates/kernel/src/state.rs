@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use cella_contract::Effect as Class;
 use cella_dialogue::{Json, Request, ToolCall, ToolResult, Turn};
-use cella_event::{Hash, Micros, RunId, Seq};
+use cella_event::{CallId, Hash, Micros, RunId, Seq};
 
 use crate::{
     Agent, AskId, Attempt, Ending, Part, StepId, Target,
@@ -118,6 +118,8 @@ pub(crate) struct Step {
     pub(crate) stage: Stage,
     pub(crate) effect: Class,
     pub(crate) key: Option<String>,
+    /// The call that was begun last for it.
+    pub(crate) begun: Option<CallId>,
     pub(crate) tries: u32,
 }
 

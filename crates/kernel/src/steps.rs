@@ -2,6 +2,7 @@
 
 use cella_contract::Effect as Class;
 use cella_dialogue::{Json, ToolCall, Turn};
+use cella_event::CallId;
 
 use crate::{
     Fact, Impossible, Limits, Part, StepId, Verdict, What, codes,
@@ -43,6 +44,7 @@ impl State {
             stage: Stage::ToDo,
             effect: Class::Pure,
             key: None,
+            begun: None,
             tries: 0,
         };
         if arguments.is_none() {
@@ -106,11 +108,19 @@ impl State {
         let Some(id) = step_of(&fact.what) else {
             return Err(impossible(fact, "a fact that this version knows", "another"));
         };
+        let late = fact.what.is_of_people() || fact.what.outcome_of().is_some();
         let Some(at) = self.batch.iter().position(|step| step.id == id) else {
+            if late && id.0 <= self.steps {
+                return Ok(());
+            }
             return Err(impossible(fact, "a step that is open", &id.to_string()));
         };
         let limits = self.agent.limits;
         if !fits(&self.batch[at], &fact.what) {
+            if late {
+                self.take_late(at, &fact.what);
+                return Ok(());
+            }
             let stage = format!("what step {id} at {:?} can come to", self.batch[at].stage);
             return Err(impossible(fact, &stage, "another fact of it"));
         }
@@ -118,6 +128,7 @@ impl State {
             What::Intended(intended) => {
                 let step = &mut self.batch[at];
                 step.stage = Stage::Flying(intended.part);
+                step.begun = Some(intended.call.clone());
                 if intended.part == Part::Do {
                     step.effect = step.effect.max(intended.effect);
                     step.key = step.key.take().or_else(|| intended.key.clone());
@@ -148,6 +159,19 @@ impl State {
         }
         self.settle_batch();
         Ok(())
+    }
+
+    /// The end of a call that is not under way any more: of one from an earlier life of the node. Where it says that the call was done,
+    /// and nothing has been done about the doubt yet, there is no doubt any more.
+    fn take_late(&mut self, at: usize, what: &What) {
+        let step = &mut self.batch[at];
+        if let What::Done { part: Part::Do, result, .. } = what
+            && step.is_in_doubt()
+        {
+            let told = told(result);
+            step.over(told.text, told.is_error);
+            self.settle_batch();
+        }
     }
 
     fn done(&mut self, at: usize, part: Part, result: &Json) {
@@ -268,11 +292,12 @@ fn fits(step: &Step, what: &What) -> bool {
         Part::Undo => step.stage == Stage::ToUndo,
         Part::Probe => step.stage == Stage::ToProbe,
     };
-    let flies = |part: Part| step.stage == Stage::Flying(part);
+    let flies =
+        |part: Part, call: &CallId| step.stage == Stage::Flying(part) && step.begun.as_ref() == Some(call);
     match what {
         What::Intended(intended) => to_call(intended.part),
-        What::Done { part, .. } | What::Failed { part, .. } => flies(*part),
-        What::Refused { part, .. } => to_call(*part) || flies(*part),
+        What::Done { part, call, .. } | What::Failed { part, call, .. } => flies(*part, call),
+        What::Refused { part, .. } => to_call(*part),
         What::ApprovalAsked { .. } => step.stage == Stage::ToBeApproved,
         What::ApprovalGranted { .. } | What::ApprovalDenied { .. } => step.stage == Stage::AwaitsApproval,
         What::DoubtAsked { .. } => matches!(step.stage, Stage::ToAsk(_)),

@@ -38,6 +38,7 @@ const BELOW: &[(&str, &[&str])] = &[
     ("otlp", &["transport"]),
     ("vault", &[]),
     ("workspace", &["cell", "ledger"]),
+    ("pursuit", &["kernel", "ledger"]),
     (
         "node",
         &[
@@ -59,6 +60,7 @@ const BELOW: &[(&str, &[&str])] = &[
             "model",
             "builtin",
             "otlp",
+            "pursuit",
             "vault",
             "workspace",
         ],

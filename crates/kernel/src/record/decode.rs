@@ -104,18 +104,20 @@ impl Decoder {
             self.calls.insert(call.clone(), of);
         }
         let Some((step, part)) = self.calls.get(call).copied() else { return Ok(None) };
+        let call = call.clone();
         let why = |or: &str| event.body.text("why").unwrap_or(or).to_owned();
         Ok(Some(match &event.kind {
-            Kind::CallIntended => reading.intended(step, part, call)?,
-            Kind::CallCompleted => What::Done { step, part, result: reading.json("result")? },
+            Kind::CallIntended => reading.intended(step, part, &call)?,
+            Kind::CallCompleted => What::Done { step, call, part, result: reading.json("result")? },
             Kind::CallRefused => {
                 let rule = event.body.text("rule").unwrap_or("its contract").to_owned();
-                What::Refused { step, part, why: format!("refused: {rule}") }
+                What::Refused { step, call, part, why: format!("refused: {rule}") }
             }
             Kind::CallFailed if event.body.int("rpc_code").is_some() => {
                 let error = reading.optional("error").unwrap_or_default();
                 What::Failed {
                     step,
+                    call,
                     part,
                     why: format!("the server answered with an error: {error}"),
                     in_doubt: false,
@@ -123,7 +125,7 @@ impl Decoder {
             }
             _ => {
                 let in_doubt = event.body.bool("in_doubt").unwrap_or(event.kind == Kind::CallCancelled);
-                What::Failed { step, part, why: why("the call was given up"), in_doubt }
+                What::Failed { step, call, part, why: why("the call was given up"), in_doubt }
             }
         }))
     }

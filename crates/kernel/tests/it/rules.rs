@@ -2,7 +2,7 @@
 
 use cella_contract::Effect as Class;
 use cella_dialogue::{Failure, FailureClass, Json, OutputSchema, Stop, Turn};
-use cella_event::{Micros, RunId, Seq};
+use cella_event::{CallId, Micros, RunId, Seq};
 use cella_kernel::{
     Agent, AskId, Colleague, Divergence, Effect, EndStatus, Fact, Forked, Key, Limits, Part, State, Status,
     StepId, Tool, Verdict, What, replay, step,
@@ -73,7 +73,22 @@ impl Driven {
     }
 
     fn done(&mut self, step: u32, part: Part, result: Json) -> &mut Self {
-        self.record(What::Done { step: StepId(step), part, result })
+        let call = self.last_call(StepId(step));
+        self.record(What::Done { step: StepId(step), call, part, result })
+    }
+
+    fn failed_in_doubt(&mut self, step: u32) -> &mut Self {
+        let call = self.last_call(StepId(step));
+        let why = "gone".into();
+        self.record(What::Failed { step: StepId(step), call, part: Part::Do, why, in_doubt: true })
+    }
+
+    fn last_call(&self, step: StepId) -> CallId {
+        let begun = self.facts.iter().rev().find_map(|fact| match &fact.what {
+            What::Intended(intended) if intended.step == step => Some(intended.call.clone()),
+            _ => None,
+        });
+        begun.expect("a call of it")
     }
 
     fn due(&self) -> Vec<Key> {
@@ -170,8 +185,7 @@ fn a_retry_carries_the_key_of_the_first_try() {
     let mut run = Driven::new(with(vec![tool("set", Class::Idempotent)]));
     run.answered("", &[("set", "{}")]);
     run.called();
-    let failed = What::Failed { step: StepId(1), part: Part::Do, why: "gone".into(), in_doubt: true };
-    run.record(failed);
+    run.failed_in_doubt(1);
     let due = run.state.due();
     let [(Key::Call(StepId(1), Part::Do, 1), Effect::Call(call))] = due.as_slice() else { panic!("{due:?}") };
     assert_eq!(call.key.as_deref(), Some("k4"));
@@ -185,7 +199,7 @@ fn tries_end_and_then_a_human_is_asked() {
     run.answered("", &[("look", "{}")]);
     for _ in 0..3 {
         run.called();
-        run.record(What::Failed { step: StepId(1), part: Part::Do, why: "gone".into(), in_doubt: true });
+        run.failed_in_doubt(1);
     }
     assert_eq!(run.due(), [Key::Doubt(StepId(1))]);
 }
@@ -305,7 +319,7 @@ fn a_cancelled_run_ends_when_what_is_under_way_is_over_and_says_what_is_in_doubt
     run.called();
     run.record(What::CancelAsked { by: "ann".into() });
     assert!(run.due().is_empty(), "a call is under way");
-    run.record(What::Failed { step: StepId(1), part: Part::Do, why: "gone".into(), in_doubt: true }).end();
+    run.failed_in_doubt(1).end();
     let ending = run.state.ending().expect("ended");
     assert_eq!(ending.status, EndStatus::Cancelled);
     let why = ending.why.as_deref().expect("why");
@@ -434,4 +448,31 @@ fn the_digest_of_a_question_is_that_of_its_request() {
     assert_eq!(run.state.digest(), cella_kernel::request_digest(&run.state.request()));
     let names: Vec<String> = run.state.request().tools.into_iter().map(|tool| tool.name).collect();
     assert_eq!(names, ["look", "late"], "what is found later stands behind");
+}
+
+#[test]
+fn what_people_say_too_late_or_twice_changes_nothing() {
+    let mut run = Driven::new(with(vec![Tool { approval: true, ..tool("pay", Class::Irreversible) }]));
+    run.answered("", &[("pay", "{}")]).record(What::ApprovalAsked { step: StepId(1) });
+    let granted = What::ApprovalGranted { step: StepId(1), by: "ann".into() };
+    run.record(granted.clone());
+    let denied = What::ApprovalDenied { step: StepId(1), by: "bob".into(), why: String::new() };
+    run.record(denied.clone()).record(granted);
+    assert_eq!(run.called(), [StepId(1)]);
+    run.done(1, Part::Do, text("paid")).record(denied);
+    run.answered("ok", &[]).end().record(What::CancelAsked { by: "bob".into() }).record(What::Resumed);
+    assert_eq!(run.state.ending().expect("ended").status, EndStatus::Completed);
+}
+
+#[test]
+fn an_answer_of_an_earlier_life_ends_the_doubt_unless_something_was_done_about_it() {
+    let mut run = Driven::new(with(vec![tool("send", Class::Irreversible)]));
+    run.answered("", &[("send", "{}")]);
+    run.called();
+    let call = run.last_call(StepId(1));
+    let late = What::Done { step: StepId(1), call, part: Part::Do, result: text("sent") };
+    run.record(What::Resumed).record(late.clone());
+    assert_eq!(run.last_results(), [("sent".into(), false)]);
+    run.record(late);
+    assert_eq!(run.state.turns().len(), 3, "it is told once");
 }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use cella_dialogue::{Failure, FailureClass, Json, Turn};
+use cella_event::CallId;
 use cella_kernel::{Effect, Fact, Key, Part, State, Status, ToCall, Verdict, What, replay};
 
 use crate::world::{Dice, Outside, agent, fact, intended, model, started};
@@ -17,9 +18,16 @@ enum Flight {
     /// Begun, not on record.
     Begun(Effect),
     /// On record, not done.
-    OnRecord(Effect, String),
+    OnRecord(Effect, Intent),
     /// Done outside, the outcome not on record.
-    Performed(Box<ToCall>, Json),
+    Performed(Box<ToCall>, CallId, Json),
+}
+
+/// What was put on record before a call.
+#[derive(Clone, Debug, Default)]
+struct Intent {
+    call: Option<CallId>,
+    key: String,
 }
 
 struct World {
@@ -43,14 +51,22 @@ impl World {
         self.facts.push(fact);
     }
 
-    /// The node dies, and another takes the run up from the ledger alone.
-    fn crash(&mut self) {
-        self.flights.clear();
+    /// The node dies, and another takes the run up from the ledger alone. Now and then an answer of the earlier life still comes in.
+    fn crash(&mut self, dice: &mut Dice) {
+        let late: Vec<Flight> = std::mem::take(&mut self.flights).into_values().collect();
         let (first, rest) = self.facts.split_first().expect("a first fact");
         let mut state = State::begin(first).expect("a run");
         rest.iter().for_each(|fact| state.apply(fact).expect("it applied before"));
         self.state = state;
         self.record(What::Resumed);
+        for flight in late {
+            if let Flight::Performed(to_call, call, result) = flight
+                && dice.below(4) == 0
+            {
+                let (step, part) = (to_call.step, to_call.part);
+                self.record(What::Done { step, call, part, result });
+            }
+        }
     }
 
     fn begin(&mut self) {
@@ -63,17 +79,18 @@ impl World {
     fn go_on(&mut self, key: Key, dice: &mut Dice) {
         match self.flights.remove(&key) {
             Some(Flight::Begun(effect)) => self.put_on_record(key, effect, dice),
-            Some(Flight::OnRecord(Effect::Call(call), name)) => {
-                let result = self.outside.perform(&call, &name);
-                self.flights.insert(key, Flight::Performed(call, result));
+            Some(Flight::OnRecord(Effect::Call(call), intent)) => {
+                let result = self.outside.perform(&call, &intent.key);
+                let name = intent.call.expect("a call has a name");
+                self.flights.insert(key, Flight::Performed(call, name, result));
             }
             Some(Flight::OnRecord(effect, _)) => self.answer(&effect, dice),
-            Some(Flight::Performed(call, result)) => {
-                let (step, part) = (call.step, call.part);
+            Some(Flight::Performed(to_call, call, result)) => {
+                let (step, part) = (to_call.step, to_call.part);
                 let what = if dice.below(10) == 0 {
-                    What::Failed { step, part, why: "the server is gone".into(), in_doubt: true }
+                    What::Failed { step, call, part, why: "the server is gone".into(), in_doubt: true }
                 } else {
-                    What::Done { step, part, result }
+                    What::Done { step, call, part, result }
                 };
                 self.record(what);
             }
@@ -85,15 +102,16 @@ impl World {
         match &effect {
             Effect::Ask { ask, target, digest } => {
                 self.record(What::Asked { ask: *ask, target: target.clone(), digest: *digest });
-                self.flights.insert(key, Flight::OnRecord(effect, String::new()));
+                self.flights.insert(key, Flight::OnRecord(effect, Intent::default()));
             }
             Effect::Call(call) => {
-                let name = self.intend(call);
+                let intent = self.intend(call);
                 if dice.below(20) == 0 {
                     let (step, part, why) = (call.step, call.part, "not reached".into());
-                    return self.record(What::Failed { step, part, why, in_doubt: true });
+                    let call = intent.call.expect("a call has a name");
+                    return self.record(What::Failed { step, call, part, why, in_doubt: true });
                 }
-                self.flights.insert(key, Flight::OnRecord(effect, name));
+                self.flights.insert(key, Flight::OnRecord(effect, intent));
             }
             Effect::Forfeit { ask } => {
                 let failure = Failure {
@@ -121,12 +139,13 @@ impl World {
     }
 
     /// Puts a call on record, and says under which key it goes.
-    fn intend(&mut self, call: &ToCall) -> String {
+    fn intend(&mut self, call: &ToCall) -> Intent {
         let what = intended(call, self.facts.len() as u64 + 1);
         let What::Intended(intended) = &what else { unreachable!("an intent") };
         let key = intended.key.clone().or_else(|| call.key.clone()).expect("a key");
+        let intent = Intent { call: Some(intended.call.clone()), key };
         self.record(what);
-        key
+        intent
     }
 
     fn answer(&mut self, effect: &Effect, dice: &mut Dice) {
@@ -177,9 +196,10 @@ impl World {
     fn calm(&mut self, key: Key) {
         match self.flights.remove(&key) {
             Some(Flight::Begun(Effect::Call(call))) => {
-                let name = self.intend(&call);
-                let result = self.outside.perform(&call, &name);
-                self.record(What::Done { step: call.step, part: call.part, result });
+                let intent = self.intend(&call);
+                let result = self.outside.perform(&call, &intent.key);
+                let name = intent.call.expect("a call has a name");
+                self.record(What::Done { step: call.step, call: name, part: call.part, result });
             }
             Some(Flight::Begun(Effect::Ask { ask, target, digest })) => {
                 self.record(What::Asked { ask, target, digest });
@@ -200,7 +220,7 @@ fn disturbed(seed: u64) -> World {
         }
         world.begin();
         if dice.below(12) == 0 {
-            world.crash();
+            world.crash(&mut dice);
             continue;
         }
         let keys: Vec<Key> = world.flights.keys().copied().collect();

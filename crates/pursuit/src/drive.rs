@@ -1,0 +1,198 @@
+//! The driver of one run: a loop that begins what is due and not under way, and takes in what the ledger says.
+
+use std::{collections::HashMap, sync::Arc};
+
+use cella_event::RunId;
+use cella_kernel::{Decoder, Key, State, Status};
+use cella_ledger::Ledger;
+use tokio::{
+    sync::watch,
+    task::{AbortHandle, JoinSet},
+};
+
+use crate::{
+    Broken, Cut, Host, Notice,
+    feed::{Events, Feed},
+    load::decode,
+    perform::Performing,
+};
+
+/// What all drivers of a node share.
+pub(crate) struct Shared<H> {
+    pub(crate) host: Arc<H>,
+    pub(crate) ledger: Ledger,
+    pub(crate) feed: Feed,
+    /// True once the node is about to end.
+    pub(crate) draining: watch::Receiver<bool>,
+}
+
+/// One run that is being pursued.
+pub(crate) struct Driver<H> {
+    shared: Shared<H>,
+    run: RunId,
+    state: State,
+    decoder: Decoder,
+    events: Events,
+    flying: HashMap<Key, Flight>,
+    work: JoinSet<(Key, Result<(), Broken>)>,
+}
+
+/// Something under way.
+struct Flight {
+    cut: watch::Sender<Option<Cut>>,
+    task: AbortHandle,
+}
+
+/// What a driver waited for.
+enum Turn {
+    Event(Option<Box<cella_ledger::Entry>>),
+    Ended(Result<(Key, Result<(), Broken>), tokio::task::JoinError>),
+    Draining,
+}
+
+/// A run from its ledger, with its ears open.
+pub(crate) struct Taken {
+    pub(crate) state: State,
+    pub(crate) decoder: Decoder,
+    pub(crate) events: Events,
+}
+
+// === impl Shared ===
+
+impl<H> Clone for Shared<H> {
+    fn clone(&self) -> Self {
+        Self {
+            host: Arc::clone(&self.host),
+            ledger: self.ledger.clone(),
+            feed: self.feed.clone(),
+            draining: self.draining.clone(),
+        }
+    }
+}
+
+// === impl Driver ===
+
+impl<H: Host> Driver<H> {
+    pub(crate) fn new(shared: Shared<H>, run: RunId, taken: Taken) -> Self {
+        let Taken { state, decoder, events } = taken;
+        Self { shared, run, state, decoder, events, flying: HashMap::new(), work: JoinSet::new() }
+    }
+
+    /// Pursues the run until it is over or paused, or cannot be pursued.
+    pub(crate) async fn drive(mut self) -> Result<State, Broken> {
+        loop {
+            match self.state.status() {
+                Status::Ended => {
+                    self.shared.host.tell(Notice::Ended { run: self.run.clone() });
+                    return Ok(self.state);
+                }
+                Status::Paused => {
+                    self.shared.host.tell(Notice::Paused { run: self.run.clone() });
+                    return Ok(self.state);
+                }
+                Status::Running | Status::Waiting => {}
+            }
+            if *self.shared.draining.borrow() {
+                return self.drain().await;
+            }
+            self.cut_abandoned();
+            self.begin_due();
+            self.turn().await?;
+        }
+    }
+
+    fn begin_due(&mut self) {
+        for (key, effect) in self.state.due() {
+            if self.flying.contains_key(&key) {
+                continue;
+            }
+            let (cut, cuts) = watch::channel(None);
+            let performing = Performing {
+                shared: self.shared.clone(),
+                run: self.run.clone(),
+                account: self.state.account().map(str::to_owned),
+                cuts,
+            };
+            // The dialogue is copied only for the question that needs it.
+            let request = matches!(key, Key::Ask(..)).then(|| self.state.request());
+            let task = self.work.spawn(async move { (key, performing.perform(effect, request).await) });
+            self.flying.insert(key, Flight { cut, task });
+        }
+    }
+
+    /// What is of no use any more: an answer is broken off in a way that still puts it on record, a wait is just dropped.
+    fn cut_abandoned(&mut self) {
+        for (key, flight) in &self.flying {
+            if self.state.is_abandoned(*key) {
+                match key {
+                    Key::Ask(..) => {
+                        flight.cut.send_replace(Some(Cut::Cancelled));
+                    }
+                    _ => flight.task.abort(),
+                }
+            }
+        }
+    }
+
+    /// Waits for one thing: an event of this run, or the end of something under way.
+    async fn turn(&mut self) -> Result<(), Broken> {
+        let mut draining = self.shared.draining.clone();
+        let turn = tokio::select! {
+            biased;
+            entry = self.events.next() => Turn::Event(entry.map(Box::new)),
+            Some(ended) = self.work.join_next() => Turn::Ended(ended),
+            _ = draining.wait_for(|draining| *draining) => Turn::Draining,
+        };
+        match turn {
+            Turn::Event(None) => Err(Broken::Read("it is closed".into())),
+            Turn::Event(Some(entry)) if entry.event.seq > self.state.last() => self.take_in(*entry).await,
+            Turn::Event(_) | Turn::Draining => Ok(()),
+            Turn::Ended(ended) => self.ended(ended),
+        }
+    }
+
+    async fn take_in(&mut self, entry: cella_ledger::Entry) -> Result<(), Broken> {
+        let reader = self.shared.ledger.reader();
+        let mut decoder = std::mem::take(&mut self.decoder);
+        let read = tokio::task::spawn_blocking(move || {
+            let fact = decode(&reader, &mut decoder, &entry.event);
+            (fact, decoder)
+        });
+        let (fact, decoder) = read.await.map_err(|e| Broken::Read(e.to_string()))?;
+        self.decoder = decoder;
+        let Some(fact) = fact.map_err(|e| Broken::Impossible(e.to_string()))? else { return Ok(()) };
+        self.state.apply(&fact).map_err(|e| Broken::Impossible(e.to_string()))
+    }
+
+    /// What is over and still due was not put on record: then nothing more is done, or it would be begun for ever.
+    fn ended(
+        &mut self,
+        ended: Result<(Key, Result<(), Broken>), tokio::task::JoinError>,
+    ) -> Result<(), Broken> {
+        match ended {
+            Ok((key, Ok(()))) => {
+                // Its events are on record and on their way here; until they have come, it still counts as under way.
+                tracing::trace!(?key, run = %self.run, "done");
+                Ok(())
+            }
+            Ok((_, Err(broken))) => Err(broken),
+            Err(error) if error.is_cancelled() => Ok(()),
+            Err(error) => {
+                Err(Broken::Impossible(format!("a task of it ended by a fault of its own: {error}")))
+            }
+        }
+    }
+
+    /// The node ends: nothing new is begun, what is under way is waited for as long as the node lets us.
+    async fn drain(mut self) -> Result<State, Broken> {
+        for (key, flight) in &self.flying {
+            if matches!(key, Key::Wait(..) | Key::Deadline) {
+                flight.task.abort();
+            }
+        }
+        while let Some(ended) = self.work.join_next().await {
+            self.ended(ended)?;
+        }
+        Err(Broken::Draining)
+    }
+}
