@@ -1,15 +1,17 @@
 //! `cargo xtask bench`: builds the program and the load generator, and measures in one run. A peer gateway is measured
-//! beside them when it is in the test cache. `cargo xtask bench cell` measures cells instead.
+//! beside them when it is in the test cache. `cargo xtask bench cell` measures cells instead, `cargo xtask bench run` runs and the
+//! ledger.
 
 use std::process::{Command, ExitCode};
 
 use crate::test::{self, Place};
 
-/// Runs `bench/gateway`, or `bench/cell` if the first argument is `cell`; further arguments go to it.
+/// Runs `bench/gateway`, or `bench/cell` or `bench/run` if the first argument is `cell` or `run`; further arguments go to it.
 pub fn main(args: &[String]) -> ExitCode {
     let place = test::place();
     let ran = match args {
-        [first, rest @ ..] if first == "cell" => place.and_then(|place| cell(&place, rest)),
+        [first, rest @ ..] if first == "cell" => place.and_then(|place| other(&place, "bench-cell", rest)),
+        [first, rest @ ..] if first == "run" => place.and_then(|place| other(&place, "bench-run", rest)),
         _ => place.and_then(|place| run(&place, args)),
     };
     match ran {
@@ -22,9 +24,9 @@ pub fn main(args: &[String]) -> ExitCode {
     }
 }
 
-fn cell(place: &Place, args: &[String]) -> Result<bool, String> {
-    build(place, &["bench-cell"])?;
-    let mut bench = Command::new(place.target.join("release/bench-cell"));
+fn other(place: &Place, name: &str, args: &[String]) -> Result<bool, String> {
+    build(place, &[name])?;
+    let mut bench = Command::new(place.target.join("release").join(name));
     let status = bench.arg("run").args(args).status().map_err(|e| e.to_string())?;
     Ok(status.success())
 }

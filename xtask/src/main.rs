@@ -15,7 +15,7 @@ fn main() -> ExitCode {
         _ => {
             eprintln!(
                 "usage: cargo xtask tidy | test [--only NAME,NAME] [--list] | bench [--seconds N] [--rounds N] \
-                 | bench cell [--rounds N] [--json FILE]"
+                 | bench cell [--rounds N] [--json FILE] | bench run [--events N] [--json FILE]"
             );
             ExitCode::from(2)
         }

@@ -42,7 +42,7 @@ pub use options::{
 };
 pub use payload::{Payload, StoredPayload};
 pub use projection::{AuditRow, CallRow, CostRow, LatencyRow, Outcome, Projections, TableFacts};
-pub use query::{Filter, Found, QUERY_LIMIT};
+pub use query::{Filter, Found, Payloads, QUERY_LIMIT};
 pub use reader::{Entry, Events, Reader};
 pub use retention::{DeleteError, Deleted, Deletion};
 pub use sqlite::sqlite_store;

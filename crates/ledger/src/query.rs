@@ -6,7 +6,10 @@ use memchr::memmem::Finder;
 
 use cella_event::{CallId, Event, Kind, Label, Micros, RunId, Seq, canonical_text};
 
-use crate::{Block, Direction, Entry, ReadError, Reader, Span};
+use crate::{
+    Block, Direction, Entry, ReadError, Reader, Span, StoredPayload,
+    block::{Record, records},
+};
 
 /// Events a query returns when no limit is given. Stops a careless question from filling memory.
 pub const QUERY_LIMIT: usize = 1_000;
@@ -61,9 +64,56 @@ struct Search<'f> {
     limit: usize,
 }
 
+/// The payloads of one found event, read with those of its whole block.
+#[derive(Debug)]
+pub struct Payloads<'r> {
+    reader: &'r Reader,
+    entry: &'r Entry,
+    /// Of this event alone.
+    records: &'r [Record<'r>],
+}
+
 pub(crate) fn run(reader: &Reader, filter: &Filter) -> Result<Found, ReadError> {
-    let search = Search::new(filter, reader.head()?.seq);
     let mut found = Found::default();
+    found.more = blocks(reader, filter, &mut |_, entries| {
+        found.entries.extend(entries);
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+/// As [`run`], with the payloads: each block's are read once, however many of its events are wanted.
+pub(crate) fn visit(
+    reader: &Reader,
+    filter: &Filter,
+    visitor: &mut dyn FnMut(&Entry, Payloads<'_>) -> bool,
+) -> Result<(), ReadError> {
+    let mut goes_on = true;
+    blocks(reader, filter, &mut |block, entries| {
+        let bears = |entry: &Entry| !entry.event.payloads.is_empty();
+        let of_block =
+            if entries.iter().any(bears) { reader.source.payloads(block.first)? } else { Vec::new() };
+        let fault = |fault| ReadError::Block { first: block.first, fault };
+        let all: Vec<Record<'_>> = records(&of_block).collect::<Result<_, _>>().map_err(fault)?;
+        for entry in &entries {
+            let index = entry.event.seq.0 - block.first.0;
+            // They stand in the order of their events.
+            let from = all.partition_point(|record| u64::from(record.index) < index);
+            let to = all.partition_point(|record| u64::from(record.index) <= index);
+            goes_on = goes_on && visitor(entry, Payloads { reader, entry, records: &all[from..to] });
+        }
+        Ok(())
+    })?;
+    Ok(())
+}
+
+/// What is done with the entries of one block.
+type Each<'f> = dyn FnMut(&Block, Vec<Entry>) -> Result<(), ReadError> + 'f;
+
+/// Gives on what each block has, in the order that was asked for. True when the limit ended the search.
+fn blocks(reader: &Reader, filter: &Filter, each: &mut Each<'_>) -> Result<bool, ReadError> {
+    let search = Search::new(filter, reader.head()?.seq);
+    let mut left = search.limit;
     let direction = if filter.newest_first { Direction::Backward } else { Direction::Forward };
     let mut from = match direction {
         Direction::Forward => reader.block_of(search.first)?.map_or(search.first, |block| block.first),
@@ -73,8 +123,16 @@ pub(crate) fn run(reader: &Reader, filter: &Filter) -> Result<Found, ReadError> 
         if block.first > search.last || block.last() < search.first {
             break;
         }
-        search.block(&block, &mut found)?;
-        if found.more || block.first == Seq(0) {
+        let mut found = Found::default();
+        search.block(&block, &mut found, left)?;
+        left -= found.entries.len();
+        if !found.entries.is_empty() {
+            each(&block, found.entries)?;
+        }
+        if found.more {
+            return Ok(true);
+        }
+        if block.first == Seq(0) {
             break;
         }
         from = match direction {
@@ -82,7 +140,26 @@ pub(crate) fn run(reader: &Reader, filter: &Filter) -> Result<Found, ReadError> 
             Direction::Backward => Seq(block.first.0 - 1),
         };
     }
-    Ok(found)
+    Ok(false)
+}
+
+// === impl Payloads ===
+
+impl Payloads<'_> {
+    /// The payload of that name, checked against the event's digest.
+    ///
+    /// # Errors
+    /// As [`Reader::payload`].
+    pub fn get(&self, name: &str) -> Result<StoredPayload, ReadError> {
+        let seq = self.entry.event.seq;
+        let named = || name.to_owned();
+        let reference = self.entry.event.payload(name);
+        let reference = reference.ok_or_else(|| ReadError::NoSuchPayload { seq, name: named() })?;
+        match self.records.iter().find(|record| record.name == name) {
+            Some(record) => self.reader.load(seq, reference, record),
+            None => Err(ReadError::PayloadMissing { seq, name: named() }),
+        }
+    }
 }
 
 // === impl Search ===
@@ -123,7 +200,7 @@ impl<'f> Search<'f> {
         }
     }
 
-    fn block(&self, block: &Block, found: &mut Found) -> Result<(), ReadError> {
+    fn block(&self, block: &Block, found: &mut Found, limit: usize) -> Result<(), ReadError> {
         let mut events: Vec<(u64, &[u8])> = (block.first.0..).zip(block.iter()).collect();
         if self.filter.newest_first {
             events.reverse();
@@ -141,7 +218,7 @@ impl<'f> Search<'f> {
             if !self.matches(&entry.event) {
                 continue;
             }
-            if found.entries.len() == self.limit {
+            if found.entries.len() == limit {
                 found.more = true;
                 return Ok(());
             }

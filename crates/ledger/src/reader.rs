@@ -10,7 +10,7 @@ use cella_event::{Event, Hash, Head, PayloadRef, Refusal, Seq, event_hash};
 use tokio::sync::watch;
 
 use crate::{
-    Block, Direction, Filter, Found, OpenError, ReadError, Source, Span, StoredPayload,
+    Block, Direction, Filter, Found, OpenError, Payloads, ReadError, Source, Span, StoredPayload,
     block::{Record, State, frames, records},
     mark::Mark,
     objects::Objects,
@@ -103,6 +103,19 @@ impl Reader {
     /// [`ReadError`].
     pub fn query(&self, filter: &Filter) -> Result<Found, ReadError> {
         query::run(self, filter)
+    }
+
+    /// The events that a filter lets through, one by one, with their payloads at hand; for those who want many of both. Ends
+    /// when the visitor says `false`.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn visit(
+        &self,
+        filter: &Filter,
+        visitor: &mut dyn FnMut(&Entry, Payloads<'_>) -> bool,
+    ) -> Result<(), ReadError> {
+        query::visit(self, filter, visitor)
     }
 
     /// A payload of an event, checked against the event's digest.

@@ -56,7 +56,7 @@ impl Dispatch {
             Err(fault) => return Exchange::fault(fault),
         };
         let mut span = self.tracing.open(&place, &subject, &call);
-        let permit = match self.decide(&served, &route) {
+        let permit = match self.decide(&served, &route, None) {
             Ok(permit) => permit,
             Err(refusal) => {
                 span.end(SpanEnd::Fault(refusal.code));
@@ -67,10 +67,15 @@ impl Dispatch {
         self.permitted(permit, Begun { subject, facts, span }, route, call).await
     }
 
-    fn decide(&self, served: &Served, route: &Route) -> Result<Permit, Refusal> {
+    pub(crate) fn decide(
+        &self,
+        served: &Served,
+        route: &Route,
+        phase: Option<&str>,
+    ) -> Result<Permit, Refusal> {
         let tool = route.tool();
         let hints = tool.map(|tool| self.hints(&route.server, tool)).unwrap_or_default();
-        decide(&served.contract, Wanted { tool, hints, phase: None })
+        decide(&served.contract, Wanted { tool, hints, phase })
     }
 
     /// What can only be done with a permit.
@@ -90,7 +95,13 @@ impl Dispatch {
         }
     }
 
-    async fn refuse(&self, subject: &Subject, served: &Served, refusal: Refusal, route: &Route) -> Exchange {
+    pub(crate) async fn refuse(
+        &self,
+        subject: &Subject,
+        served: &Served,
+        refusal: Refusal,
+        route: &Route,
+    ) -> Exchange {
         let why = Map::new()
             .with("method", subject.method.to_string())
             .with("code", refusal.code)
@@ -109,7 +120,7 @@ impl Dispatch {
     }
 
     /// What the server says of its tool.
-    fn hints(&self, server: &str, tool: &str) -> Hints {
+    pub(crate) fn hints(&self, server: &str, tool: &str) -> Hints {
         let Some(definition) = self.catalog.tool(server, tool) else { return Hints::default() };
         let Some(annotations) = member(&definition.raw, "annotations").and_then(Object::parse) else {
             return Hints::default();
@@ -121,7 +132,7 @@ impl Dispatch {
     }
 }
 
-fn subject(route: &Route, call: &Call) -> Result<Subject, Fault> {
+pub(crate) fn subject(route: &Route, call: &Call) -> Result<Subject, Fault> {
     Ok(Subject {
         call: new_call_id()?,
         parent: None,
@@ -129,10 +140,11 @@ fn subject(route: &Route, call: &Call) -> Result<Subject, Fault> {
         server: Label::clipped(&route.server),
         target: route.target.as_ref().map(|t| Label::clipped(&t.name)),
         method: call.method.clone(),
+        errand: None,
     })
 }
 
-fn facts(served: &Served, call: &Call, place: Place) -> Map {
+pub(crate) fn facts(served: &Served, call: &Call, place: Place) -> Map {
     let mut facts = Map::new()
         .with("contract", served.contract_digest.clone())
         .with("revision", call.caller.revision.as_str());
@@ -146,7 +158,7 @@ fn facts(served: &Served, call: &Call, place: Place) -> Map {
 }
 
 /// 128 random bits: unique in every ledger, and not to be guessed.
-fn new_call_id() -> Result<CallId, Fault> {
+pub(crate) fn new_call_id() -> Result<CallId, Fault> {
     let made = fresh::hex::<16>().ok().and_then(|text| CallId::new(text).ok());
     made.ok_or_else(|| Fault {
         kind: FaultKind::Internal,
@@ -157,7 +169,7 @@ fn new_call_id() -> Result<CallId, Fault> {
     })
 }
 
-fn gone(server: &str) -> Fault {
+pub(crate) fn gone(server: &str) -> Fault {
     Fault {
         kind: FaultKind::NotFound,
         code: GONE,

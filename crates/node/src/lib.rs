@@ -9,6 +9,7 @@ mod announce;
 mod capture;
 pub mod confine;
 mod dispatch;
+mod errand;
 mod error;
 mod fresh;
 mod grants;

@@ -7,7 +7,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use cella_contract::{Capture, Effect};
-use cella_event::{CallId, Draft, IdempotencyKey, Int, Kind, Label, Map};
+use cella_event::{CallId, Draft, IdempotencyKey, Int, Kind, Label, Map, RunId};
 use cella_ledger::{AppendError, Durability, Ledger, Payload};
 use cella_mcp::{Raw, RpcError};
 use cella_transport::{Answer, AskKey, Failure, FaultKind, Observer, Step};
@@ -38,6 +38,19 @@ pub(crate) struct Subject {
     pub(crate) server: Label,
     pub(crate) target: Option<Label>,
     pub(crate) method: Box<str>,
+    /// The run that wants it, with its step; `None` for a call of a client.
+    pub(crate) errand: Option<Arc<Place>>,
+}
+
+/// Where in a run a call belongs.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    pub(crate) run: RunId,
+    pub(crate) step: String,
+    pub(crate) part: &'static str,
+    /// The key of an earlier try.
+    pub(crate) key: Option<String>,
+    pub(crate) phase: Option<String>,
 }
 
 /// A call that is permitted, with what is to be put on record of it and its span.
@@ -55,6 +68,8 @@ pub(crate) struct Intended {
     subject: Subject,
     span: OpenSpan,
     began: Instant,
+    /// Under which the server may recognise the call.
+    key: Option<String>,
     over: bool,
 }
 
@@ -83,6 +98,14 @@ impl Recorder {
         capture::payload(&self.capture.load(), name, text)
     }
 
+    /// A run cannot be taken up again without its payloads: they are kept whatever the policy is.
+    fn payload_of<'a>(&self, subject: &Subject, name: &'static str, text: &'a str) -> Option<Payload<'a>> {
+        if subject.errand.is_some() {
+            return capture::payload(&Capture::Full, name, text);
+        }
+        self.payload(name, text)
+    }
+
     pub(crate) fn ledger(&self) -> &Ledger {
         &self.ledger
     }
@@ -96,13 +119,13 @@ impl Recorder {
         params: Option<&Raw>,
     ) -> Result<Intended, AppendError> {
         let Begun { subject, facts, mut span } = begun;
-        let payload = params.and_then(|p| self.payload("params", p.get()));
+        let payload = params.and_then(|p| self.payload_of(&subject, "params", p.get()));
         let mut body = facts.with("effect", effect.as_str()).with("method", subject.method.to_string());
-        if let (false, Some(payload)) = (effect.may_be_repeated(), &payload) {
-            let key = IdempotencyKey::derive(None, subject.call.as_str(), payload.digest());
-            body = body.with("idempotency_key", key.to_string());
+        let key = payload.as_ref().and_then(|payload| subject.key(effect, payload));
+        if let Some(key) = &key {
+            body = body.with("idempotency_key", key.clone());
         }
-        let draft = subject.draft(Kind::CallIntended).body(body);
+        let draft = subject.draft(Kind::CallIntended).body(subject.placed(body));
         let payloads = payload.as_slice();
         let began = Instant::now();
         let written = if effect.may_be_repeated() {
@@ -115,7 +138,7 @@ impl Recorder {
             span.end(SpanEnd::Fault(error.code()));
             return Err(error);
         }
-        Ok(Intended { recorder: self.clone(), subject, span, began, over: false })
+        Ok(Intended { recorder: self.clone(), subject, span, began, key, over: false })
     }
 
     /// An intent that was not confirmed keeps its place and is written when the disk works again. Without this it would
@@ -138,7 +161,8 @@ impl Recorder {
         params: Option<&Raw>,
     ) -> Result<(), AppendError> {
         self.metrics.call(subject.server.as_str(), &subject.method, Ended::Refused, Duration::ZERO);
-        let payload = params.and_then(|p| self.payload("params", p.get()));
+        let payload = params.and_then(|p| self.payload_of(subject, "params", p.get()));
+        let why = subject.placed(why);
         self.write(&subject.draft(Kind::CallRefused).body(why), payload.as_slice()).await
     }
 
@@ -207,13 +231,42 @@ impl Subject {
         draft.server = Some(self.server.clone());
         draft.tool = self.target.clone();
         draft.parent = self.parent.clone();
+        draft.run = self.errand.as_ref().map(|place| place.run.clone());
         draft
+    }
+
+    /// What else its first event says where a run wants it.
+    fn placed(&self, body: Map) -> Map {
+        let Some(place) = &self.errand else { return body };
+        let body = body.with("part", place.part).with("step", place.step.clone());
+        match &place.phase {
+            Some(phase) => body.with("phase", phase.clone()),
+            None => body,
+        }
+    }
+
+    /// The key under which the server may recognise the call: that of the first try, where there was one.
+    fn key(&self, effect: Effect, payload: &Payload<'_>) -> Option<String> {
+        let place = self.errand.as_ref();
+        if let Some(key) = place.and_then(|place| place.key.clone()) {
+            return Some(key);
+        }
+        if effect.may_be_repeated() {
+            return None;
+        }
+        let (run, step) = (place.map(|place| &place.run), place.map_or(self.call.as_str(), |p| &p.step));
+        Some(IdempotencyKey::derive(run, step, payload.digest()).to_string())
     }
 }
 
 // === impl Intended ===
 
 impl Intended {
+    /// Under which the server may recognise the call.
+    pub(crate) fn key(&self) -> Option<&str> {
+        self.key.as_deref()
+    }
+
     /// Writes the outcome.
     pub(crate) fn conclude(mut self, answer: &Answer) {
         self.over(answer);
@@ -228,8 +281,10 @@ impl Intended {
         let recorder = &self.recorder;
         recorder.metrics.call(self.subject.server.as_str(), &self.subject.method, ended, took);
         let payload = match &answer.outcome {
-            Ok(result) => recorder.payload("result", result.get()).map(owned),
-            Err(Failure::Peer(error)) => recorder.payload("error", error.to_raw().get()).map(owned),
+            Ok(result) => recorder.payload_of(&self.subject, "result", result.get()).map(owned),
+            Err(Failure::Peer(error)) => {
+                recorder.payload_of(&self.subject, "error", error.to_raw().get()).map(owned)
+            }
             Err(Failure::Fault(_)) => None,
         };
         recorder.write_soon(self.subject.draft(kind).body(body), payload);

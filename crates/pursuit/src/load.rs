@@ -2,19 +2,46 @@
 
 use cella_event::{Event, Kind, RunId, Seq};
 use cella_kernel::{Decoder, Fact, State, What};
-use cella_ledger::{Filter, Reader, StoredPayload};
+use cella_ledger::{Filter, ReadError, Reader, StoredPayload};
 
 use crate::LoadError;
 
 /// Forks of forks. Stops a ledger with a run that is its own ancestor from being read for ever.
 const FORKS_MAX: usize = 64;
 
+/// A run as it was read.
+pub(crate) struct Read {
+    pub(crate) facts: Vec<Fact>,
+    pub(crate) decoder: Decoder,
+}
+
 /// The facts of a run, those before the event at which it was forked included, in order. Blocking.
 ///
 /// # Errors
 /// [`LoadError`].
 pub fn load(reader: &Reader, run: &RunId) -> Result<Vec<Fact>, LoadError> {
+    load_to(reader, run, None, FORKS_MAX).map(|read| read.facts)
+}
+
+/// The same, with the decoder that has read it: for those who read on.
+pub(crate) fn read(reader: &Reader, run: &RunId) -> Result<Read, LoadError> {
     load_to(reader, run, None, FORKS_MAX)
+}
+
+/// Facts of a run after an event, by the decoder that has read those before.
+pub(crate) fn read_on(
+    reader: &Reader,
+    run: &RunId,
+    after: Seq,
+    decoder: &mut Decoder,
+) -> Result<Vec<Fact>, LoadError> {
+    let filter = Filter {
+        run: Some(run.clone()),
+        first: Some(after.next()),
+        limit: Some(usize::MAX),
+        ..Filter::default()
+    };
+    facts(reader, run, &filter, decoder)
 }
 
 /// The state of a run after its last fact, or after the one at `to`. Blocking.
@@ -22,8 +49,8 @@ pub fn load(reader: &Reader, run: &RunId) -> Result<Vec<Fact>, LoadError> {
 /// # Errors
 /// [`LoadError`].
 pub fn state(reader: &Reader, run: &RunId, to: Option<Seq>) -> Result<State, LoadError> {
-    let facts = load_to(reader, run, to, FORKS_MAX)?;
-    fold(run, &facts)
+    let read = load_to(reader, run, to, FORKS_MAX)?;
+    fold(run, &read.facts)
 }
 
 /// Every run that the ledger knows, by its first event, the newest first. Blocking.
@@ -52,46 +79,65 @@ pub(crate) fn fold(run: &RunId, facts: &[Fact]) -> Result<State, LoadError> {
     Ok(state)
 }
 
-fn load_to(reader: &Reader, run: &RunId, to: Option<Seq>, depth: usize) -> Result<Vec<Fact>, LoadError> {
+fn load_to(reader: &Reader, run: &RunId, to: Option<Seq>, depth: usize) -> Result<Read, LoadError> {
     if depth == 0 {
         return Err(LoadError::TooDeep { run: run.clone(), max: FORKS_MAX });
     }
     let filter = Filter { run: Some(run.clone()), last: to, limit: Some(usize::MAX), ..Filter::default() };
-    let entries = reader.query(&filter)?.entries;
     let mut decoder = Decoder::default();
-    let mut facts = Vec::with_capacity(entries.len());
-    for entry in &entries {
-        let decoded = decode(reader, &mut decoder, &entry.event);
-        let fact = decoded.map_err(|fault| LoadError::Unreadable { run: run.clone(), fault })?;
-        let Some(fact) = fact else { continue };
-        if let What::Forked(forked) = &fact.what {
-            let before = load_to(reader, &forked.from, Some(forked.at), depth - 1)?;
-            facts.splice(0..0, before);
-        }
-        facts.push(fact);
+    let mut facts = facts(reader, run, &filter, &mut decoder)?;
+    if let Some(What::Forked(forked)) = facts.first().map(|fact| &fact.what) {
+        let mut all = load_to(reader, &forked.from, Some(forked.at), depth - 1)?.facts;
+        all.append(&mut facts);
+        return Ok(Read { facts: all, decoder });
     }
     if facts.is_empty() {
         return Err(LoadError::NoSuchRun { run: run.as_str().to_owned() });
     }
-    Ok(facts)
+    Ok(Read { facts, decoder })
 }
 
-/// Reads one event. A payload that cannot be read is like one that is gone: the decoder says which.
+fn facts(
+    reader: &Reader,
+    run: &RunId,
+    filter: &Filter,
+    decoder: &mut Decoder,
+) -> Result<Vec<Fact>, LoadError> {
+    let mut facts = Vec::new();
+    let mut unreadable = None;
+    reader.visit(filter, &mut |entry, payloads| {
+        match decoder.decode(&entry.event, |name| kept(entry.event.seq, name, payloads.get(name))) {
+            Ok(fact) => facts.extend(fact),
+            Err(fault) => unreadable = Some(fault),
+        }
+        unreadable.is_none()
+    })?;
+    match unreadable {
+        Some(fault) => Err(LoadError::Unreadable { run: run.clone(), fault }),
+        None => Ok(facts),
+    }
+}
+
+/// Reads one event.
 pub(crate) fn decode(
     reader: &Reader,
     decoder: &mut Decoder,
     event: &Event,
 ) -> Result<Option<Fact>, cella_kernel::Unreadable> {
-    let payload = |name: &str| {
+    decoder.decode(event, |name| {
         event.payload(name)?;
-        match reader.payload(event.seq, name) {
-            Ok(StoredPayload::Kept { bytes, .. }) => Some(bytes),
-            Ok(_) => None,
-            Err(error) => {
-                tracing::warn!(%error, seq = event.seq.0, name, "a payload of a run cannot be read");
-                None
-            }
+        kept(event.seq, name, reader.payload(event.seq, name))
+    })
+}
+
+/// The bytes, where they were kept and can be read. The decoder says which payload it lacks.
+fn kept(seq: Seq, name: &str, read: Result<StoredPayload, ReadError>) -> Option<Vec<u8>> {
+    match read {
+        Ok(StoredPayload::Kept { bytes, .. }) => Some(bytes),
+        Ok(_) | Err(ReadError::NoSuchPayload { .. }) => None,
+        Err(error) => {
+            tracing::warn!(%error, seq = seq.0, name, "a payload of a run cannot be read");
+            None
         }
-    };
-    decoder.decode(event, payload)
+    }
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use cella_event::{Label, Map, RunId, Seq};
-use cella_kernel::{Agent, Decoder, Fact, Forked, Started, State, Status, StepId, Verdict, What};
+use cella_kernel::{Agent, Fact, Forked, Started, State, Status, StepId, Verdict, What};
 use cella_ledger::{Durability, Ledger};
 use tokio::{sync::watch, task::JoinSet};
 
@@ -14,7 +14,7 @@ use crate::{
     BadDecision, Broken, Host, LoadError, Notice, StartError,
     drive::{Driver, Shared, Taken},
     feed::Feed,
-    load::{self, decode, fold},
+    load::{self, Read, fold},
     record::{Beside, record},
 };
 
@@ -146,8 +146,9 @@ impl<H: Host> Runs<H> {
             Forked { run: run.clone(), from: from.clone(), at: state.last(), agent, say, note: Map::new() };
         let beside = Beside { principal: Some(Label::clipped(principal)), ..Beside::default() };
         let what = What::Forked(Box::new(forked));
+        let events = self.shared.feed.listen(&run);
         record(&self.shared.ledger, &run, &what, beside, Durability::Flushed).await?;
-        let taken = taken(&self.shared, &run).await?;
+        let taken = taken(&self.shared, &run, events).await?;
         self.drive(run.clone(), taken);
         Ok(run)
     }
@@ -268,50 +269,47 @@ pub(crate) async fn begin<H: Host>(
     let what = What::Started(Box::new(started));
     let beside = Beside { principal, ..Beside::default() };
     record(&shared.ledger, &run, &what, beside, Durability::Flushed).await?;
-    read(shared, &run, events).await
+    taken(shared, &run, events).await
 }
 
 /// Takes a run up that is not over: what was under way is in doubt from here on.
 pub(crate) async fn take_up<H: Host>(shared: &Shared<H>, run: &RunId) -> Result<Taken, StartError> {
     let (reader, of) = (shared.ledger.reader(), run.clone());
-    let state = blocking(move || load::state(&reader, &of, None)).await?;
+    let (mut state, mut decoder) = blocking(move || {
+        let Read { facts, decoder } = load::read(&reader, &of)?;
+        Ok((fold(&of, &facts)?, decoder))
+    })
+    .await?;
     if state.status() == Status::Ended {
         return Err(StartError::Over { run: run.clone() });
     }
-    record(&shared.ledger, run, &What::Resumed, Beside::default(), Durability::Flushed).await?;
-    taken(shared, run).await
-}
-
-async fn taken<H: Host>(shared: &Shared<H>, run: &RunId) -> Result<Taken, StartError> {
     let events = shared.feed.listen(run);
-    read(shared, run, events).await
+    record(&shared.ledger, run, &What::Resumed, Beside::default(), Durability::Flushed).await?;
+    // What came between, and that it was taken up.
+    let (reader, of) = (shared.ledger.reader(), run.clone());
+    blocking(move || {
+        for fact in load::read_on(&reader, &of, state.last(), &mut decoder)? {
+            state.apply(&fact).map_err(|fault| LoadError::Impossible { run: of.clone(), fault })?;
+        }
+        Ok(Taken { state, decoder, events })
+    })
+    .await
+    .map_err(StartError::from)
 }
 
 /// Reads what is durable; the rest comes by the events, which were listened to before.
-async fn read<H: Host>(
+async fn taken<H: Host>(
     shared: &Shared<H>,
     run: &RunId,
     events: crate::feed::Events,
 ) -> Result<Taken, StartError> {
     let (reader, of) = (shared.ledger.reader(), run.clone());
-    let (state, decoder) = blocking(move || {
-        let facts = load::load(&reader, &of)?;
-        let mut decoder = Decoder::default();
-        // Calls that are under way are known by their intents, which the decoder is to have seen.
-        let filter = cella_ledger::Filter {
-            run: Some(of.clone()),
-            kinds: vec![cella_event::Kind::CallIntended],
-            limit: Some(usize::MAX),
-            ..cella_ledger::Filter::default()
-        };
-        for entry in reader.query(&filter)?.entries {
-            let unreadable = |fault| LoadError::Unreadable { run: of.clone(), fault };
-            decode(&reader, &mut decoder, &entry.event).map_err(unreadable)?;
-        }
-        Ok::<_, LoadError>((fold(&of, &facts)?, decoder))
+    blocking(move || {
+        let Read { facts, decoder } = load::read(&reader, &of)?;
+        Ok(Taken { state: fold(&of, &facts)?, decoder, events })
     })
-    .await?;
-    Ok(Taken { state, decoder, events })
+    .await
+    .map_err(StartError::from)
 }
 
 /// The state at an event, or at the last one where the run is at rest.
@@ -365,9 +363,9 @@ fn fresh() -> Result<RunId, StartError> {
     RunId::new(format!("r-{digits}")).map_err(|_| StartError::NoRandomness(getrandom::Error::UNSUPPORTED))
 }
 
-async fn blocking<T: Send + 'static, E: Send + 'static + From<cella_ledger::ReadError>>(
-    work: impl FnOnce() -> Result<T, E> + Send + 'static,
-) -> Result<T, E> {
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, LoadError> + Send + 'static,
+) -> Result<T, LoadError> {
     let joined = tokio::task::spawn_blocking(work).await;
     joined.unwrap_or_else(|_| Err(cella_ledger::ReadError::Closed.into()))
 }

@@ -58,6 +58,7 @@ fn subject() -> Subject {
         server: Label::clipped("files"),
         target: Some(Label::clipped("read_file")),
         method: "tools/call".into(),
+        errand: None,
     }
 }
 

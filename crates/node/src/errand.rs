@@ -1,0 +1,166 @@
+//! A call that a run wants: the same way as a client's (resolve, decide, put on record, perform), with the run's name, step and phase
+//! in it, and with nobody behind it who could answer a server's questions.
+
+use std::sync::Arc;
+
+use cella_catalog::Resolved;
+use cella_event::{Label, Map};
+use cella_ledger::AppendError;
+use cella_mcp::{META, Object, Raw, RpcError};
+use cella_transport::{Call, Caller, Exchange, Failure, Fault, Scope, Step};
+
+use crate::{
+    dispatch::{Dispatch, facts, gone, new_call_id, subject},
+    record::{Begun, Place, Subject},
+};
+
+/// What a server is told under which it may recognise a call.
+const KEY: &str = "io.cella/idempotency-key";
+const RUN: &str = "io.cella/run";
+
+/// No such method, in JSON-RPC: what a server hears that asks a run something.
+const METHOD_NOT_FOUND: i64 = -32601;
+
+/// A call that a run wants.
+#[derive(Debug)]
+pub(crate) struct Errand {
+    pub(crate) place: Place,
+    pub(crate) server: String,
+    pub(crate) tool: String,
+    /// A JSON object.
+    pub(crate) arguments: String,
+    /// Who is behind the run.
+    pub(crate) principal: Arc<str>,
+    /// More for the intent.
+    pub(crate) facts: Map,
+}
+
+impl Dispatch {
+    /// Makes the call. When this returns, a refusal, or intent and outcome, are in the ledger.
+    pub(crate) async fn errand(&self, errand: Errand) -> Result<(), AppendError> {
+        let Errand { place, server, tool, arguments, principal, facts: more } = errand;
+        let place = Arc::new(place);
+        let caller = Arc::new(Caller { principal, ..Caller::cella() });
+        let Some(params) = params(&tool, &arguments, place.run.as_str()) else {
+            return self.not_begun(&place, &server, &tool, &caller, "the arguments are no JSON").await;
+        };
+        let call = Call {
+            scope: Scope::Server(server.as_str().into()),
+            method: "tools/call".into(),
+            id: None,
+            params: Some(params),
+            caller: caller.clone(),
+            param_headers: Vec::new(),
+        };
+        let resolved = self.catalog.resolve(&call.scope, &call.method, call.params.as_deref()).await;
+        let mut route = match resolved {
+            Ok(Resolved::Server(route)) => route,
+            Ok(Resolved::Own(_)) => {
+                return self.not_begun(&place, &server, &tool, &caller, "this is no tool of a server").await;
+            }
+            Err(failure) => return self.not_begun(&place, &server, &tool, &caller, &said(&failure)).await,
+        };
+        let Some(served) = self.loaded.load().servers.get(&route.server).cloned() else {
+            let fault = gone(&route.server);
+            return self.not_begun(&place, &server, &tool, &caller, &fault.message).await;
+        };
+        let traced = self.tracing.place(&mut route);
+        let mut subject = match subject(&route, &call) {
+            Ok(subject) => subject,
+            Err(fault) => return self.not_begun(&place, &server, &tool, &caller, &fault.message).await,
+        };
+        subject.errand = Some(place.clone());
+        let span = self.tracing.open(&traced, &subject, &call);
+        let permit = match self.decide(&served, &route, place.phase.as_deref()) {
+            Ok(permit) => permit,
+            Err(refusal) => {
+                let _told_by_its_event = self.refuse(&subject, &served, refusal, &route).await;
+                return Ok(());
+            }
+        };
+        let facts = with(facts(&served, &call, traced), &more);
+        let recorded = without_meta(route.params.as_ref());
+        let begun = Begun { subject, facts, span };
+        let intended = self.recorder.intend(begun, permit.effect(), recorded.as_ref()).await?;
+        if let Some(key) = intended.key() {
+            route.params = route.params.as_ref().map(|params| with_key(params, key));
+        }
+        let exchange = self.catalog.call(route, call).await.observed(Box::new(intended));
+        finish(exchange).await;
+        self.recorder.settled().await;
+        Ok(())
+    }
+
+    /// The call was not begun: no server heard of it.
+    async fn not_begun(
+        &self,
+        place: &Arc<Place>,
+        server: &str,
+        tool: &str,
+        caller: &Caller,
+        why: &str,
+    ) -> Result<(), AppendError> {
+        let call = new_call_id().map_err(|_| AppendError::Closed)?;
+        let subject = Subject {
+            call,
+            parent: None,
+            principal: Label::clipped(&caller.principal),
+            server: Label::clipped(server),
+            target: Some(Label::clipped(tool)),
+            method: "tools/call".into(),
+            errand: Some(place.clone()),
+        };
+        let why = Map::new().with("rule", why.to_owned());
+        self.recorder.refuse(&subject, why, None).await
+    }
+}
+
+/// Waits for the end. A run has nobody who could answer, so a server that asks hears that there is no such method.
+async fn finish(mut exchange: Exchange) {
+    loop {
+        match exchange.next().await {
+            Step::Done(_) => return,
+            Step::Notify(_) => {}
+            Step::Ask(ask) => {
+                let message = format!("{} is not answered in a run", ask.method);
+                exchange.answer(ask.key, Err(RpcError { code: METHOD_NOT_FOUND, message, data: None }));
+            }
+        }
+    }
+}
+
+fn params(tool: &str, arguments: &str, run: &str) -> Option<Raw> {
+    let mut object = Object::parse_or_empty(None);
+    object.set_str("name", tool);
+    object.set_json("arguments", arguments).ok()?;
+    object.edit_object(META, |meta| meta.set_str(RUN, run));
+    Some(object.to_raw())
+}
+
+/// What is put on record: the call as the run wants it, without what Cella tells the server beside.
+fn without_meta(params: Option<&Raw>) -> Option<Raw> {
+    let mut object = Object::parse(params?)?;
+    object.remove(META);
+    Some(object.to_raw())
+}
+
+/// The key in `_meta`.
+fn with_key(params: &Raw, key: &str) -> Raw {
+    let Some(mut object) = Object::parse(params) else { return params.clone() };
+    object.edit_object(META, |meta| meta.set_str(KEY, key));
+    object.to_raw()
+}
+
+fn with(mut facts: Map, more: &Map) -> Map {
+    for (key, value) in more.iter() {
+        facts.insert(key.clone(), value.clone());
+    }
+    facts
+}
+
+fn said(failure: &Failure) -> String {
+    match failure {
+        Failure::Peer(error) => error.message.to_string(),
+        Failure::Fault(Fault { message, .. }) => message.clone(),
+    }
+}
