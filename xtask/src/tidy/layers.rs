@@ -33,12 +33,13 @@ const BELOW: &[(&str, &[&str])] = &[
     ("cell-wasm", &["cell"]),
     ("cell-vm", &["cell", "image"]),
     ("catalog", &["link", "contract"]),
-    ("model", &["event", "dialogue"]),
+    ("model", &["transport", "dialogue"]),
     ("builtin", &[]),
     ("otlp", &["transport"]),
     ("vault", &[]),
     ("workspace", &["cell", "ledger"]),
     ("pursuit", &["kernel", "ledger"]),
+    ("agency", &["pursuit", "model"]),
     (
         "node",
         &[
@@ -60,7 +61,7 @@ const BELOW: &[(&str, &[&str])] = &[
             "model",
             "builtin",
             "otlp",
-            "pursuit",
+            "agency",
             "vault",
             "workspace",
         ],

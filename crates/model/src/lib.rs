@@ -1,0 +1,18 @@
+//! How is a model spoken to? One attempt at a time: [`encode`] writes a request in the wire of a [`Provider`], [`ask`] sends it and reads
+//! the answer as it comes in, and what goes wrong is a class of failure. What is tried next is decided elsewhere (`kernel`).
+//!
+//! A request's bytes are a function of the request: replay compares them. What a provider sent is kept as it came.
+//!
+//! Refuses to do: retries, fallbacks, prices, keeping anything between two attempts.
+
+mod ask;
+mod cassette;
+mod failure;
+mod provider;
+mod sse;
+mod wire;
+
+pub use ask::{Deadlines, Delta, RAW_BYTES_MAX, Reply, Stop, ask};
+pub use cassette::{Cassette, CassetteError};
+pub use provider::{ApiKey, BadProvider, Provider};
+pub use wire::{Reading, encode, input_tokens};
