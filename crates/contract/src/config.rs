@@ -1,8 +1,11 @@
 //! `cella.toml`: which servers there are and how the node behaves.
 
 mod parse;
+mod providers;
 
 use std::{collections::BTreeMap, num::NonZeroU16, path::PathBuf, time::Duration};
+
+use cella_dialogue::Wire;
 
 use crate::{Capture, ContractSource};
 
@@ -19,6 +22,8 @@ pub struct Config {
     pub ledger: LedgerConfig,
     /// Installing packages.
     pub install: InstallConfig,
+    /// Providers of models by name.
+    pub providers: BTreeMap<String, ProviderConfig>,
 }
 
 /// One server. Texts are as written: `${VAR}` is not replaced yet.
@@ -161,6 +166,25 @@ pub struct NodeConfig {
     pub drain: Option<Duration>,
     /// Time a first list waits for starting servers.
     pub first_list_wait: Option<Duration>,
+    /// Directory of agents' files, relative to the configuration.
+    pub agents: Option<PathBuf>,
+}
+
+/// A provider of models.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProviderConfig {
+    /// How it is spoken to.
+    pub wire: Wire,
+    /// Its base address; empty for a recording.
+    pub url: String,
+    /// Where its key comes from, as written; see [`crate::Text`]. `None`: it wants none.
+    pub key: Option<String>,
+    /// More headers of each request.
+    pub headers: Vec<(String, String)>,
+    /// Requests at the same time.
+    pub concurrency: Option<u32>,
+    /// The recording, relative to the configuration.
+    pub file: Option<PathBuf>,
 }
 
 /// The ledger's settings.

@@ -112,6 +112,8 @@ pub struct ToolTerms {
     pub undo: Option<String>,
     /// The tool that tells whether it happened.
     pub probe: Option<String>,
+    /// The argument into which the idempotency key goes.
+    pub key_argument: Option<String>,
     /// Phases in which it may be called; `None`: any.
     pub phases: Option<Vec<String>>,
     /// Resources it holds.
@@ -178,6 +180,7 @@ impl Contract {
             allow: own.allow.or(next.allow),
             undo: own.undo.or_else(|| next.undo.clone()),
             probe: own.probe.or_else(|| next.probe.clone()),
+            key_argument: own.key_argument.or_else(|| next.key_argument.clone()),
             phases: own.phases.or_else(|| next.phases.clone()),
             locks: if own.locks.is_empty() { next.locks.clone() } else { own.locks },
             line: own.line.or(next.line),

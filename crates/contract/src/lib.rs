@@ -6,6 +6,7 @@
 //!
 //! Refuses to do: reading files, looking at the environment, resolving secrets. Texts and look-ups come from outside.
 
+mod agent;
 mod binding;
 mod capture;
 mod class;
@@ -24,12 +25,15 @@ mod shape;
 mod text;
 mod units;
 
+pub use agent::{
+    AGENT_VERSION, AgentConfig, AgentLimits, Approve, ModelName, ModelTerms, Source, ToolSelection,
+};
 pub use binding::{Alphabet, Format, JsonStep, Location, Part, PathPattern};
 pub use capture::Capture;
 pub use class::{CellClass, VmChoice};
 pub use config::{
-    CellEndpoint, Config, InstallConfig, Isolation, LedgerConfig, NodeConfig, Remote, Run, ServerConfig,
-    Start, StdioProgram, Transport, ViewConfig,
+    CellEndpoint, Config, InstallConfig, Isolation, LedgerConfig, NodeConfig, ProviderConfig, Remote, Run,
+    ServerConfig, Start, StdioProgram, Transport, ViewConfig,
 };
 pub use contract::{
     CONTRACT_VERSION, Contract, ContractSource, FileGrant, Limits, Mode, Preset, SecretTerms, ToolTerms,
@@ -41,6 +45,6 @@ pub use edit::{
 };
 pub use effect::{Effect, Hints, effective_effect};
 pub use egress::{DomainName, EgressFault, EgressGrant, EgressHost, NameFault, Network};
-pub use schema::{config_schema, contract_schema};
+pub use schema::{agent_schema, config_schema, contract_schema};
 pub use text::{Text, expand, is_vault_name, looks_like_secret};
 pub use units::{parse_duration, parse_size};

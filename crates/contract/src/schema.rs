@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::shape::{CONFIG, CONTRACT, Kind, Shape};
+use crate::shape::{AGENT, CONFIG, CONTRACT, Kind, Shape};
 
 /// The schema of `cella.toml`.
 #[must_use]
@@ -14,6 +14,12 @@ pub fn config_schema() -> Value {
 #[must_use]
 pub fn contract_schema() -> Value {
     document(&CONTRACT, "Cella contract")
+}
+
+/// The schema of agents' files.
+#[must_use]
+pub fn agent_schema() -> Value {
+    document(&AGENT, "Cella agent")
 }
 
 fn document(shape: &'static Shape, title: &str) -> Value {
@@ -51,6 +57,7 @@ fn kind(kind: Kind) -> Value {
         Kind::Table(shape) => table(shape),
         Kind::Named(shape) => json!({ "type": "object", "additionalProperties": table(shape) }),
         Kind::List(shape) => json!({ "type": "array", "items": table(shape) }),
+        Kind::Free => json!({ "type": "object" }),
     }
 }
 
@@ -60,7 +67,9 @@ mod tests {
 
     #[test]
     fn every_key_of_the_parser_stands_in_the_schema_with_a_description() {
-        for (schema, shape) in [(config_schema(), &CONFIG), (contract_schema(), &CONTRACT)] {
+        for (schema, shape) in
+            [(config_schema(), &CONFIG), (contract_schema(), &CONTRACT), (agent_schema(), &AGENT)]
+        {
             assert_eq!(schema["properties"].as_object().expect("an object").len(), shape.fields.len());
             for field in shape.fields {
                 assert_eq!(schema["properties"][field.key]["description"], field.doc);

@@ -1,11 +1,13 @@
 //! Which keys a file may have, of which kind, and what each means: one table for the parser, the schema and the manual.
 
+mod agents;
 mod check;
 mod read;
 mod tables;
 
+pub(crate) use agents::AGENT;
 pub(crate) use check::{Checked, check};
-pub(crate) use read::Table;
+pub(crate) use read::{Table, json};
 pub(crate) use tables::{CONFIG, CONTRACT};
 
 /// A table of a file.
@@ -50,6 +52,8 @@ pub(crate) enum Kind {
     Named(&'static Shape),
     /// A list of tables.
     List(&'static Shape),
+    /// Any table: what it holds is somebody else's.
+    Free,
 }
 
 impl Kind {
@@ -65,7 +69,7 @@ impl Kind {
             Self::Word(words) => format!("one of {}", quoted(words)),
             Self::WordOrTexts(words) => format!("one of {} or a list of strings", quoted(words)),
             Self::TextMap => "a table of strings".into(),
-            Self::Table(_) | Self::Named(_) => "a table".into(),
+            Self::Table(_) | Self::Named(_) | Self::Free => "a table".into(),
             Self::List(_) => "a list of tables".into(),
         }
     }

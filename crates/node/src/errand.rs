@@ -83,7 +83,8 @@ impl Dispatch {
         let begun = Begun { subject, facts, span };
         let intended = self.recorder.intend(begun, permit.effect(), recorded.as_ref()).await?;
         if let Some(key) = intended.key() {
-            route.params = route.params.as_ref().map(|params| with_key(params, key));
+            let argument = served.contract.terms(&tool).key_argument;
+            route.params = route.params.as_ref().map(|params| with_key(params, key, argument.as_deref()));
         }
         let exchange = self.catalog.call(route, call).await.observed(Box::new(intended));
         finish(exchange).await;
@@ -144,10 +145,13 @@ fn without_meta(params: Option<&Raw>) -> Option<Raw> {
     Some(object.to_raw())
 }
 
-/// The key in `_meta`.
-fn with_key(params: &Raw, key: &str) -> Raw {
+/// The key in `_meta`, and in an argument where the contract names one.
+fn with_key(params: &Raw, key: &str, argument: Option<&str>) -> Raw {
     let Some(mut object) = Object::parse(params) else { return params.clone() };
     object.edit_object(META, |meta| meta.set_str(KEY, key));
+    if let Some(argument) = argument {
+        object.edit_object("arguments", |arguments| arguments.set_str(argument, key));
+    }
     object.to_raw()
 }
 

@@ -11,7 +11,7 @@ use super::{
 /// Each crate and those directly below it. A crate may use these and whatever they may use.
 const BELOW: &[(&str, &[&str])] = &[
     ("event", &[]),
-    ("contract", &["event"]),
+    ("contract", &["event", "dialogue"]),
     ("dialogue", &[]),
     ("agreement", &["contract", "dialogue"]),
     ("plan", &["agreement"]),

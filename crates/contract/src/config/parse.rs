@@ -33,7 +33,7 @@ impl Config {
     }
 }
 
-struct Reading<'a> {
+pub(super) struct Reading<'a> {
     origin: Origin<'a>,
     found: Vec<Diagnostic>,
 }
@@ -67,7 +67,8 @@ impl Reading<'_> {
         let node = root.table("node").map(node).unwrap_or_default();
         let ledger = root.table("ledger").map(ledger).unwrap_or_default();
         let install = root.table("install").map(|table| self.install(table)).unwrap_or_default();
-        Config { servers, views, node, ledger, install }
+        let providers = self.providers(root);
+        Config { servers, views, node, ledger, install, providers }
     }
 
     fn install(&mut self, table: Table<'_>) -> InstallConfig {
@@ -203,14 +204,14 @@ impl Reading<'_> {
         Some(Remote { url: url.to_owned(), headers: self.values(name, table, "headers") })
     }
 
-    fn only_for(&mut self, name: &str, table: Table<'_>, key: &str, whom: &str) {
+    pub(super) fn only_for(&mut self, name: &str, table: Table<'_>, key: &str, whom: &str) {
         if table.get(key).is_some() {
             let text = format!("`{key}` of `{name}` means nothing here: it is for {whom}");
             self.error(table.place(key), codes::CONTRADICTION, text, format!("take `{key}` out"));
         }
     }
 
-    fn values(&mut self, name: &str, table: Table<'_>, key: &str) -> Vec<(String, String)> {
+    pub(super) fn values(&mut self, name: &str, table: Table<'_>, key: &str) -> Vec<(String, String)> {
         let mut values = Vec::new();
         for (variable, value, place) in table.text_map(key) {
             // Where a secret's name is not one, what stands there would be taken for the value.
@@ -231,7 +232,7 @@ impl Reading<'_> {
         values
     }
 
-    fn error(&mut self, place: Range<usize>, code: &'static str, message: String, fix: String) {
+    pub(super) fn error(&mut self, place: Range<usize>, code: &'static str, message: String, fix: String) {
         self.found.push(self.origin.at(place, Severity::Error, code, message, Some(fix)));
     }
 }
@@ -254,6 +255,7 @@ fn node(table: Table<'_>) -> NodeConfig {
         allowed_origins: table.texts("allowed_origins").unwrap_or_default(),
         drain: table.duration("drain"),
         first_list_wait: table.duration("first_list_wait"),
+        agents: table.text("agents").map(PathBuf::from),
     }
 }
 

@@ -113,6 +113,7 @@ impl Reading<'_> {
             allow: table.flag("allow"),
             undo: table.text("undo").map(str::to_owned),
             probe: table.text("probe").map(str::to_owned),
+            key_argument: table.text("key_argument").map(str::to_owned),
             phases: table.texts("phases"),
             locks: table.texts("locks").unwrap_or_default(),
             line: Some(line),

@@ -105,6 +105,7 @@ impl Walk<'_> {
                     }
                 }
             }
+            (Kind::Free, DeValue::Table(_)) => {}
             (Kind::TextMap, DeValue::Table(table)) => {
                 for (name, value) in table {
                     if value.get_ref().as_str().is_none() {
@@ -148,7 +149,7 @@ fn fits(kind: Kind, value: &DeValue<'_>) -> bool {
         Kind::Duration => text.and_then(units::parse_duration).is_some(),
         Kind::Size => text.and_then(units::parse_size).is_some(),
         Kind::Word(words) | Kind::WordOrTexts(words) => text.is_some_and(|t| words.contains(&t)),
-        Kind::Texts | Kind::TextMap | Kind::Table(_) | Kind::Named(_) | Kind::List(_) => false,
+        Kind::Texts | Kind::TextMap | Kind::Table(_) | Kind::Named(_) | Kind::List(_) | Kind::Free => false,
     }
 }
 

@@ -89,3 +89,27 @@ impl<'a> Table<'a> {
             .collect()
     }
 }
+
+/// A value as JSON. What JSON has not (a date) becomes its text.
+pub(crate) fn json(value: &DeValue<'_>) -> serde_json::Value {
+    use serde_json::Value;
+    match value {
+        DeValue::String(text) => Value::from(text.as_ref()),
+        DeValue::Boolean(flag) => Value::from(*flag),
+        DeValue::Integer(number) => {
+            let read = i64::from_str_radix(&number.as_str().replace('_', ""), number.radix());
+            read.map_or_else(|_| Value::from(number.as_str()), Value::from)
+        }
+        DeValue::Float(number) => {
+            let read = number.as_str().replace('_', "").parse::<f64>().ok();
+            let read = read.and_then(serde_json::Number::from_f64);
+            read.map_or_else(|| Value::from(number.as_str()), Value::Number)
+        }
+        DeValue::Datetime(date) => Value::from(date.to_string()),
+        DeValue::Array(items) => items.iter().map(|item| json(item.get_ref())).collect(),
+        DeValue::Table(table) => {
+            let members = table.iter().map(|(key, value)| (key.get_ref().to_string(), json(value.get_ref())));
+            Value::Object(members.collect())
+        }
+    }
+}

@@ -2,7 +2,7 @@
 
 use super::{Field, Kind, Shape};
 
-const fn field(key: &'static str, kind: Kind, doc: &'static str) -> Field {
+pub(super) const fn field(key: &'static str, kind: Kind, doc: &'static str) -> Field {
     Field { key, kind, doc }
 }
 
@@ -19,6 +19,7 @@ pub(crate) static CONFIG: Shape = Shape {
         field("views", Kind::Named(&VIEW), "Curated tool sets, each at /mcp/views/NAME."),
         field("node", Kind::Table(&NODE), "The node itself."),
         field("ledger", Kind::Table(&LEDGER), "The record of everything."),
+        field("providers", Kind::Named(&super::agents::PROVIDER), "Providers of models by name."),
         field("install", Kind::Table(&INSTALL), "Installing packages of npx and uvx."),
     ],
 };
@@ -109,6 +110,7 @@ static NODE: Shape = Shape {
         ),
         field("token_file", Kind::Text, "File with the access token; made when absent."),
         field("socket", Kind::Text, "Path of the unix socket."),
+        field("agents", Kind::Text, "Directory of agents' files, relative to this one; agents when absent."),
         field(
             "allowed_hosts",
             Kind::Texts,
@@ -216,6 +218,11 @@ static TOOL: Shape = Shape {
         field("allow", Kind::Flag, "false: calls are refused before the server hears of them."),
         field("undo", Kind::Text, "The tool that takes a reversible call back."),
         field("probe", Kind::Text, "The tool that tells whether a call in doubt happened."),
+        field(
+            "key_argument",
+            Kind::Text,
+            "The argument into which the idempotency key goes, beside _meta; none when absent.",
+        ),
         field("phases", Kind::Texts, "Phases of a plan in which it may be called; any when absent."),
         field("locks", Kind::Texts, "Resources it holds, for example \"write fs:/invoices/**\"."),
     ],

@@ -1,0 +1,167 @@
+//! Providers of models.
+
+use std::{collections::BTreeMap, ops::Range, path::PathBuf};
+
+use cella_dialogue::Wire;
+
+use super::{ProviderConfig, parse::Reading};
+use crate::{Text, codes, shape::Table};
+
+/// A key that stands in the file itself.
+const LITERAL_KEY: &str = "CE1037";
+/// A provider of which not enough is said.
+const UNKNOWN: &str = "CE1038";
+/// A key that would go over the network as it is.
+const CLEAR_TEXT: &str = "CE1039";
+
+/// What everybody's provider is, so that its table may be empty: name, wire, address, and where its key is looked for.
+const KNOWN: &[(&str, Wire, &str, Option<&str>)] = &[
+    ("openai", Wire::OpenaiResponses, "https://api.openai.com/v1", Some("env:OPENAI_API_KEY")),
+    ("anthropic", Wire::AnthropicMessages, "https://api.anthropic.com/v1", Some("env:ANTHROPIC_API_KEY")),
+    ("ollama", Wire::OpenaiChat, "http://127.0.0.1:11434/v1", None),
+];
+
+impl Reading<'_> {
+    pub(super) fn providers(&mut self, root: Table<'_>) -> BTreeMap<String, ProviderConfig> {
+        let named = root.named("providers").into_iter();
+        let read = named
+            .filter_map(|(name, table, place)| Some((name.to_owned(), self.provider(name, table, place)?)));
+        read.collect()
+    }
+
+    fn provider(&mut self, name: &str, table: Table<'_>, place: Range<usize>) -> Option<ProviderConfig> {
+        let known = KNOWN.iter().find(|(known, ..)| *known == name);
+        let wire = table.text("wire").and_then(Wire::parse).or(known.map(|(_, wire, ..)| *wire));
+        let Some(wire) = wire else {
+            let fix = "add wire = \"openai-chat\", \"openai-responses\" or \"anthropic-messages\"".to_owned();
+            self.error(place, UNKNOWN, format!("how the provider `{name}` is spoken to is not said"), fix);
+            return None;
+        };
+        if wire == Wire::Cassette {
+            return self.cassette(name, table, place);
+        }
+        self.only_for(name, table, "file", "a provider whose wire is cassette");
+        let Some(url) = table.text("url").or(known.map(|(_, _, url, _)| *url)) else {
+            let fix = "add url = \"https://host/v1\"".to_owned();
+            self.error(place, UNKNOWN, format!("where the provider `{name}` is is not said"), fix);
+            return None;
+        };
+        let clear = match url.split_once("://") {
+            Some(("https", rest)) if !rest.is_empty() => false,
+            Some(("http", rest)) if !rest.is_empty() => !is_loopback(rest),
+            _ => {
+                let fix = "write the whole address: https://host/v1".to_owned();
+                self.error(
+                    table.place("url"),
+                    codes::WRONG_VALUE,
+                    format!("`{url}` is no http or https address"),
+                    fix,
+                );
+                return None;
+            }
+        };
+        let key = table.text("key").or(known.and_then(|(.., key)| *key));
+        if let Some(text) = key
+            && matches!(Text::read(text), Text::Plain(_))
+        {
+            let fix =
+                "write where it is: env:NAME, file:PATH, cmd:PROGRAM or vault:NAME (cella secret set NAME)"
+                    .to_owned();
+            self.error(
+                table.place("key"),
+                LITERAL_KEY,
+                format!("the key of `{name}` stands in the file"),
+                fix,
+            );
+        }
+        if clear && key.is_some() && table.flag("clear_text") != Some(true) {
+            let fix = "use https://, or clear_text = true where the network between is trusted".to_owned();
+            let text = format!("the key of `{name}` would go to {url} in clear text");
+            self.error(table.place("url"), CLEAR_TEXT, text, fix);
+        }
+        Some(ProviderConfig {
+            wire,
+            url: url.to_owned(),
+            key: key.map(str::to_owned),
+            headers: self.values(name, table, "headers"),
+            concurrency: table.count("concurrency"),
+            file: None,
+        })
+    }
+
+    fn cassette(&mut self, name: &str, table: Table<'_>, place: Range<usize>) -> Option<ProviderConfig> {
+        for key in ["url", "key", "headers"] {
+            self.only_for(name, table, key, "a provider over a network");
+        }
+        let Some(file) = table.text("file") else {
+            let fix = "add file = \"FILE\", the recording".to_owned();
+            self.error(place, UNKNOWN, format!("the recording of `{name}` is not named"), fix);
+            return None;
+        };
+        Some(ProviderConfig {
+            wire: Wire::Cassette,
+            url: String::new(),
+            key: None,
+            headers: Vec::new(),
+            concurrency: None,
+            file: Some(PathBuf::from(file)),
+        })
+    }
+}
+
+/// True for the machine itself: what is sent there no network sees.
+fn is_loopback(rest: &str) -> bool {
+    let authority = rest.split('/').next().unwrap_or_default();
+    let host = authority.rsplit_once(':').map_or(authority, |(host, port)| {
+        if port.bytes().all(|b| b.is_ascii_digit()) { host } else { authority }
+    });
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || host.parse::<core::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Config;
+
+    fn read(text: &str) -> Result<Config, Vec<&'static str>> {
+        let codes = |faults: crate::Diagnostics| faults.0.iter().map(|fault| fault.code).collect();
+        Config::parse("cella.toml", text).map(|(config, _)| config).map_err(codes)
+    }
+
+    #[test]
+    fn known_providers_need_no_more_than_their_name() {
+        let config = read("[providers.openai]\n[providers.anthropic]\n[providers.ollama]\n").expect("read");
+        assert_eq!(config.providers["openai"].key.as_deref(), Some("env:OPENAI_API_KEY"));
+        assert_eq!(config.providers["anthropic"].wire, Wire::AnthropicMessages);
+        assert_eq!(config.providers["ollama"].key, None);
+    }
+
+    #[test]
+    fn a_key_stands_somewhere_else_and_is_not_sent_in_clear_text() {
+        let refused = |text: &str| read(text).expect_err("refused");
+        assert_eq!(refused("[providers.openai]\nkey = \"sk-123\"\n"), [LITERAL_KEY]);
+        let own = "[providers.own]\nwire = \"openai-chat\"\nkey = \"env:K\"\n";
+        assert_eq!(refused(&format!("{own}url = \"http://10.0.0.1/v1\"\n")), [CLEAR_TEXT]);
+        assert!(read(&format!("{own}url = \"http://10.0.0.1/v1\"\nclear_text = true\n")).is_ok());
+        for here in ["http://127.0.0.1:80/v1", "http://localhost/v1", "http://[::1]:8000/v1"] {
+            assert!(read(&format!("{own}url = \"{here}\"\n")).is_ok(), "{here}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_said_is_asked_for() {
+        let refused = |text: &str| read(text).expect_err("refused");
+        assert_eq!(refused("[providers.own]\n"), [UNKNOWN]);
+        assert_eq!(refused("[providers.own]\nwire = \"openai-chat\"\n"), [UNKNOWN]);
+        assert_eq!(refused("[providers.own]\nwire = \"cassette\"\n"), [UNKNOWN]);
+        assert_eq!(
+            refused("[providers.own]\nwire = \"openai-chat\"\nurl = \"host/v1\"\n"),
+            [codes::WRONG_VALUE]
+        );
+        assert_eq!(
+            refused("[providers.r]\nwire = \"cassette\"\nfile = \"f\"\nurl = \"https://x\"\n"),
+            ["CE1006"]
+        );
+    }
+}
