@@ -15,6 +15,7 @@ pub(crate) use self::workspace::{Workspace, WorkspaceVerb};
 
 use crate::complete;
 
+pub(crate) use cella_terminal::{Global, Target};
 pub(crate) use secret::{Import as SecretImport, Rm as SecretRm, Secret, SecretVerb, Set as SecretSet};
 
 /// One process between any agent and any MCP server.
@@ -31,46 +32,6 @@ pub(crate) struct Cli {
     pub(crate) global: Global,
     #[command(subcommand)]
     pub(crate) verb: Verb,
-}
-
-/// Options every verb takes.
-#[derive(Debug, Default, Args)]
-pub(crate) struct Global {
-    /// The configuration file [default: ./cella.toml, else the user's own]
-    #[arg(long, short, global = true, env = "CELLA_CONFIG", value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
-    /// Machine-readable output on stdout
-    #[arg(long, global = true)]
-    pub(crate) json: bool,
-    /// Colour on stderr
-    #[arg(long, global = true, default_value = "auto", value_name = "WHEN")]
-    pub(crate) color: Color,
-    /// More of the log; twice for all of it
-    #[arg(long, short, global = true, action = clap::ArgAction::Count)]
-    pub(crate) verbose: u8,
-    /// Only errors
-    #[arg(long, short, global = true, conflicts_with = "verbose")]
-    pub(crate) quiet: bool,
-}
-
-/// When to use colour.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Color {
-    #[default]
-    Auto,
-    Always,
-    Never,
-}
-
-/// Which running node to talk to.
-#[derive(Clone, Debug, Default, Args)]
-pub(crate) struct Target {
-    /// The URL of a running node [default: the one started with this configuration]
-    #[arg(long, env = "CELLA_URL", value_name = "URL")]
-    pub(crate) url: Option<String>,
-    /// The file with the access token for --url
-    #[arg(long, env = "CELLA_TOKEN_FILE", value_name = "FILE")]
-    pub(crate) token_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,24 +1,17 @@
 //! `cella`: what a person types. Parse, set up the log, run one verb, report how it ended.
 
 mod args;
-mod attach;
-mod codes;
 mod command;
 mod complete;
 mod edit;
-mod exit;
-mod mcp_client;
-mod node_client;
 mod packages;
-mod print;
-mod prompt;
 mod relay;
-mod single_keys;
-mod target;
 mod terms;
 
 use std::process::ExitCode;
 
+// The rooms of the terminal go by the same names in every verb.
+use cella_terminal::{attach, codes, exit, mcp_client, print, prompt, single_keys, target};
 use clap::Parser;
 
 use crate::{args::Cli, print::Printer};

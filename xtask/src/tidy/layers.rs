@@ -69,7 +69,8 @@ const BELOW: &[(&str, &[&str])] = &[
     ("mesh", &["node"]),
     ("clients", &["contract"]),
     ("words", &["node"]),
-    ("cli", &["words", "mesh", "clients"]),
+    ("terminal", &["words"]),
+    ("cli", &["terminal", "mesh", "clients"]),
     // what tests of several crates share; any may use it, for its tests only
     ("testkit", &[]),
 ];

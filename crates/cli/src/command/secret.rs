@@ -10,7 +10,7 @@ mod set;
 use std::collections::BTreeMap;
 
 use cella_contract::{Config, Run, Text};
-use cella_vault::{KeySource, Name, Secret, Vault, VaultError};
+use cella_vault::{KeySource, Name, Secret, Vault};
 
 use crate::{
     args::{self, Global, SecretVerb},
@@ -93,21 +93,6 @@ fn config(global: &Global) -> Result<Config, Stop> {
     let text = super::add::read_or_empty(&path)?;
     let parsed = Config::parse(&path.display().to_string(), &text);
     parsed.map(|(config, _)| config).map_err(|found| Stop::diagnostics(&found))
-}
-
-impl From<VaultError> for Stop {
-    fn from(error: VaultError) -> Self {
-        let exit = match error {
-            VaultError::Name { .. } | VaultError::TwoSources => Code::Usage,
-            VaultError::NoKey { .. }
-            | VaultError::KeyText { .. }
-            | VaultError::Source { .. }
-            | VaultError::WrongKey { .. } => Code::Auth,
-            VaultError::Busy { .. } => Code::TimedOut,
-            _ => Code::Failed,
-        };
-        Self::new(exit, error.code(), &error).fix(error.fix())
-    }
 }
 
 /// The refusal of a value that stands on the command line.

@@ -21,21 +21,25 @@ use tokio::{
 };
 
 /// Time a program has between the request to end and the end. A second signal does not wait for it.
-pub(crate) const STOP_GRACE: Duration = Duration::from_secs(5);
+pub const STOP_GRACE: Duration = Duration::from_secs(5);
 
 /// Bytes carried at once: what a pipe of this kernel holds.
 const CHUNK_BYTES: usize = 64 << 10;
 
 /// Signals that ask this process to end; made before the program starts, so that none is missed.
 #[derive(Debug)]
-pub(crate) struct Signals {
+pub struct Signals {
     interrupt: Signal,
     terminate: Signal,
     hangup: Signal,
 }
 
 impl Signals {
-    pub(crate) fn new() -> io::Result<Self> {
+    /// Starts to listen.
+    ///
+    /// # Errors
+    /// The operating system refuses it.
+    pub fn new() -> io::Result<Self> {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
@@ -43,7 +47,8 @@ impl Signals {
         })
     }
 
-    pub(crate) async fn next(&mut self) {
+    /// Waits for the next of them.
+    pub async fn next(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
@@ -53,7 +58,7 @@ impl Signals {
 }
 
 /// Carries until the last process of the cell is gone and what it wrote is passed on.
-pub(crate) async fn attached(running: Confined, signals: &mut Signals) -> io::Result<Exit> {
+pub async fn attached(running: Confined, signals: &mut Signals) -> io::Result<Exit> {
     let (stdin, stdout, stderr) = (io::stdin(), io::stdout(), io::stderr());
     let input = running.stdin.into_blocking_fd()?;
     let output = [

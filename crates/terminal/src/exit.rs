@@ -2,11 +2,13 @@
 
 use std::{fmt, io, process::ExitCode};
 
+use cella_vault::VaultError;
+
 use crate::{args::Global, codes, print::Printer};
 
 /// Exit codes; part of the stable interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Code {
+pub enum Code {
     /// It worked.
     Ok,
     /// It did not.
@@ -37,27 +39,27 @@ pub(crate) enum Code {
 
 /// An error as the user sees it.
 #[derive(Debug)]
-pub(crate) struct Stop {
+pub struct Stop {
     /// What the shell gets.
-    pub(crate) exit: Code,
+    pub exit: Code,
     /// A code with a page in `docs/errors`. Every error has one, so that `cella explain` can say more.
-    pub(crate) code: String,
+    pub code: String,
     /// What happened. May have several lines, the first of which says it all.
-    pub(crate) message: String,
+    pub message: String,
     /// What to do.
-    pub(crate) fix: Option<String>,
+    pub fix: Option<String>,
     /// Printed as it is, for errors that bring their own layout.
-    pub(crate) rendered: bool,
+    pub rendered: bool,
 }
 
 /// What every verb returns.
-pub(crate) type Outcome = Result<Code, Stop>;
+pub type Outcome = Result<Code, Stop>;
 
 // === impl Code ===
 
 impl Code {
     /// What the shell sees.
-    pub(crate) const fn number(self) -> u8 {
+    pub const fn number(self) -> u8 {
         match self {
             Self::Ok => 0,
             Self::Failed => 1,
@@ -83,7 +85,7 @@ impl From<Code> for ExitCode {
 }
 
 /// The exit code for a fault of that kind, as a node names it.
-pub(crate) fn of_kind(kind: Option<&str>) -> Code {
+pub fn of_kind(kind: Option<&str>) -> Code {
     match kind {
         Some("refused") => Code::Refused,
         Some("auth_required") => Code::Auth,
@@ -96,18 +98,18 @@ pub(crate) fn of_kind(kind: Option<&str>) -> Code {
 
 impl Stop {
     /// An error: what the shell gets, the code of its page, what happened.
-    pub(crate) fn new(exit: Code, code: impl Into<String>, message: impl fmt::Display) -> Self {
+    pub fn new(exit: Code, code: impl Into<String>, message: impl fmt::Display) -> Self {
         Self { exit, code: code.into(), message: message.to_string(), fix: None, rendered: false }
     }
 
     /// What is wrong with a configuration, laid out with places and remedies.
-    pub(crate) fn diagnostics(found: &cella_contract::Diagnostics) -> Self {
+    pub fn diagnostics(found: &cella_contract::Diagnostics) -> Self {
         let code = found.0.first().map_or(codes::NOT_EDITABLE, |d| d.code);
         Self { rendered: true, ..Self::new(Code::Config, code, found) }
     }
 
     /// The operating system said no; `about` says to what: a path, mostly.
-    pub(crate) fn system(about: impl fmt::Display) -> impl FnOnce(io::Error) -> Self {
+    pub fn system(about: impl fmt::Display) -> impl FnOnce(io::Error) -> Self {
         move |e| {
             let fix = match e.kind() {
                 io::ErrorKind::NotFound => "check the path",
@@ -123,7 +125,7 @@ impl Stop {
     }
 
     /// The same with a remedy.
-    pub(crate) fn fix(mut self, fix: impl Into<String>) -> Self {
+    pub fn fix(mut self, fix: impl Into<String>) -> Self {
         self.fix = Some(fix.into());
         self
     }
@@ -143,9 +145,24 @@ impl From<cella_node::StartError> for Stop {
     }
 }
 
+impl From<VaultError> for Stop {
+    fn from(error: VaultError) -> Self {
+        let exit = match error {
+            VaultError::Name { .. } | VaultError::TwoSources => Code::Usage,
+            VaultError::NoKey { .. }
+            | VaultError::KeyText { .. }
+            | VaultError::Source { .. }
+            | VaultError::WrongKey { .. } => Code::Auth,
+            VaultError::Busy { .. } => Code::TimedOut,
+            _ => Code::Failed,
+        };
+        Self::new(exit, error.code(), &error).fix(error.fix())
+    }
+}
+
 /// A command line that clap does not understand, in the layout of all errors; a question for help or the version is
 /// answered.
-pub(crate) fn usage(error: &clap::Error) -> ExitCode {
+pub fn usage(error: &clap::Error) -> ExitCode {
     if !error.use_stderr() {
         let _closed_pipe = error.print();
         return Code::Ok.into();

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// A yes-or-no question. Without a terminal nobody can answer, and that is an error rather than a silent no.
-pub(crate) fn confirm(question: &str) -> Result<bool, Stop> {
+pub fn confirm(question: &str) -> Result<bool, Stop> {
     if !io::stdin().is_terminal() {
         return Err(Stop::new(
             Code::Usage,
@@ -29,19 +29,22 @@ pub(crate) fn confirm(question: &str) -> Result<bool, Stop> {
 
 /// What a person says to a proposal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Answer {
+pub enum Answer {
+    /// As it is.
     Yes,
+    /// Not at all, or no clear answer.
     No,
+    /// Changed first.
     Edit,
 }
 
 /// True when somebody is there who can be asked.
-pub(crate) fn is_possible() -> bool {
+pub fn is_possible() -> bool {
     io::stdin().is_terminal()
 }
 
 /// Asks whether something is to be taken as it is, changed first, or left. Anything else than a clear answer leaves it.
-pub(crate) fn choose(question: &str) -> Result<Answer, Stop> {
+pub fn choose(question: &str) -> Result<Answer, Stop> {
     let mut err = io::stderr().lock();
     let _best_effort = write!(err, "{question} [y/N/edit] ").and_then(|()| err.flush());
     let mut line = String::new();
@@ -55,7 +58,7 @@ pub(crate) fn choose(question: &str) -> Result<Answer, Stop> {
 
 /// A line that is typed at the terminal, which shows nothing of it. It stops showing before it asks: who pastes at once
 /// would see the value otherwise.
-pub(crate) fn hidden(question: &str) -> io::Result<Secret> {
+pub fn hidden(question: &str) -> io::Result<Secret> {
     let stdin = io::stdin();
     let hidden = Hidden::begin(&stdin)?;
     let mut err = io::stderr().lock();

@@ -12,7 +12,7 @@ struct SingleKeys;
 ///
 /// # Errors
 /// The key and its place; or the text is not JSON.
-pub(crate) fn check(text: &str) -> Result<(), serde_json::Error> {
+pub fn check(text: &str) -> Result<(), serde_json::Error> {
     serde_json::from_str::<SingleKeys>(text).map(|SingleKeys| ())
 }
 

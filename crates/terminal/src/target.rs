@@ -12,20 +12,25 @@ use crate::{
 
 /// How to reach a running node.
 #[derive(Clone, Debug)]
-pub(crate) enum Reach {
+pub enum Reach {
     /// Its unix socket; the kernel says who we are.
     Socket(PathBuf),
     /// Its HTTP door, with a token.
-    Http { base: String, token: String },
+    Http {
+        /// The URL without the path of a door.
+        base: String,
+        /// The access token.
+        token: String,
+    },
 }
 
 /// The environment, as [`Places`] asks for it.
-pub(crate) fn var(key: &str) -> Option<std::ffi::OsString> {
+pub fn var(key: &str) -> Option<std::ffi::OsString> {
     std::env::var_os(key).filter(|v| !v.is_empty())
 }
 
 /// The configuration file that is meant: the one named, else `./cella.toml`, else the user's own.
-pub(crate) fn config_path(global: &Global) -> PathBuf {
+pub fn config_path(global: &Global) -> PathBuf {
     if let Some(path) = &global.config {
         return path.clone();
     }
@@ -34,12 +39,12 @@ pub(crate) fn config_path(global: &Global) -> PathBuf {
 }
 
 /// The places of the node with that configuration.
-pub(crate) fn places(global: &Global) -> Places {
+pub fn places(global: &Global) -> Places {
     Places::of(&config_path(global), &var)
 }
 
 /// The running node that is meant; `None` when none runs with this configuration.
-pub(crate) fn running(global: &Global, target: &Target) -> Result<Option<Reach>, Stop> {
+pub fn running(global: &Global, target: &Target) -> Result<Option<Reach>, Stop> {
     let places = places(global);
     if let Some(url) = &target.url {
         let token = token(target, &places)?;
@@ -52,7 +57,7 @@ pub(crate) fn running(global: &Global, target: &Target) -> Result<Option<Reach>,
 }
 
 /// The running node, or the error that there is none.
-pub(crate) fn must_run(global: &Global, target: &Target) -> Result<Reach, Stop> {
+pub fn must_run(global: &Global, target: &Target) -> Result<Reach, Stop> {
     running(global, target)?.ok_or_else(|| {
         let config = config_path(global);
         let message = format!("no node is running with {}", config.display());
@@ -70,7 +75,7 @@ fn token(target: &Target, places: &Places) -> Result<String, Stop> {
 }
 
 /// The token in a file.
-pub(crate) fn read_token(file: &Path) -> Result<String, Stop> {
+pub fn read_token(file: &Path) -> Result<String, Stop> {
     let text = std::fs::read_to_string(file).map_err(|e| {
         Stop::new(Code::Auth, codes::NO_TOKEN, format!("no access token: {}: {e}", file.display()))
             .fix("name the file with --token-file, or set CELLA_TOKEN")

@@ -13,23 +13,23 @@ use crate::{
 };
 
 /// An answer of the admin API.
-pub(crate) type Response = http::Response<hyper::body::Incoming>;
+pub type Response = http::Response<hyper::body::Incoming>;
 
 // === impl Reach ===
 
 impl Reach {
     /// GETs a path of the admin API and reads the JSON.
-    pub(crate) async fn get(&self, path: &str) -> Result<Value, Stop> {
+    pub async fn get(&self, path: &str) -> Result<Value, Stop> {
         read(self.request("GET", path, Bytes::new()).await?).await
     }
 
     /// POSTs to a path of the admin API and reads the JSON.
-    pub(crate) async fn post(&self, path: &str, body: &Value) -> Result<Value, Stop> {
+    pub async fn post(&self, path: &str, body: &Value) -> Result<Value, Stop> {
         read(self.request("POST", path, Bytes::from(body.to_string())).await?).await
     }
 
     /// Sends one request; the body of the answer is still to come.
-    pub(crate) async fn request(&self, method: &str, path: &str, body: Bytes) -> Result<Response, Stop> {
+    pub async fn request(&self, method: &str, path: &str, body: Bytes) -> Result<Response, Stop> {
         let (authority, token) = match self {
             Self::Socket(_) => ("localhost".to_owned(), None),
             Self::Http { base, token } => (authority(base)?, Some(token)),

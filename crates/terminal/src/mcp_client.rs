@@ -16,7 +16,7 @@ use crate::{
 
 /// A connection to one MCP endpoint of the node.
 #[derive(Debug)]
-pub(crate) struct McpClient {
+pub struct McpClient {
     link: Link,
     /// The server behind the path, or what stands for it in a remedy.
     server: String,
@@ -28,7 +28,7 @@ pub(crate) struct McpClient {
 
 impl McpClient {
     /// Connects to a path of the node, for example `/mcp/servers/time`.
-    pub(crate) async fn open(reach: &Reach, path: &str) -> Result<Self, Stop> {
+    pub async fn open(reach: &Reach, path: &str) -> Result<Self, Stop> {
         let endpoint = match reach {
             Reach::Socket(socket) => {
                 let mut endpoint = Endpoint::new(format!("http://localhost{path}"));
@@ -57,7 +57,7 @@ impl McpClient {
 
     /// Connects to one server's endpoint. When that fails because there is no such server, the answer says which there
     /// are.
-    pub(crate) async fn of_server(reach: &Reach, server: &str) -> Result<Self, Stop> {
+    pub async fn of_server(reach: &Reach, server: &str) -> Result<Self, Stop> {
         let stop = match Self::open(reach, &format!("/mcp/servers/{server}")).await {
             Ok(client) => return Ok(client),
             Err(stop) => stop,
@@ -77,17 +77,17 @@ impl McpClient {
     }
 
     /// The link, and what it tells.
-    pub(crate) fn into_parts(self) -> (Link, mpsc::Receiver<LinkEvent>) {
+    pub fn into_parts(self) -> (Link, mpsc::Receiver<LinkEvent>) {
         (self.link, self.events)
     }
 
     /// The tools, each as the node offers it.
-    pub(crate) async fn tools(&self) -> Result<Vec<Value>, Stop> {
+    pub async fn tools(&self) -> Result<Vec<Value>, Stop> {
         Ok(self.tools_and_missing().await?.0)
     }
 
     /// The tools, and what is missing of them and why.
-    pub(crate) async fn tools_and_missing(&self) -> Result<(Vec<Value>, Value), Stop> {
+    pub async fn tools_and_missing(&self) -> Result<(Vec<Value>, Value), Stop> {
         let (mut tools, mut cursor, mut missing) = (Vec::new(), None::<String>, Value::Null);
         loop {
             let params = cursor.as_ref().map_or_else(|| json!({}), |c| json!({ "cursor": c }));
@@ -104,7 +104,7 @@ impl McpClient {
     }
 
     /// Calls a tool; a tool's own error is a result with `isError`.
-    pub(crate) async fn call(&self, tool: &str, arguments: &Value) -> Result<Value, Stop> {
+    pub async fn call(&self, tool: &str, arguments: &Value) -> Result<Value, Stop> {
         let params = json!({ "name": tool, "arguments": arguments });
         self.send("tools/call", &params).await?.map_err(|failure| match failure {
             Failure::Fault(fault) if fault.kind == FaultKind::Crashed => node_ended_in(tool, fault.in_doubt),

@@ -2,60 +2,60 @@
 //! configuration or a package brings its own.
 
 /// No node runs, or it went away.
-pub(crate) const NOT_RUNNING: &str = "CE6001";
+pub const NOT_RUNNING: &str = "CE6001";
 /// There is no access token, or the node does not know it.
-pub(crate) const NO_TOKEN: &str = "CE6002";
+pub const NO_TOKEN: &str = "CE6002";
 /// What answered is not a node.
-pub(crate) const NOT_A_NODE: &str = "CE6003";
+pub const NOT_A_NODE: &str = "CE6003";
 /// A client's file is not what its name says.
-pub(crate) const CLIENT_FILE: &str = "CE6004";
+pub const CLIENT_FILE: &str = "CE6004";
 /// The server itself answered with an error.
-pub(crate) const PEER: &str = "CE6005";
+pub const PEER: &str = "CE6005";
 /// The arguments of a call are not a JSON object.
-pub(crate) const ARGUMENTS: &str = "CE6006";
+pub const ARGUMENTS: &str = "CE6006";
 /// No answer in time.
-pub(crate) const TIMED_OUT: &str = "CE6007";
+pub const TIMED_OUT: &str = "CE6007";
 /// No such client, or none on this machine.
-pub(crate) const NO_CLIENT: &str = "CE6008";
+pub const NO_CLIENT: &str = "CE6008";
 /// A question, and nobody to answer it.
-pub(crate) const NO_TERMINAL: &str = "CE6009";
+pub const NO_TERMINAL: &str = "CE6009";
 /// The operating system refuses something to this program.
-pub(crate) const SYSTEM: &str = "CE6010";
+pub const SYSTEM: &str = "CE6010";
 /// The command line makes no sense.
-pub(crate) const USAGE: &str = "CE6011";
+pub const USAGE: &str = "CE6011";
 /// The server's name is taken, or there is none of that name.
-pub(crate) const SERVER_NAME: &str = "CE6012";
+pub const SERVER_NAME: &str = "CE6012";
 /// Setup changed nothing that could be undone.
-pub(crate) const NOTHING_TO_UNDO: &str = "CE6013";
+pub const NOTHING_TO_UNDO: &str = "CE6013";
 /// The client wants a URL, and the node has none; or it takes none.
-pub(crate) const NO_URL: &str = "CE6014";
+pub const NO_URL: &str = "CE6014";
 /// No page for that code.
-pub(crate) const NO_PAGE: &str = "CE6015";
+pub const NO_PAGE: &str = "CE6015";
 /// A step of the demo did not do what it says.
-pub(crate) const DEMO: &str = "CE6016";
+pub const DEMO: &str = "CE6016";
 /// A file in which no servers are found.
-pub(crate) const NOTHING_TO_IMPORT: &str = "CE6017";
+pub const NOTHING_TO_IMPORT: &str = "CE6017";
 /// An answer that broke off.
-pub(crate) const BROKE_OFF: &str = "CE6018";
+pub const BROKE_OFF: &str = "CE6018";
 /// A built-in server that is none, or whose client went away.
-pub(crate) const BUILT_IN: &str = "CE6019";
+pub const BUILT_IN: &str = "CE6019";
 /// The configuration cannot be edited as it is.
-pub(crate) const NOT_EDITABLE: &str = "CE6020";
+pub const NOT_EDITABLE: &str = "CE6020";
 /// The node ended before it answered.
-pub(crate) const NODE_ENDED: &str = "CE6021";
+pub const NODE_ENDED: &str = "CE6021";
 /// A secret that the configuration names is not taken out.
-pub(crate) const SECRET_IN_USE: &str = "CE2420";
+pub const SECRET_IN_USE: &str = "CE2420";
 /// A variable that was named has no value.
-pub(crate) const NO_SECRET: &str = "CE2421";
+pub const NO_SECRET: &str = "CE2421";
 /// A line of a `.env` file that is none.
-pub(crate) const ENV_FILE: &str = "CE2422";
+pub const ENV_FILE: &str = "CE2422";
 /// What is named as a contract is none.
-pub(crate) const NO_CONTRACT: &str = "CE6022";
+pub const NO_CONTRACT: &str = "CE6022";
 /// A program was ended by its contract's time limit.
-pub(crate) const TIME_LIMIT: &str = "CE6023";
+pub const TIME_LIMIT: &str = "CE6023";
 /// A contract file that would be written is there already.
-pub(crate) const CONTRACT_THERE: &str = "CE6026";
+pub const CONTRACT_THERE: &str = "CE6026";
 /// A server that runs in no cell here.
-pub(crate) const NO_CELL: &str = "CE6024";
+pub const NO_CELL: &str = "CE6024";
 /// The node that a client needs did not start.
-pub(crate) const NOT_STARTED: &str = "CE6025";
+pub const NOT_STARTED: &str = "CE6025";

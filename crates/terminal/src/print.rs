@@ -9,7 +9,7 @@ use crate::{
 
 /// How to print.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Printer {
+pub struct Printer {
     json: bool,
     quiet: bool,
     color: bool,
@@ -18,7 +18,8 @@ pub(crate) struct Printer {
 // === impl Printer ===
 
 impl Printer {
-    pub(crate) fn new(global: &Global) -> Self {
+    /// As the options and the environment say.
+    pub fn new(global: &Global) -> Self {
         let color = match global.color {
             Color::Always => true,
             Color::Never => false,
@@ -32,35 +33,35 @@ impl Printer {
     }
 
     /// True when the reader is a program.
-    pub(crate) const fn is_json(self) -> bool {
+    pub const fn is_json(self) -> bool {
         self.json
     }
 
     /// One line of data.
-    pub(crate) fn line(self, text: impl AsRef<str>) {
+    pub fn line(self, text: impl AsRef<str>) {
         write_all(&mut std::io::stdout().lock(), text.as_ref());
     }
 
     /// A JSON document. `value` should carry `schema` where it is a contract with scripts.
-    pub(crate) fn json(self, value: &serde_json::Value) {
+    pub fn json(self, value: &serde_json::Value) {
         let text = serde_json::to_string_pretty(value).unwrap_or_default();
         self.line(text);
     }
 
     /// A remark for a person.
-    pub(crate) fn note(self, text: impl AsRef<str>) {
+    pub fn note(self, text: impl AsRef<str>) {
         if !self.quiet {
             write_all(&mut std::io::stderr().lock(), text.as_ref());
         }
     }
 
     /// A line for programs on standard error, where standard output belongs to somebody else.
-    pub(crate) fn always(self, text: impl AsRef<str>) {
+    pub fn always(self, text: impl AsRef<str>) {
         write_all(&mut std::io::stderr().lock(), text.as_ref());
     }
 
     /// How far something is: one line of the terminal that the next one replaces, and nothing where nobody watches.
-    pub(crate) fn passing(self, text: &str) {
+    pub fn passing(self, text: &str) {
         let mut err = std::io::stderr().lock();
         if !self.quiet && !self.json && err.is_terminal() {
             let _closed = write!(err, "\r{text}\u{1b}[K\r").and_then(|()| err.flush());
@@ -68,17 +69,17 @@ impl Printer {
     }
 
     /// A step that worked.
-    pub(crate) fn done(self, text: impl AsRef<str>) {
+    pub fn done(self, text: impl AsRef<str>) {
         self.note(format!("{} {}", self.paint("32", "✓"), text.as_ref()));
     }
 
     /// Something the user should look at.
-    pub(crate) fn warn(self, text: impl AsRef<str>) {
+    pub fn warn(self, text: impl AsRef<str>) {
         self.note(format!("{} {}", self.paint("33", "!"), text.as_ref()));
     }
 
     /// An error, with its code, cause and remedy.
-    pub(crate) fn stop(self, stop: &Stop) {
+    pub fn stop(self, stop: &Stop) {
         if self.json {
             let value = serde_json::json!({
                 "schema": "cella/v1",
@@ -101,12 +102,12 @@ impl Printer {
     }
 
     /// Text in a colour (an SGR parameter), where colour is wanted.
-    pub(crate) fn paint(self, sgr: &str, text: &str) -> String {
+    pub fn paint(self, sgr: &str, text: &str) -> String {
         if self.color { format!("\u{1b}[{sgr}m{text}\u{1b}[0m") } else { text.to_owned() }
     }
 
     /// Columns, aligned; the first row is the head.
-    pub(crate) fn table(self, rows: &[Vec<String>]) {
+    pub fn table(self, rows: &[Vec<String>]) {
         let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
         let widths: Vec<usize> = (0..columns)
             .map(|c| rows.iter().filter_map(|r| r.get(c)).map(|t| t.chars().count()).max().unwrap_or(0))
