@@ -1,12 +1,24 @@
 //! What is an agent at this node? Agents' files become what a run is begun with, providers become models that can be asked, and runs
 //! become answers for people: lists, sentences, replays, comparisons, backtests.
 //!
-//! Refuses to do: pursuing runs (`pursuit`), deciding (`kernel`), calling tools (the node).
+//! Refuses to do: pursuing runs (`pursuit`), deciding (`kernel`), calling tools (the node's, by [`Tools`]).
 
+mod agents;
+mod api;
+mod crew;
+mod follow;
 mod machine;
+mod models;
 mod told;
+mod tools;
 mod view;
 
+pub use agents::{AgentError, Agents};
+pub use api::{Api, ApiError};
+pub use crew::Crew;
+pub use follow::follow;
 pub use machine::{RUNS_TESTED, compared, replayed, under_agent, under_contract};
+pub use models::{Keys, Models};
 pub use told::Teller;
+pub use tools::{Offer, Offers, Tools};
 pub use view::{RUNS_LISTED, list, show, status, told, whole};

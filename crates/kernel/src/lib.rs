@@ -35,7 +35,7 @@ pub use fold::Impossible;
 pub use ids::{AskId, NotAStep, Part, StepId};
 pub use outcome::RESULT_BYTES_MAX;
 pub use own::{BOARD_ENTRIES_MAX, BOARD_VALUE_BYTES_MAX};
-pub use policy::{Attempt, Canary, Fallback, ModelPolicy, Next, Target, WAIT_US_MAX};
+pub use policy::{Attempt, Canary, Deadlines, Fallback, ModelPolicy, Next, Target, WAIT_US_MAX};
 pub use record::{Decoder, Recorded, Unreadable, encode};
 pub use replay::{Divergence, Replayed, replay};
 pub use state::{Counts, State, Status, Waiting};

@@ -38,6 +38,23 @@ pub struct ModelPolicy {
     pub canary: Option<Canary>,
     /// Further attempts with the same model, where they may help.
     pub retries: u32,
+    /// How long one attempt may take.
+    #[serde(default)]
+    pub deadlines: Deadlines,
+}
+
+/// How long one attempt may take, in microseconds; `None`: as long as whoever asks is used to wait.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deadlines {
+    /// To the first token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_token_us: Option<u64>,
+    /// Of silence within the answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub between_tokens_us: Option<u64>,
+    /// Of all of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total_us: Option<u64>,
 }
 
 /// Who is asked instead.
@@ -90,7 +107,8 @@ impl ModelPolicy {
     /// The policy of one model and nothing else.
     #[must_use]
     pub const fn only(primary: Target) -> Self {
-        Self { primary, fallbacks: Vec::new(), canary: None, retries: 2 }
+        let deadlines = Deadlines { first_token_us: None, between_tokens_us: None, total_us: None };
+        Self { primary, fallbacks: Vec::new(), canary: None, retries: 2, deadlines }
     }
 
     /// Who is asked next. `sticky` is who answered in this run before.

@@ -30,6 +30,7 @@ pub(crate) struct Shared<H> {
 pub(crate) struct Driver<H> {
     shared: Shared<H>,
     run: RunId,
+    principal: Arc<str>,
     state: State,
     decoder: Decoder,
     events: Events,
@@ -52,6 +53,8 @@ enum Turn {
 
 /// A run from its ledger, with its ears open.
 pub(crate) struct Taken {
+    /// Who wanted it.
+    pub(crate) principal: Arc<str>,
     pub(crate) state: State,
     pub(crate) decoder: Decoder,
     pub(crate) events: Events,
@@ -74,8 +77,8 @@ impl<H> Clone for Shared<H> {
 
 impl<H: Host> Driver<H> {
     pub(crate) fn new(shared: Shared<H>, run: RunId, taken: Taken) -> Self {
-        let Taken { state, decoder, events } = taken;
-        Self { shared, run, state, decoder, events, flying: HashMap::new(), work: JoinSet::new() }
+        let Taken { principal, state, decoder, events } = taken;
+        Self { shared, run, principal, state, decoder, events, flying: HashMap::new(), work: JoinSet::new() }
     }
 
     /// Pursues the run until it is over or paused, or cannot be pursued.
@@ -111,6 +114,8 @@ impl<H: Host> Driver<H> {
                 shared: self.shared.clone(),
                 run: self.run.clone(),
                 account: self.state.account().map(str::to_owned),
+                principal: Arc::clone(&self.principal),
+                deadlines: self.state.agent().model.deadlines,
                 cuts,
             };
             // The dialogue is copied only for the question that needs it.

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use cella_dialogue::{Answer, Failure, Request};
+use cella_dialogue::{Answer, Failure, OutputSchema, Request};
 use cella_event::{Map, Micros, RunId};
-use cella_kernel::{Agent, StepId, Target, ToCall};
+use cella_kernel::{Agent, Deadlines, StepId, Target, ToCall};
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
@@ -46,6 +46,8 @@ pub trait Host: Send + Sync + 'static {
 pub struct CallOrder {
     /// For which run.
     pub run: RunId,
+    /// Who is behind the run.
+    pub principal: Arc<str>,
     /// What.
     pub call: ToCall,
     /// More for the body of the intent.
@@ -72,6 +74,10 @@ pub struct AskOrder {
     pub run: RunId,
     /// What is sent.
     pub prepared: Prepared,
+    /// How long it may take.
+    pub deadlines: Deadlines,
+    /// The shape that a final answer must have.
+    pub output: Option<OutputSchema>,
     /// Whether to break it off.
     pub meter: Meter,
 }

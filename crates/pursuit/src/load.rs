@@ -1,6 +1,6 @@
 //! Reading a run from its ledger.
 
-use cella_event::{Event, Kind, RunId, Seq};
+use cella_event::{Event, Kind, Label, RunId, Seq};
 use cella_kernel::{Decoder, Fact, State, What};
 use cella_ledger::{Filter, ReadError, Reader, StoredPayload};
 
@@ -13,6 +13,8 @@ const FORKS_MAX: usize = 64;
 pub(crate) struct Read {
     pub(crate) facts: Vec<Fact>,
     pub(crate) decoder: Decoder,
+    /// Who wanted it: the principal of its first event.
+    pub(crate) principal: Option<Label>,
 }
 
 /// The facts of a run, those before the event at which it was forked included, in order. Blocking.
@@ -41,7 +43,7 @@ pub(crate) fn read_on(
         limit: Some(usize::MAX),
         ..Filter::default()
     };
-    facts(reader, run, &filter, decoder)
+    facts(reader, run, &filter, decoder, &mut None)
 }
 
 /// The state of a run after its last fact, or after the one at `to`. Blocking.
@@ -85,16 +87,17 @@ fn load_to(reader: &Reader, run: &RunId, to: Option<Seq>, depth: usize) -> Resul
     }
     let filter = Filter { run: Some(run.clone()), last: to, limit: Some(usize::MAX), ..Filter::default() };
     let mut decoder = Decoder::default();
-    let mut facts = facts(reader, run, &filter, &mut decoder)?;
+    let mut principal = None;
+    let mut facts = facts(reader, run, &filter, &mut decoder, &mut principal)?;
     if let Some(What::Forked(forked)) = facts.first().map(|fact| &fact.what) {
         let mut all = load_to(reader, &forked.from, Some(forked.at), depth - 1)?.facts;
         all.append(&mut facts);
-        return Ok(Read { facts: all, decoder });
+        return Ok(Read { facts: all, decoder, principal });
     }
     if facts.is_empty() {
         return Err(LoadError::NoSuchRun { run: run.as_str().to_owned() });
     }
-    Ok(Read { facts, decoder })
+    Ok(Read { facts, decoder, principal })
 }
 
 fn facts(
@@ -102,10 +105,14 @@ fn facts(
     run: &RunId,
     filter: &Filter,
     decoder: &mut Decoder,
+    principal: &mut Option<Label>,
 ) -> Result<Vec<Fact>, LoadError> {
     let mut facts = Vec::new();
     let mut unreadable = None;
     reader.visit(filter, &mut |entry, payloads| {
+        if matches!(entry.event.kind, Kind::RunStarted | Kind::RunForked) {
+            principal.clone_from(&entry.event.principal);
+        }
         match decoder.decode(&entry.event, |name| kept(entry.event.seq, name, payloads.get(name))) {
             Ok(fact) => facts.extend(fact),
             Err(fault) => unreadable = Some(fault),

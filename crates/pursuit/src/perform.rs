@@ -1,10 +1,12 @@
 //! Doing one thing that is due: on record before, on record after.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use cella_dialogue::{Failure, FailureClass, Request};
 use cella_event::{Label, Map, Micros, RunId};
-use cella_kernel::{AskId, Effect, EndStatus, Ending, Started, State, StepId, Target, ToCall, What};
+use cella_kernel::{
+    AskId, Deadlines, Effect, EndStatus, Ending, Started, State, StepId, Target, ToCall, What,
+};
 use cella_ledger::Durability;
 use tokio::sync::watch;
 
@@ -25,6 +27,8 @@ pub(crate) struct Performing<H> {
     pub(crate) shared: Shared<H>,
     pub(crate) run: RunId,
     pub(crate) account: Option<String>,
+    pub(crate) principal: Arc<str>,
+    pub(crate) deadlines: Deadlines,
     pub(crate) cuts: watch::Receiver<Option<Cut>>,
 }
 
@@ -85,7 +89,14 @@ impl<H: Host> Performing<H> {
         let asked = match prepared {
             Ok(prepared) => {
                 let meter = Meter { output_tokens_max: None, cut: self.cuts.clone() };
-                self.shared.host.send(AskOrder { run: self.run.clone(), prepared, meter }).await
+                let order = AskOrder {
+                    run: self.run.clone(),
+                    prepared,
+                    deadlines: self.deadlines,
+                    output: request.output.clone(),
+                    meter,
+                };
+                self.shared.host.send(order).await
             }
             Err(failure) => Asked { result: Err(failure), raw: Vec::new(), misfit: None, facts: Map::new() },
         };
@@ -114,7 +125,8 @@ impl<H: Host> Performing<H> {
     }
 
     async fn call(&self, call: ToCall) -> Result<(), Broken> {
-        let order = CallOrder { run: self.run.clone(), call, facts: Map::new() };
+        let (run, principal) = (self.run.clone(), Arc::clone(&self.principal));
+        let order = CallOrder { run, principal, call, facts: Map::new() };
         self.shared.host.call(order).await
     }
 
@@ -133,7 +145,8 @@ impl<H: Host> Performing<H> {
                             parent: Some(self.run.clone()),
                             account: self.account.clone(),
                         };
-                        runs::begin(&self.shared, started, None).await
+                        let principal = Some(Label::clipped(&self.principal));
+                        runs::begin(&self.shared, started, principal).await
                     }
                     Err(why) => return self.child_ended(step, why, true).await,
                 }

@@ -275,9 +275,9 @@ pub(crate) async fn begin<H: Host>(
 /// Takes a run up that is not over: what was under way is in doubt from here on.
 pub(crate) async fn take_up<H: Host>(shared: &Shared<H>, run: &RunId) -> Result<Taken, StartError> {
     let (reader, of) = (shared.ledger.reader(), run.clone());
-    let (mut state, mut decoder) = blocking(move || {
-        let Read { facts, decoder } = load::read(&reader, &of)?;
-        Ok((fold(&of, &facts)?, decoder))
+    let (mut state, mut decoder, principal) = blocking(move || {
+        let Read { facts, decoder, principal } = load::read(&reader, &of)?;
+        Ok((fold(&of, &facts)?, decoder, name(principal)))
     })
     .await?;
     if state.status() == Status::Ended {
@@ -291,7 +291,7 @@ pub(crate) async fn take_up<H: Host>(shared: &Shared<H>, run: &RunId) -> Result<
         for fact in load::read_on(&reader, &of, state.last(), &mut decoder)? {
             state.apply(&fact).map_err(|fault| LoadError::Impossible { run: of.clone(), fault })?;
         }
-        Ok(Taken { state, decoder, events })
+        Ok(Taken { principal, state, decoder, events })
     })
     .await
     .map_err(StartError::from)
@@ -305,11 +305,15 @@ async fn taken<H: Host>(
 ) -> Result<Taken, StartError> {
     let (reader, of) = (shared.ledger.reader(), run.clone());
     blocking(move || {
-        let Read { facts, decoder } = load::read(&reader, &of)?;
-        Ok(Taken { state: fold(&of, &facts)?, decoder, events })
+        let Read { facts, decoder, principal } = load::read(&reader, &of)?;
+        Ok(Taken { principal: name(principal), state: fold(&of, &facts)?, decoder, events })
     })
     .await
     .map_err(StartError::from)
+}
+
+fn name(principal: Option<Label>) -> Arc<str> {
+    principal.map_or_else(|| "cella".into(), |principal| principal.as_str().into())
 }
 
 /// The state at an event, or at the last one where the run is at rest.

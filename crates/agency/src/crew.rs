@@ -1,0 +1,112 @@
+//! A node's agents, models and tools together: what a run is pursued with.
+
+use std::{
+    sync::{Arc, PoisonError, RwLock},
+    time::SystemTime,
+};
+
+use cella_dialogue::{Failure, Request};
+use cella_event::{Micros, RunId};
+use cella_kernel::{Agent, Target};
+use cella_pursuit::{AskOrder, Asked, Broken, CallOrder, Host, Notice, Prepared};
+use futures_util::future::BoxFuture;
+
+use crate::{AgentError, Agents, Models, Tools};
+
+/// Agents, models and tools of a node.
+pub struct Crew {
+    tools: Arc<dyn Tools>,
+    now: RwLock<Arc<Now>>,
+}
+
+/// What a configuration says, until the next one.
+struct Now {
+    agents: Agents,
+    models: Models,
+}
+
+impl Crew {
+    /// A crew with these tools.
+    #[must_use]
+    pub fn new(tools: Arc<dyn Tools>, agents: Agents, models: Models) -> Self {
+        Self { tools, now: RwLock::new(Arc::new(Now { agents, models })) }
+    }
+
+    /// Takes another configuration; runs go on with the agents that they began with.
+    pub fn reload(&self, agents: Agents, models: Models) {
+        *self.now.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Now { agents, models });
+    }
+
+    /// An agent as it is now.
+    ///
+    /// # Errors
+    /// [`AgentError`].
+    pub async fn agent(&self, name: &str) -> Result<Agent, AgentError> {
+        let now = self.now();
+        now.agents.resolve(name, &*self.tools).await
+    }
+
+    /// Names of the agents that there are.
+    #[must_use]
+    pub fn agents(&self) -> Vec<String> {
+        self.now().agents.known()
+    }
+
+    /// What an agent's file says.
+    ///
+    /// # Errors
+    /// [`AgentError`].
+    pub fn config(&self, name: &str) -> Result<cella_contract::AgentConfig, AgentError> {
+        self.now().agents.config(name)
+    }
+
+    fn now(&self) -> Arc<Now> {
+        Arc::clone(&self.now.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Host for Crew {
+    fn call(&self, order: CallOrder) -> BoxFuture<'_, Result<(), Broken>> {
+        self.tools.call(order)
+    }
+
+    fn prepare(&self, _run: &RunId, target: &Target, request: &Request) -> Result<Prepared, Failure> {
+        self.now().models.prepare(target, request)
+    }
+
+    fn send(&self, order: AskOrder) -> BoxFuture<'_, Asked> {
+        let now = self.now();
+        Box::pin(async move { now.models.send(order).await })
+    }
+
+    fn colleague(&self, name: &str) -> BoxFuture<'_, Result<Agent, String>> {
+        let name = name.to_owned();
+        Box::pin(async move { self.agent(&name).await.map_err(|fault| fault.to_string()) })
+    }
+
+    fn now(&self) -> Micros {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+    }
+
+    fn tell(&self, notice: Notice) {
+        match notice {
+            Notice::Approval { run, step } => {
+                tracing::info!(%run, %step, "a call waits for approval: cella approve {run} {step}");
+            }
+            Notice::Doubt { run, step, why } => {
+                tracing::warn!(%run, %step, why, "nobody knows whether a call was done: cella resolve {run} {step}");
+            }
+            Notice::Paused { run } => tracing::warn!(%run, "a run is paused"),
+            Notice::Ended { run } => tracing::info!(%run, "a run is over"),
+            Notice::Broken { run, why } => tracing::error!(%run, why, "a run broke off; it can be resumed"),
+            _ => {}
+        }
+    }
+}
+
+impl std::fmt::Debug for Crew {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Crew").finish_non_exhaustive()
+    }
+}

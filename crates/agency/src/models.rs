@@ -1,0 +1,241 @@
+//! Providers that can be asked.
+
+use std::{collections::HashMap, path::Path, sync::Arc, time::Duration};
+
+use cella_contract::{Config, ProviderConfig};
+use cella_dialogue::{Answer, Failure, FailureClass, OutputSchema, Request, Stop, Wire};
+use cella_event::{Int, Map};
+use cella_kernel::{Target, request_digest};
+use cella_model::{ApiKey, Cassette, Deadlines, Provider, Reply, ask, encode, input_tokens};
+use cella_pursuit::{AskOrder, Asked, Cut, Meter, Prepared};
+use futures_util::future::BoxFuture;
+use tokio::sync::Semaphore;
+
+/// Requests to one provider at the same time where the configuration does not say. Stops one node from running into every provider's
+/// limit of its own; further ones wait.
+const CONCURRENCY: u32 = 16;
+
+/// Tokens of output that are reserved where an agent says nothing.
+const OUTPUT_TOKENS: u64 = 8_192;
+
+/// Looks up where a key is: `env:NAME` and so on. `Err`: why there is none, without the key in it.
+pub type Keys = Arc<dyn Fn(String, String) -> BoxFuture<'static, Result<String, String>> + Send + Sync>;
+
+/// The providers of a configuration.
+#[derive(Clone)]
+pub struct Models {
+    providers: Arc<HashMap<String, Known>>,
+    keys: Keys,
+}
+
+struct Known {
+    talks: Talks,
+    key: Option<String>,
+    gate: Semaphore,
+}
+
+enum Talks {
+    Provider(Box<Provider>),
+    Recording(Cassette),
+    /// What is wrong with it. Said when it is asked, so that one of ten providers does not keep the node from starting.
+    Nobody(String),
+}
+
+// === impl Models ===
+
+impl Models {
+    /// The providers of a configuration that stands in the directory `base`. Blocking: recordings are read.
+    #[must_use]
+    pub fn new(config: &Config, base: &Path, keys: Keys) -> Self {
+        let known = config.providers.iter().map(|(name, config)| {
+            let places = config.concurrency.unwrap_or(CONCURRENCY).max(1);
+            let gate = Semaphore::new(places as usize);
+            (name.clone(), Known { talks: talks(name, config, base), key: config.key.clone(), gate })
+        });
+        Self { providers: Arc::new(known.collect()), keys }
+    }
+
+    /// Names of the providers.
+    pub fn names(&self) -> impl Iterator<Item = String> {
+        self.providers.keys().cloned()
+    }
+
+    pub(crate) fn prepare(&self, target: &Target, request: &Request) -> Result<Prepared, Failure> {
+        let bytes = match &self.known(target)?.talks {
+            Talks::Provider(provider) => encode(provider, &target.model, request),
+            // A recording is asked with the request itself.
+            Talks::Recording(_) => serde_json::to_vec(request).unwrap_or_default(),
+            Talks::Nobody(why) => return Err(failure(FailureClass::Unreachable, why)),
+        };
+        Ok(Prepared {
+            target: target.clone(),
+            input_tokens: input_tokens(bytes.len()),
+            output_tokens: request.max_output.unwrap_or(OUTPUT_TOKENS),
+            bytes: bytes.into(),
+        })
+    }
+
+    pub(crate) async fn send(&self, order: AskOrder) -> Asked {
+        let AskOrder { prepared, deadlines, output, meter, .. } = order;
+        let known = match self.known(&prepared.target) {
+            Ok(known) => known,
+            Err(failure) => return nothing(failure),
+        };
+        // The node never closes it.
+        let Ok(_place) = known.gate.acquire().await else {
+            return nothing(failure(FailureClass::Cancelled, "the node ends"));
+        };
+        match &known.talks {
+            Talks::Provider(provider) => {
+                let mut provider = provider.clone();
+                if let Some(from) = &known.key {
+                    match (self.keys)(provider.name.clone(), from.clone()).await {
+                        Ok(key) => provider.key = Some(ApiKey::new(&key)),
+                        Err(why) => return nothing(failure(FailureClass::Auth, &why)),
+                    }
+                }
+                asked(&provider, &prepared, waits(deadlines), meter, output.as_ref()).await
+            }
+            Talks::Recording(cassette) => recorded(cassette, &prepared, output.as_ref()),
+            Talks::Nobody(why) => nothing(failure(FailureClass::Unreachable, why)),
+        }
+    }
+
+    fn known(&self, target: &Target) -> Result<&Known, Failure> {
+        self.providers.get(&target.provider).ok_or_else(|| {
+            failure(
+                FailureClass::Unreachable,
+                &format!("the configuration has no provider {}", target.provider),
+            )
+        })
+    }
+}
+
+async fn asked(
+    provider: &Provider,
+    prepared: &Prepared,
+    deadlines: Deadlines,
+    meter: Meter,
+    output: Option<&OutputSchema>,
+) -> Asked {
+    let Meter { output_tokens_max, mut cut } = meter;
+    let when = Box::pin(async move {
+        match cut.wait_for(Option::is_some).await.map(|cut| *cut) {
+            Ok(Some(Cut::OverBudget)) => FailureClass::OverBudget,
+            Ok(_) => FailureClass::Cancelled,
+            // Who could break it off is gone, and with them whoever waits for the answer.
+            Err(_) => std::future::pending().await,
+        }
+    });
+    let stop = cella_model::Stop { output_tokens_max, when, sees: &mut |_| {} };
+    let Reply { result, raw, first, took, seen_tokens } =
+        ask(provider, prepared.bytes.to_vec(), deadlines, stop).await;
+    let us = |time: Duration| Int::saturating(u64::try_from(time.as_micros()).unwrap_or(u64::MAX));
+    let mut facts = Map::new().with("took_us", us(took));
+    if let Some(first) = first {
+        facts = facts.with("first_us", us(first));
+    }
+    match &result {
+        Ok(answer) => facts = facts.with("usage", usage(answer)),
+        Err(_) if seen_tokens > 0 => facts = facts.with("seen_tokens", Int::saturating(seen_tokens)),
+        Err(_) => {}
+    }
+    let misfit = result.as_ref().ok().and_then(|answer| misfit(answer, output));
+    Asked { result, raw, misfit, facts }
+}
+
+fn recorded(cassette: &Cassette, prepared: &Prepared, output: Option<&OutputSchema>) -> Asked {
+    let request: Request = match serde_json::from_slice(&prepared.bytes) {
+        Ok(request) => request,
+        Err(fault) => return nothing(failure(FailureClass::BadRequest, &fault.to_string())),
+    };
+    match cassette.answer(&request, &request_digest(&request).to_string()) {
+        Ok(answer) => {
+            let misfit = misfit(&answer, output);
+            let facts = Map::new().with("usage", usage(&answer));
+            Asked { result: Ok(answer), raw: Vec::new(), misfit, facts }
+        }
+        // The same question would have no answer again.
+        Err(fault) => nothing(failure(FailureClass::BadRequest, &fault.to_string())),
+    }
+}
+
+fn talks(name: &str, config: &ProviderConfig, base: &Path) -> Talks {
+    if config.wire == Wire::Cassette {
+        let file = base.join(config.file.as_deref().unwrap_or_else(|| Path::new("")));
+        let text = std::fs::read_to_string(&file);
+        let parsed = text
+            .map_err(|fault| fault.to_string())
+            .and_then(|text| Cassette::parse(&text).map_err(|e| e.to_string()));
+        return match parsed {
+            Ok(cassette) => Talks::Recording(cassette),
+            Err(why) => {
+                Talks::Nobody(format!("the recording of {name}, {}, cannot be read: {why}", file.display()))
+            }
+        };
+    }
+    match Provider::at(name, config.wire, &config.url) {
+        Ok(mut provider) => {
+            provider.headers.clone_from(&config.headers);
+            Talks::Provider(Box::new(provider))
+        }
+        Err(why) => Talks::Nobody(format!("{name}: {why}")),
+    }
+}
+
+fn waits(deadlines: cella_kernel::Deadlines) -> Deadlines {
+    let usual = Deadlines::default();
+    let time = |us: Option<u64>, usual| us.map_or(usual, Duration::from_micros);
+    Deadlines {
+        first_token: time(deadlines.first_token_us, usual.first_token),
+        between_tokens: time(deadlines.between_tokens_us, usual.between_tokens),
+        total: time(deadlines.total_us, usual.total),
+    }
+}
+
+/// Why a final answer has not the shape that it must have. One that calls tools is not final.
+fn misfit(answer: &Answer, output: Option<&OutputSchema>) -> Option<String> {
+    let output = output.filter(|_| answer.turn.calls.is_empty() && answer.stop == Stop::End)?;
+    let value = match serde_json::from_str(&answer.turn.text) {
+        Ok(value) => value,
+        Err(fault) => return Some(format!("it is no JSON: {fault}")),
+    };
+    let schema = serde_json::from_str(output.schema.text()).ok()?;
+    // It was compiled when the agent was read.
+    let validator = jsonschema::validator_for(&schema).ok()?;
+    let fault = validator.iter_errors(&value).next()?;
+    Some(format!(
+        "{fault} (at {})",
+        if fault.instance_path().as_str().is_empty() { "the whole" } else { fault.instance_path().as_str() }
+    ))
+}
+
+fn usage(answer: &Answer) -> Map {
+    let usage = answer.usage;
+    let mut map =
+        Map::new().with("input", Int::saturating(usage.input)).with("output", Int::saturating(usage.output));
+    for (name, count) in [
+        ("cached_input", usage.cached_input),
+        ("cache_write", usage.cache_write),
+        ("reasoning", usage.reasoning),
+    ] {
+        if count > 0 {
+            map = map.with(name, Int::saturating(count));
+        }
+    }
+    map
+}
+
+fn nothing(failure: Failure) -> Asked {
+    Asked { result: Err(failure), raw: Vec::new(), misfit: None, facts: Map::new() }
+}
+
+fn failure(class: FailureClass, message: &str) -> Failure {
+    Failure { class, status: None, retry_after_ms: None, message: message.to_owned() }
+}
+
+impl std::fmt::Debug for Models {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.providers.keys()).finish()
+    }
+}
