@@ -12,7 +12,6 @@ mod dispatch;
 mod error;
 mod fresh;
 mod grants;
-mod history;
 mod identity;
 mod inherit;
 pub mod install;
@@ -36,7 +35,6 @@ mod vault;
 
 pub use announce::Whereabouts;
 pub use error::{SecretError, StartError};
-pub use history::{Checked, History};
 pub use inherit::Inherited;
 pub use lists::known_tools;
 pub use load::{Loaded, Served, check, load};
