@@ -5,6 +5,11 @@ use std::{io, path::PathBuf};
 use cella_event::Kind;
 use cella_ledger::{ExportError, OpenError, ReadError};
 
+/// A ledger cannot be opened.
+pub const UNOPENED: &str = "CE4103";
+/// A file that was named cannot be read.
+pub const UNREADABLE: &str = "CE4101";
+
 /// A question about a ledger that cannot be answered.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -53,10 +58,10 @@ impl AskError {
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Open(_) => "CE4103",
+            Self::Open(_) => UNOPENED,
             Self::Read(_) => "CE4105",
             Self::Export(error) => error.code(),
-            Self::Given { .. } => "CE4101",
+            Self::Given { .. } => UNREADABLE,
             Self::Question(_) | Self::NoEvent(_) | Self::NoKind { .. } => "CE4109",
             Self::NoLedger { .. } => "CE4113",
         }

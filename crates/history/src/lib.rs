@@ -6,5 +6,5 @@
 mod error;
 mod history;
 
-pub use error::AskError;
+pub use error::{AskError, UNOPENED, UNREADABLE};
 pub use history::{Checked, History, event, number};

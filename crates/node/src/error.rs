@@ -167,11 +167,11 @@ impl StartError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Config(found) => found.0.first().map_or("CE4100", |d| d.code),
-            Self::Read { .. } | Self::Given { .. } | Self::Contract { .. } => "CE4101",
+            Self::Read { .. } | Self::Given { .. } | Self::Contract { .. } => cella_history::UNREADABLE,
             Self::Write { .. } => UNUSABLE_FILE,
             Self::Secret { error, .. } => error.code(),
             Self::Workspace(error) => error.code(),
-            Self::Ledger(_) => "CE4103",
+            Self::Ledger(_) => cella_history::UNOPENED,
             Self::Append(_) => crate::dispatch::UNRECORDED,
             Self::Ask(error) => error.code(),
             Self::Unrecordable(_) => "CE4111",
