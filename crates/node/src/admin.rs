@@ -10,6 +10,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use bytes::Bytes;
 use cella_catalog::Catalog;
 use cella_cell::Class;
+use cella_history::History;
 use cella_ledger::{Health, Ledger};
 use cella_workspace::Workspaces;
 use http::{Method, Request, Response, StatusCode, header::CONTENT_TYPE};
@@ -17,10 +18,7 @@ use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use crate::{
-    announce::Announcement, history::History, launcher::Shells, living::Living, load::Loaded,
-    metrics::Metrics,
-};
+use crate::{announce::Announcement, launcher::Shells, living::Living, load::Loaded, metrics::Metrics};
 
 /// The body of an answer.
 pub(crate) type Body = UnsyncBoxBody<Bytes, std::io::Error>;

@@ -4,7 +4,7 @@ use std::{fs, io, path::PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::{Places, history::ledger_dir, load::load};
+use crate::{Places, load::load};
 
 /// Where a node can be reached.
 #[derive(Clone, Debug)]
@@ -111,7 +111,7 @@ impl Whereabouts {
         Self {
             socket: said("socket").or(based(node.socket)).unwrap_or_else(|| places.socket.clone()),
             token_file: said("token_file").or(based(node.token_file)).unwrap_or_else(|| places.token()),
-            ledger: said("ledger").unwrap_or_else(|| ledger_dir(places)),
+            ledger: said("ledger").unwrap_or_else(|| places.ledger_dir()),
         }
     }
 }

@@ -7,6 +7,7 @@ use std::{
 };
 
 use cella_contract::Diagnostics;
+use cella_history::AskError;
 use cella_ledger::OpenError;
 use cella_workspace::{RecordedError, WorkspaceError};
 
@@ -75,12 +76,9 @@ pub enum StartError {
     /// The first event cannot be written.
     #[error("the ledger cannot be written: {0}")]
     Append(#[from] cella_ledger::AppendError),
-    /// The ledger cannot be read.
-    #[error("the ledger cannot be read: {0}")]
-    History(#[from] cella_ledger::ReadError),
-    /// The ledger cannot be handed over.
-    #[error("the export broke off: {0}")]
-    Export(#[from] cella_ledger::ExportError),
+    /// A question about the ledger has no answer.
+    #[error(transparent)]
+    Ask(AskError),
     /// The ledger's writer ended by a fault of its own while the node ran.
     #[error("the node cannot go on: {0}")]
     Unrecordable(cella_ledger::StoreError),
@@ -89,12 +87,6 @@ pub enum StartError {
     DoorEnded {
         /// Its address.
         door: String,
-    },
-    /// No node has run with this configuration yet.
-    #[error("there is no ledger in {path} yet", path = path.display())]
-    NoLedger {
-        /// Where it would be.
-        path: PathBuf,
     },
     /// The address is not one.
     #[error("`{address}` is not an address")]
@@ -140,20 +132,16 @@ pub enum StartError {
         /// What is wrong with it.
         error: cella_catalog::ViewError,
     },
-    /// An event or a call that is not in the ledger.
-    #[error("{0}")]
-    NoEvent(String),
-    /// A kind of event that no version has written here.
-    #[error("`{asked}` is no kind of event")]
-    NoKind {
-        /// As asked for.
-        asked: String,
-        /// The kind it looks like.
-        near: Option<&'static str>,
-    },
-    /// A question about the ledger that is none.
-    #[error("{0}")]
-    Question(String),
+}
+
+impl From<AskError> for StartError {
+    fn from(error: AskError) -> Self {
+        match error {
+            // one error, whoever opens: with the remedy that knows who holds it or what was lost
+            AskError::Open(error) => Self::Ledger(error),
+            other => Self::Ask(other),
+        }
+    }
 }
 
 impl From<RecordedError> for StartError {
@@ -162,7 +150,7 @@ impl From<RecordedError> for StartError {
             RecordedError::Workspace(error) => Self::Workspace(error),
             RecordedError::Ledger(error) => Self::Ledger(error),
             RecordedError::Append(error) => Self::Append(error),
-            other => Self::Question(other.to_string()),
+            other => Self::Ask(AskError::Question(other.to_string())),
         }
     }
 }
@@ -179,14 +167,13 @@ impl StartError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Config(found) => found.0.first().map_or("CE4100", |d| d.code),
-            Self::Read { .. } | Self::Given { .. } | Self::Contract { .. } => "CE4101",
+            Self::Read { .. } | Self::Given { .. } | Self::Contract { .. } => cella_history::UNREADABLE,
             Self::Write { .. } => UNUSABLE_FILE,
             Self::Secret { error, .. } => error.code(),
             Self::Workspace(error) => error.code(),
-            Self::Ledger(_) => "CE4103",
+            Self::Ledger(_) => cella_history::UNOPENED,
             Self::Append(_) => crate::dispatch::UNRECORDED,
-            Self::History(_) => "CE4105",
-            Self::Export(error) => error.code(),
+            Self::Ask(error) => error.code(),
             Self::Unrecordable(_) => "CE4111",
             Self::DoorEnded { .. } => "CE4112",
             Self::Address { .. } => "CE4106",
@@ -195,8 +182,6 @@ impl StartError {
             Self::Inherited { .. } => "CE4114",
             Self::Traces { .. } => "CE4115",
             Self::View { .. } => "CE4110",
-            Self::Question(_) | Self::NoEvent(_) | Self::NoKind { .. } => "CE4109",
-            Self::NoLedger { .. } => "CE4113",
         }
     }
 
@@ -239,7 +224,8 @@ impl StartError {
             Self::Ledger(OpenError::Held { .. }) => {
                 "use the node that runs (cella status), stop it, or give this one another `[ledger] path`".into()
             }
-            Self::Ledger(_) | Self::Append(_) | Self::History(_) | Self::Export(_) => {
+            Self::Ask(error) => error.fix(),
+            Self::Ledger(_) | Self::Append(_) => {
                 "run: cella log verify".into()
             }
             Self::Unrecordable(_) | Self::DoorEnded { .. } => "start it again, and report this".into(),
@@ -256,18 +242,6 @@ impl StartError {
             }
             Self::Traces { .. } => "correct the OTEL_ variable, or set OTEL_SDK_DISABLED=true".into(),
             Self::View { name, .. } => format!("correct [views.{name}] in the configuration"),
-            Self::Question(_) => "see: cella log --help".into(),
-            Self::NoEvent(_) => {
-                "find its number: cella log query --kind call.intended, or cella log tail".into()
-            }
-            Self::NoKind { near: Some(near), .. } => format!("did you mean `{near}`?"),
-            Self::NoKind { near: None, .. } => {
-                let kinds: Vec<&str> = cella_event::Kind::KNOWN.iter().map(|kind| kind.as_str()).collect();
-                format!("there are: {}", kinds.join(", "))
-            }
-            Self::NoLedger { .. } => {
-                "it begins with the first start: cella up; or name the configuration with --config".into()
-            }
         })
     }
 

@@ -13,7 +13,6 @@ mod errand;
 mod error;
 mod fresh;
 mod grants;
-mod history;
 mod identity;
 mod inherit;
 pub mod install;
@@ -37,7 +36,6 @@ mod vault;
 
 pub use announce::Whereabouts;
 pub use error::{SecretError, StartError};
-pub use history::{Checked, History};
 pub use inherit::Inherited;
 pub use lists::known_tools;
 pub use load::{Loaded, Served, check, load};

@@ -16,6 +16,7 @@ use cella_catalog::Catalog;
 use cella_contract::Config;
 use cella_door::{DoorOptions, Doors, limits::Limits};
 use cella_event::{Draft, Int, Kind, Map};
+use cella_history::History;
 use cella_ledger::{Ledger, Opened};
 use cella_workspace::{Store as WorkspaceStore, Workspaces};
 use sha2::{Digest, Sha256};
@@ -28,7 +29,6 @@ use crate::{
     announce::{self, Announcement},
     confine::Confinement,
     dispatch::{DRAIN, Dispatch},
-    history::{History, ledger_dir},
     identity::Doorkeeper,
     inherit::Inherited,
     install::Store,
@@ -123,7 +123,7 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
     };
     let (token, key) = (secret(&token_file)?, secret(&places.key())?);
 
-    let dir = ledger_dir(places);
+    let dir = places.ledger_dir();
     let (ledger, lost) = open_ledger(&dir, options.accept_loss).await?;
     let started_with = loaded.config.clone();
     let metrics = Metrics::default();

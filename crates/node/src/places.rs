@@ -5,9 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use cella_history::History;
 use cella_workspace::{Store, Workspaces};
 
-use crate::history::ledger_dir;
+use crate::{StartError, load::load};
 
 /// The directories and files of one node. Nothing is created by naming it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,6 +67,14 @@ impl Places {
         self.state.join("ledger.db")
     }
 
+    /// What may be asked of the ledger of the node with these places, running or not.
+    ///
+    /// # Errors
+    /// There is no ledger, or it cannot be read.
+    pub fn history(&self) -> Result<History, StartError> {
+        Ok(History::open(&self.ledger_dir())?)
+    }
+
     /// The access token for the HTTP door, where no other file is named.
     #[must_use]
     pub fn token(&self) -> PathBuf {
@@ -93,13 +102,20 @@ impl Places {
     /// The same, with the ledger that has what is done with it while no node runs.
     #[must_use]
     pub fn recorded_workspaces(&self) -> Workspaces {
-        Workspaces::of_directory(Store::new(self.workspaces()), ledger_dir(self))
+        Workspaces::of_directory(Store::new(self.workspaces()), self.ledger_dir())
     }
 
     /// Lists of servers that are not running, one file per server.
     #[must_use]
     pub fn lists(&self) -> PathBuf {
         self.state.join("lists")
+    }
+
+    /// The directory of the ledger, as the configuration says if it can be read.
+    pub(crate) fn ledger_dir(&self) -> PathBuf {
+        let configured = load(&self.config).ok().and_then(|l| l.config.ledger.path);
+        let base = self.config.parent().map_or_else(PathBuf::new, PathBuf::from);
+        configured.map_or_else(|| self.ledger(), |path| base.join(path))
     }
 
     /// What a running node says of itself: pid, addresses.

@@ -145,6 +145,12 @@ impl From<cella_node::StartError> for Stop {
     }
 }
 
+impl From<cella_history::AskError> for Stop {
+    fn from(e: cella_history::AskError) -> Self {
+        cella_node::StartError::from(e).into()
+    }
+}
+
 impl From<VaultError> for Stop {
     fn from(error: VaultError) -> Self {
         let exit = match error {

@@ -19,6 +19,7 @@ const BELOW: &[(&str, &[&str])] = &[
     ("secret", &["contract"]),
     ("mcp", &[]),
     ("ledger", &["event"]),
+    ("history", &["ledger"]),
     ("receipt", &["event"]),
     ("receipt-zk", &["receipt"]),
     ("transport", &["mcp"]),
@@ -44,6 +45,7 @@ const BELOW: &[(&str, &[&str])] = &[
         "node",
         &[
             "kernel",
+            "history",
             "ledger",
             "receipt",
             "receipt-zk",

@@ -21,7 +21,7 @@ enum Source {
     /// A running node.
     Node(Reach),
     /// The file: works while no node runs.
-    File(cella_node::History),
+    File(cella_history::History),
 }
 
 pub(crate) async fn run(what: LogVerb, global: &Global, printer: Printer) -> Outcome {
@@ -75,7 +75,7 @@ fn source(at: &Target, global: &Global) -> Result<Source, Stop> {
         return Ok(Source::Node(reach));
     }
     let places = target::places(global);
-    let history = cella_node::History::open(&places).map_err(Stop::from)?;
+    let history = places.history().map_err(Stop::from)?;
     Ok(Source::File(history))
 }
 

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use bytes::Bytes;
 use cella_event::Seq;
+use cella_history::{self as history, Checked};
 use cella_ledger::ReadError;
 use futures_util::stream;
 use http::{Method, Response, StatusCode};
@@ -12,7 +13,6 @@ use http_body_util::{BodyExt, StreamBody};
 use serde_json::{Value, json};
 
 use super::{Admin, Body, error, json_body};
-use crate::history::{self, Checked};
 
 /// Text gathered before a part of an export is sent.
 const PART_BYTES: usize = 64 * 1024;
@@ -32,10 +32,7 @@ impl Admin {
                 let whole = query.map_or_else(|| question.to_owned(), |q| format!("{question}?{q}"));
                 match self.history.answer(&whole).await {
                     Ok(value) => json_body(StatusCode::OK, &value),
-                    Err(e) => {
-                        let fix = e.fix().unwrap_or_default();
-                        error(StatusCode::BAD_REQUEST, e.code(), &e.to_string(), &fix)
-                    }
+                    Err(e) => error(StatusCode::BAD_REQUEST, e.code(), &e.to_string(), &e.fix()),
                 }
             }
         }

@@ -4,13 +4,13 @@ use http::{Response, StatusCode};
 use serde_json::json;
 
 use super::{Admin, Body, error, json_body, nothing_here};
-use crate::{StartError, history};
+use crate::StartError;
 
 impl Admin {
     pub(super) async fn workspace(&self, order: &str, query: Option<&str>) -> Response<Body> {
         let done = match order.split_once('/') {
             Some((id, "commit")) => {
-                let force = history::number(query, "force") == Some(1);
+                let force = cella_history::number(query, "force") == Some(1);
                 self.workspaces.commit(id, force).await.map(|(kept, done)| done.as_json(&kept))
             }
             Some((id, "discard")) => self.workspaces.discard(id).await.map(|kept| {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use bytes::Bytes;
-use cella_node::{Checked, History};
+use cella_history::{Checked, History};
 use http_body_util::BodyExt;
 use serde_json::Value;
 

@@ -5,21 +5,21 @@ use cella_ledger::{Entry, Filter};
 use serde_json::{Value, json};
 
 use super::{History, call_id, event};
-use crate::StartError;
+use crate::AskError;
 
 /// Answers for a call id, or for the number of one of its events.
-pub(super) fn answer(history: &History, asked: &str) -> Result<Value, StartError> {
+pub(super) fn answer(history: &History, asked: &str) -> Result<Value, AskError> {
     let call = match asked.parse::<u64>() {
         Ok(seq) => {
             let entry = history.reader.get(cella_event::Seq(seq))?;
-            let entry = entry.ok_or_else(|| StartError::NoEvent(format!("there is no event {seq}")))?;
-            entry.event.call.ok_or_else(|| StartError::NoEvent(format!("event {seq} belongs to no call")))?
+            let entry = entry.ok_or_else(|| AskError::NoEvent(format!("there is no event {seq}")))?;
+            entry.event.call.ok_or_else(|| AskError::NoEvent(format!("event {seq} belongs to no call")))?
         }
         Err(_) => call_id(asked)?,
     };
     let found = history.reader.query(&Filter { call: Some(call.clone()), ..Filter::default() })?;
     if found.entries.is_empty() {
-        return Err(StartError::NoEvent(format!("there is no call `{call}`")));
+        return Err(AskError::NoEvent(format!("there is no call `{call}`")));
     }
     let mut because: Vec<String> = found.entries.iter().filter_map(sentence).collect();
     because.extend(open_end(&found.entries));

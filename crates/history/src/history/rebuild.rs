@@ -6,7 +6,7 @@ use cella_ledger::{Projections, TableFacts};
 use serde_json::{Value, json};
 
 use super::History;
-use crate::StartError;
+use crate::AskError;
 
 /// What each table answers, by its name in the file.
 const ANSWERS: [(&str, &str); 4] =
@@ -22,7 +22,7 @@ impl History {
     ///
     /// # Errors
     /// The ledger cannot be read, or the tables cannot be written; they are rebuilt by the next attempt then.
-    pub fn rebuild(&self, progress: &mut dyn FnMut(u64, u64)) -> Result<Value, StartError> {
+    pub fn rebuild(&self, progress: &mut dyn FnMut(u64, u64)) -> Result<Value, AskError> {
         let began = Instant::now();
         let head = self.reader.head()?;
         let mut projections = Projections::open(&self.dir, self.reader.clone())?;

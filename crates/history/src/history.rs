@@ -4,14 +4,14 @@ mod rebuild;
 mod verify;
 mod why;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use cella_event::{CallId, Kind, Label, Micros, Seq};
 use cella_ledger::{Entry, Filter, Reader, StoredPayload};
 use serde_json::{Value, json};
 
 pub use self::verify::Checked;
-use crate::{Places, StartError, load::load};
+use crate::AskError;
 
 /// Events a question may return at most. Stops one question from filling memory; export has no such limit.
 const ANSWER_EVENTS_MAX: u64 = 10_000;
@@ -33,18 +33,20 @@ pub struct History {
 // === impl History ===
 
 impl History {
-    pub(crate) fn new(dir: PathBuf, reader: Reader) -> Self {
+    /// Over the ledger in `dir`, which `reader` reads.
+    #[must_use]
+    pub fn new(dir: PathBuf, reader: Reader) -> Self {
         Self { reader, dir }
     }
 
-    /// Opens the ledger of the node with these places, running or not.
+    /// Opens the ledger in that directory, whether a node writes it or not.
     ///
     /// # Errors
     /// There is no ledger, or it cannot be read.
-    pub fn open(places: &Places) -> Result<Self, StartError> {
-        let dir = ledger_dir(places);
+    pub fn open(dir: &Path) -> Result<Self, AskError> {
+        let dir = dir.to_path_buf();
         if !dir.is_dir() {
-            return Err(StartError::NoLedger { path: dir });
+            return Err(AskError::NoLedger { path: dir });
         }
         Ok(Self { reader: Reader::open(&dir)?, dir })
     }
@@ -53,13 +55,13 @@ impl History {
     ///
     /// # Errors
     /// The question is none, or the ledger cannot be read.
-    pub async fn answer(&self, question: &str) -> Result<Value, StartError> {
+    pub async fn answer(&self, question: &str) -> Result<Value, AskError> {
         let (history, question) = (self.clone(), question.to_owned());
         let answered = tokio::task::spawn_blocking(move || history.answer_now(&question)).await;
-        answered.unwrap_or_else(|e| Err(StartError::Question(format!("the question was not answered: {e}"))))
+        answered.unwrap_or_else(|e| Err(AskError::Question(format!("the question was not answered: {e}"))))
     }
 
-    fn answer_now(&self, question: &str) -> Result<Value, StartError> {
+    fn answer_now(&self, question: &str) -> Result<Value, AskError> {
         let (what, query) = question.split_once('?').map_or((question, None), |(w, q)| (w, Some(q)));
         match what.split_once('/').unwrap_or((what, "")) {
             ("tail", "") => self.tail(number(query, "n").unwrap_or(20)),
@@ -67,11 +69,11 @@ impl History {
             ("query", "") => self.query(query),
             ("verify", "") => Ok(self.verify(|_| true)),
             ("why", call) => why::answer(self, &decoded(call)),
-            _ => Err(StartError::Question(format!("`{what}` is no question about the ledger"))),
+            _ => Err(AskError::Question(format!("`{what}` is no question about the ledger"))),
         }
     }
 
-    fn tail(&self, count: u64) -> Result<Value, StartError> {
+    fn tail(&self, count: u64) -> Result<Value, AskError> {
         let head = self.reader.head()?.seq.0;
         let first = Seq(head.saturating_sub(count.min(ANSWER_EVENTS_MAX)) + 1);
         let events = self
@@ -82,8 +84,8 @@ impl History {
         Ok(json!({ "schema": "cella/v1", "events": events, "head": head }))
     }
 
-    fn show(&self, seq: &str) -> Result<Value, StartError> {
-        let wrong = || StartError::NoEvent(format!("there is no event `{seq}`"));
+    fn show(&self, seq: &str) -> Result<Value, AskError> {
+        let wrong = || AskError::NoEvent(format!("there is no event `{seq}`"));
         let number: u64 = seq.parse().map_err(|_| wrong())?;
         let entry = self.reader.get(Seq(number))?.ok_or_else(wrong)?;
         Ok(json!({
@@ -93,14 +95,13 @@ impl History {
         }))
     }
 
-    fn query(&self, query: Option<&str>) -> Result<Value, StartError> {
+    fn query(&self, query: Option<&str>) -> Result<Value, AskError> {
         let mut filter = Filter { newest_first: false, ..Filter::default() };
         let limit = number(query, "n").unwrap_or(100).min(ANSWER_EVENTS_MAX);
         filter.limit = Some(usize::try_from(limit).unwrap_or(usize::MAX));
         filter.newest_first = true;
         for (key, value) in pairs(query) {
-            let label =
-                || Label::new(value.as_str()).map_err(|e| StartError::Question(format!("{key}: {e}")));
+            let label = || Label::new(value.as_str()).map_err(|e| AskError::Question(format!("{key}: {e}")));
             match key {
                 "n" => {}
                 "kind" => {
@@ -111,7 +112,7 @@ impl History {
                 "tool" => filter.tool = Some(label()?),
                 "principal" => filter.principal = Some(label()?),
                 "call" => filter.call = Some(call_id(&value)?),
-                other => return Err(StartError::Question(format!("`{other}` cannot be asked for"))),
+                other => return Err(AskError::Question(format!("`{other}` cannot be asked for"))),
             }
         }
         let found = self.reader.query(&filter)?;
@@ -144,7 +145,8 @@ impl History {
 }
 
 /// An event for people and scripts: its canonical members, its hash, and its time in RFC 3339.
-pub(crate) fn event(entry: &Entry) -> Value {
+#[must_use]
+pub fn event(entry: &Entry) -> Value {
     let mut value = canonical(entry);
     value["at"] = json!(at(entry.event.time));
     value["hash"] = json!(entry.hash.to_string());
@@ -152,15 +154,9 @@ pub(crate) fn event(entry: &Entry) -> Value {
 }
 
 /// The number under a key of a query string.
-pub(crate) fn number(query: Option<&str>, key: &str) -> Option<u64> {
+#[must_use]
+pub fn number(query: Option<&str>, key: &str) -> Option<u64> {
     pairs(query).find(|(k, _)| *k == key)?.1.parse().ok()
-}
-
-/// The directory of the ledger that belongs to these places, as the configuration says if it can be read.
-pub(crate) fn ledger_dir(places: &Places) -> PathBuf {
-    let configured = load(&places.config).ok().and_then(|l| l.config.ledger.path);
-    let base = places.config.parent().map_or_else(PathBuf::new, PathBuf::from);
-    configured.map_or_else(|| places.ledger(), |path| base.join(path))
 }
 
 fn canonical(entry: &Entry) -> Value {
@@ -171,18 +167,18 @@ fn at(time: Micros) -> String {
     jiff::Timestamp::from_microsecond(time.0).map_or_else(|_| time.0.to_string(), |t| t.to_string())
 }
 
-fn no_kind(asked: &str) -> StartError {
+fn no_kind(asked: &str) -> AskError {
     let near = Kind::KNOWN
         .iter()
         .map(|kind| (strsim::normalized_damerau_levenshtein(asked, kind.as_str()), kind.as_str()))
         .filter(|(likeness, _)| *likeness >= KIND_SLIP)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, name)| name);
-    StartError::NoKind { asked: asked.to_owned(), near }
+    AskError::NoKind { asked: asked.to_owned(), near }
 }
 
-fn call_id(text: &str) -> Result<CallId, StartError> {
-    CallId::new(text).map_err(|e| StartError::Question(format!("`{text}` is no call: {e}")))
+fn call_id(text: &str) -> Result<CallId, AskError> {
+    CallId::new(text).map_err(|e| AskError::Question(format!("`{text}` is no call: {e}")))
 }
 
 fn pairs<'a>(query: Option<&'a str>) -> impl Iterator<Item = (&'a str, String)> + use<'a> {

@@ -11,7 +11,7 @@ use cella_ledger::{Export, ExportError, FAULTS_LISTED, Fault, Report, verify_exp
 use serde_json::{Value, json};
 
 use super::History;
-use crate::StartError;
+use crate::AskError;
 
 /// How often a check that takes long says how far it is.
 const PROGRESS_EVERY: Duration = Duration::from_secs(1);
@@ -47,8 +47,8 @@ impl History {
     ///
     /// # Errors
     /// The file cannot be read. What is wrong in it is part of the answer.
-    pub fn verify_file(path: &Path) -> Result<Value, StartError> {
-        let unread = |source| StartError::Given { path: path.to_path_buf(), source };
+    pub fn verify_file(path: &Path) -> Result<Value, AskError> {
+        let unread = |source| AskError::Given { path: path.to_path_buf(), source };
         let mut file = BufReader::new(File::open(path).map_err(unread)?);
         match verify_export(&mut file) {
             Ok(exported) => Ok(json!({
@@ -84,7 +84,7 @@ impl History {
     ///
     /// # Errors
     /// The ledger cannot be read or does not verify, or `out` cannot be written. What was written lacks its last line.
-    pub fn export(&self, payloads: bool, mut out: &mut dyn std::io::Write) -> Result<(), StartError> {
+    pub fn export(&self, payloads: bool, mut out: &mut dyn std::io::Write) -> Result<(), AskError> {
         let (first, last) = (cella_event::Seq(1), cella_event::Seq(u64::MAX));
         self.reader.export(Export { first, last, payloads }, &mut out)?;
         Ok(())
