@@ -15,6 +15,9 @@ use crate::{Offers, Tools};
 /// Longest file of an agent, of instructions or of a schema, in bytes. Stops a wrong path from filling memory.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
+/// A file that cannot be read.
+const UNREADABLE: &str = "CE1541";
+
 /// The agents of a node.
 #[derive(Clone, Debug)]
 pub struct Agents {
@@ -91,8 +94,8 @@ impl AgentError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Unknown { .. } => "CE1540",
-            Self::Unreadable { .. } => "CE1541",
-            Self::Wrong(faults) => faults.0.first().map_or("CE1004", |fault| fault.code),
+            Self::Unreadable { .. } => UNREADABLE,
+            Self::Wrong(faults) => faults.0.first().map_or(UNREADABLE, |fault| fault.code),
             Self::Schema { .. } => "CE1542",
             Self::Provider { .. } => "CE1543",
             Self::Server { .. } => "CE1544",
@@ -143,7 +146,25 @@ impl Agents {
         let config = self.config(name)?;
         self.check(&config)?;
         let offers = tools.offered().await;
-        self.assemble(config, &offers)
+        self.assemble(&config, &offers)
+    }
+
+    /// An agent as its file would have it, where only a run knows its tools and whom it could give tasks to.
+    ///
+    /// # Errors
+    /// [`AgentError`].
+    pub fn over(&self, config: &AgentConfig, run: &Agent) -> Result<Agent, AgentError> {
+        let selection = &config.tools;
+        let tools = run.tools.iter().filter(|tool| selection.offers(&tool.server, &tool.spec.name));
+        let tools = tools.map(|tool| Tool {
+            approval: selection.approve.wants(&tool.spec.name, tool.effect),
+            ..tool.clone()
+        });
+        let described = |name: &String| {
+            let before = run.agents.iter().find(|colleague| colleague.name == *name);
+            before.cloned().unwrap_or_else(|| Colleague { name: name.clone(), description: String::new() })
+        };
+        self.built(config, tools.collect(), config.agents.iter().map(described).collect())
     }
 
     fn check(&self, config: &AgentConfig) -> Result<(), AgentError> {
@@ -160,7 +181,7 @@ impl Agents {
         Ok(())
     }
 
-    fn assemble(&self, config: AgentConfig, offers: &Offers) -> Result<Agent, AgentError> {
+    fn assemble(&self, config: &AgentConfig, offers: &Offers) -> Result<Agent, AgentError> {
         let colleagues = config.agents.iter().map(|name| match self.config(name) {
             Ok(other) => Ok(Colleague { name: name.clone(), description: other.description }),
             Err(fault) => Err(AgentError::Colleague {
@@ -170,7 +191,16 @@ impl Agents {
             }),
         });
         let agents = colleagues.collect::<Result<_, _>>()?;
-        let tools = selected(&config, offers)?;
+        let tools = selected(config, offers)?;
+        self.built(config, tools, agents)
+    }
+
+    fn built(
+        &self,
+        config: &AgentConfig,
+        tools: Vec<Tool>,
+        agents: Vec<Colleague>,
+    ) -> Result<Agent, AgentError> {
         let instructions = self.text(&config.instructions)?;
         let output = match &config.output {
             Some((name, schema)) => Some(self.output(&config.name, name, schema)?),
@@ -179,15 +209,15 @@ impl Agents {
         let extra = config.model.extra.as_ref().and_then(|extra| Json::parse(extra.as_str()).ok());
         Ok(Agent {
             instructions,
-            model: policy(&config),
+            model: policy(config),
             tools,
             agents,
             phases: config.phases.clone(),
             board: config.board,
             output,
             extra,
-            limits: limits(&config),
-            name: config.name,
+            limits: limits(config),
+            name: config.name.clone(),
         })
     }
 

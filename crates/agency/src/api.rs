@@ -238,8 +238,11 @@ impl std::fmt::Debug for Api {
     }
 }
 
-/// The run that is meant, in a ledger. Blocking.
-fn named(reader: &cella_ledger::Reader, text: &str) -> Result<RunId, ApiError> {
+/// The run that is meant, in a ledger: by its name, by a beginning of it that no other has, or `last`. Blocking.
+///
+/// # Errors
+/// [`ApiError::Several`], or that there is none.
+pub fn named(reader: &cella_ledger::Reader, text: &str) -> Result<RunId, ApiError> {
     let known = known_runs(reader, usize::MAX).map_err(ApiError::Load)?;
     let none = || ApiError::Load(LoadError::NoSuchRun { run: text.to_owned() });
     if text == "last" {

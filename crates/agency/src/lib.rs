@@ -14,10 +14,10 @@ mod tools;
 mod view;
 
 pub use agents::{AgentError, Agents};
-pub use api::{Api, ApiError};
+pub use api::{Api, ApiError, named};
 pub use crew::Crew;
 pub use follow::follow;
-pub use machine::{RUNS_TESTED, compared, replayed, under_agent, under_contract};
+pub use machine::{RUNS_TESTED, compared, replayed, under_config, under_contract};
 pub use models::{Keys, Models};
 pub use told::Teller;
 pub use tools::{Offer, Offers, Tools};

@@ -1,14 +1,16 @@
 //! The time machine: a run done again for nothing, two runs side by side, old runs under new rules. Reads a ledger and nothing else:
 //! no node, no network, no clock.
 
-use cella_contract::{Contract, Hints, Wanted, decide};
+use std::path::Path;
+
+use cella_contract::{AgentConfig, Contract, Hints, Wanted, decide};
 use cella_event::{Micros, RunId, Seq};
-use cella_kernel::{Agent, Divergence, Fact, Intended, Part, What, replay};
+use cella_kernel::{Divergence, Fact, Intended, Part, What, replay};
 use cella_ledger::Reader;
 use cella_pursuit::{LoadError, known_runs, load};
 use serde_json::{Value, json};
 
-use crate::{told::Teller, view::told};
+use crate::{Agents, ApiError, told::Teller, view::told};
 
 /// Runs that one backtest looks at. Stops a careless one from reading for hours; that there are more is said.
 pub const RUNS_TESTED: usize = 10_000;
@@ -100,17 +102,29 @@ pub fn under_contract(
 /// Where old runs of an agent would go another way under another manifest of it. Blocking.
 ///
 /// # Errors
-/// [`LoadError::Read`].
-pub fn under_agent(reader: &Reader, agent: &Agent, since: Micros) -> Result<Value, LoadError> {
-    let mut runs = Vec::new();
+/// The ledger cannot be read, or a file that the agent's names.
+pub fn under_config(
+    reader: &Reader,
+    config: &AgentConfig,
+    dir: &Path,
+    since: Micros,
+) -> Result<Value, ApiError> {
+    let agents = Agents::new(dir.to_path_buf(), []);
+    let (mut runs, mut wrong) = (Vec::new(), None);
     let report = each_run(reader, since, &mut |run, facts| {
         let Some(What::Started(started)) = facts.first().map(|fact| &fact.what) else { return };
-        if started.agent.name != agent.name {
+        if started.agent.name != config.name {
             return;
         }
         let mut other = facts.to_vec();
         let mut begun = started.clone();
-        begun.agent = agent.clone();
+        match agents.over(config, &started.agent) {
+            Ok(agent) => begun.agent = agent,
+            Err(fault) => {
+                wrong = Some(fault);
+                return;
+            }
+        }
         other[0].what = What::Started(begun);
         runs.push(match replay(&other) {
             Ok(replayed) => json!({ "run": run.as_str(), "identical": true, "events": replayed.facts }),
@@ -119,9 +133,12 @@ pub fn under_agent(reader: &Reader, agent: &Agent, since: Micros) -> Result<Valu
             }
         });
     })?;
+    if let Some(fault) = wrong {
+        return Err(fault.into());
+    }
     let mut value = json!({
         "schema": "cella/v1",
-        "agent": agent.name,
+        "agent": config.name,
         "runs": runs,
         "exact": "up to the first event at which a run diverges",
     });

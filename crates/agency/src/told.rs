@@ -1,7 +1,7 @@
 //! Facts of a run in sentences, for people and scripts.
 
 use cella_dialogue::Stop;
-use cella_kernel::{EndStatus, Fact, Part, StepId, Verdict, What};
+use cella_kernel::{EndStatus, Fact, Part, StepId, Verdict, What, result_text};
 use serde_json::{Value, json};
 
 /// Longest text of a sentence, in bytes. Stops one answer from filling the screen; the ledger has all of it.
@@ -91,7 +91,7 @@ fn of_step(what: &What) -> (&'static str, String) {
             ("intended", format!("{step} calls {server}/{tool} {}{part} ({effect})", clipped(arguments)))
         }
         What::Done { step, result, .. } => {
-            ("done", format!("{step} has its result: {}", clipped(result.text())))
+            ("done", format!("{step} has its result: {}", clipped(&result_text(result))))
         }
         What::Failed { step, why, in_doubt, .. } => {
             let doubt = if *in_doubt { "; nobody knows whether it was done" } else { "" };

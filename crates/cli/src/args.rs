@@ -8,9 +8,11 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::{ArgValueCandidates, ArgValueCompleter};
 
 mod cells;
+mod runs;
 mod workspace;
 
 pub(crate) use self::cells::{ContractArgs, ContractVerb, Exec, Shell, Top};
+pub(crate) use self::runs::{Backtest, Fork, Resolve, Resume, Run, RunVerb, Step, Which};
 pub(crate) use self::workspace::{Workspace, WorkspaceVerb};
 
 use crate::complete;
@@ -121,6 +123,8 @@ pub(crate) enum Verb {
         after_help = "Examples:\n  cella exec --contract job.toml --copy -- make     changes land in a workspace\n  cella workspace diff 3f9a\n  cella workspace commit 3f9a"
     )]
     Workspace(Workspace),
+    #[command(flatten)]
+    Runs(RunVerb),
     /// Watch the cells of a running node: processor, memory, processes
     #[command(after_help = "Examples:\n  cella top\n  cella top --once\n  cella top --once --json")]
     Top(Top),

@@ -16,6 +16,7 @@ mod linger;
 mod log;
 mod ls;
 mod rm;
+mod runs;
 mod secret;
 mod shell;
 mod status;
@@ -26,6 +27,7 @@ mod up;
 mod workspace;
 
 pub(crate) use explain::PAGES as ERROR_PAGES;
+pub(crate) use runs::known as known_runs;
 
 use crate::{
     args::{Cli, Verb},
@@ -63,6 +65,7 @@ pub(crate) fn run(cli: Cli, printer: Printer) -> Outcome {
         Verb::Contract(args) => block_on(contract::run(args.what, &global, printer)),
         Verb::Workspace(args) => block_on(workspace::run(args, &global, printer)),
         Verb::Top(args) => block_on(top::run(args, &global, printer)),
+        Verb::Runs(verb) => block_on(runs::run(verb, &global, printer)),
         Verb::Stdio(args) => block_on(stdio::run(args, &global)),
     }
 }

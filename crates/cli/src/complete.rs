@@ -72,6 +72,21 @@ pub(crate) fn workspaces() -> Vec<CompletionCandidate> {
         .collect()
 }
 
+/// The newest runs, with their tasks.
+pub(crate) fn runs() -> Vec<CompletionCandidate> {
+    let known = crate::command::known_runs(&global()).into_iter();
+    known.map(|(run, task)| CompletionCandidate::new(run).help(Some(task.into()))).collect()
+}
+
+/// The agents that have a file.
+pub(crate) fn agents() -> Vec<CompletionCandidate> {
+    let config = target::config_path(&global());
+    let base = config.parent().unwrap_or_else(|| std::path::Path::new(""));
+    let dir = self::config().node.agents.unwrap_or_else(|| "agents".into());
+    let agents = cella_agency::Agents::new(base.join(dir), []).known();
+    agents.into_iter().map(CompletionCandidate::new).collect()
+}
+
 /// The clients Cella knows.
 pub(crate) fn clients() -> Vec<CompletionCandidate> {
     KNOWN.iter().map(|c| CompletionCandidate::new(c.id).help(Some(c.title.into()))).collect()

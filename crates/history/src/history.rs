@@ -51,6 +51,12 @@ impl History {
         Ok(Self { reader: Reader::open(&dir)?, dir })
     }
 
+    /// Its ledger, for those who ask otherwise.
+    #[must_use]
+    pub fn reader(&self) -> Reader {
+        self.reader.clone()
+    }
+
     /// Answers `tail?n=20`, `events/7`, `query?kind=call.refused&n=100`, `verify`, `why/CALL`.
     ///
     /// # Errors

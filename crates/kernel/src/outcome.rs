@@ -26,6 +26,12 @@ struct CallToolResult {
     is_error: bool,
 }
 
+/// What a model is told of a result: its text, an MCP `CallToolResult`.
+#[must_use]
+pub fn result_text(result: &Json) -> String {
+    told(result).text
+}
+
 /// The result in words for the model.
 pub(crate) fn told(result: &Json) -> Told {
     let Ok(read) = serde_json::from_str::<CallToolResult>(result.text()) else {

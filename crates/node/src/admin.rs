@@ -2,6 +2,7 @@
 
 mod cells;
 mod log;
+mod runs;
 mod workspaces;
 
 use std::sync::Arc;
@@ -42,13 +43,18 @@ pub(crate) struct Admin {
     pub(crate) shells: Shells,
     /// What cells changed in their copies.
     pub(crate) workspaces: Workspaces,
+    /// The runs of this node.
+    pub(crate) runs: cella_agency::Api,
 }
 
 impl Admin {
     /// Answers a request for any path that is no MCP endpoint.
-    pub(crate) async fn answer(&self, request: Request<Bytes>) -> Response<Body> {
+    pub(crate) async fn answer(&self, request: Request<Bytes>, principal: &str) -> Response<Body> {
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let read = method == Method::GET || method == Method::HEAD;
+        if let Some(run) = path.strip_prefix("/api/v1/runs") {
+            return self.run(&request, run, principal).await;
+        }
         match path.as_str() {
             "/livez" if read => text(StatusCode::OK, "ok\n"),
             "/readyz" | "/healthz" if read => self.ready(),

@@ -8,6 +8,7 @@ mod admin;
 mod announce;
 mod capture;
 pub mod confine;
+mod crew;
 mod dispatch;
 mod errand;
 mod error;

@@ -28,6 +28,7 @@ use crate::{
     admin::Admin,
     announce::{self, Announcement},
     confine::Confinement,
+    crew,
     dispatch::{DRAIN, Dispatch},
     identity::Doorkeeper,
     inherit::Inherited,
@@ -80,6 +81,8 @@ pub struct Running {
     fatal: Fatal,
     /// As it was at the start: some of it cannot change while the node runs.
     started_with: Config,
+    /// Where the keys of models are looked up.
+    secrets: Secrets,
     /// What the ledger lost before this start.
     lost: Vec<String>,
     announcement_file: PathBuf,
@@ -166,6 +169,7 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
         draining,
         fatal: Fatal::default(),
         started_with,
+        secrets: Secrets::new(places.vault()),
         lost,
         announcement_file: places.announcement(),
         own_socket: sockets.own_socket,
@@ -229,8 +233,16 @@ impl Parts<'_> {
         };
         let catalog = Catalog::new(plan, launcher, catalog_options);
         let draining = watch::Sender::new(false);
-        let admin = Admin {
+        let dispatch = Dispatch {
             catalog: catalog.clone(),
+            loaded: loaded.clone(),
+            recorder: self.recorder,
+            metrics: self.metrics.clone(),
+            tracing: Tracing::from_env()?,
+        };
+        let crew = crew::crew(&dispatch, &loaded.load().config, self.places);
+        let admin = Admin {
+            catalog,
             ledger: ledger.clone(),
             history: History::new(ledger.dir().to_path_buf(), ledger.reader()),
             metrics: self.metrics.clone(),
@@ -241,13 +253,7 @@ impl Parts<'_> {
             living,
             shells,
             workspaces,
-        };
-        let dispatch = Dispatch {
-            catalog,
-            loaded: loaded.clone(),
-            recorder: self.recorder,
-            metrics: self.metrics.clone(),
-            tracing: Tracing::from_env()?,
+            runs: cella_agency::Api::new(crew, ledger.clone()),
         };
         let doorkeeper = Doorkeeper::new(self.token, rustix::process::getuid().as_raw());
         let service = NodeService { dispatch, doorkeeper, admin, metrics: self.metrics };
@@ -374,7 +380,12 @@ impl Running {
         announce::tell_supervisor("STOPPING=1");
         self.draining.send_replace(true);
         self.service.admin.shells.clear();
-        self.doors.drain(self.drain).await;
+        let runs = self.service.admin.runs.clone();
+        let (_doors, ended) =
+            tokio::join!(self.doors.drain(self.drain), tokio::time::timeout(self.drain, runs.runs().drain()));
+        if ended.is_err() {
+            tracing::warn!("runs are left in the middle: resume them when the node runs again");
+        }
         let stopped = self.service.dispatch.catalog.shutdown(self.drain).await;
         self.serving.abort_all();
         while self.serving.join_next().await.is_some() {}

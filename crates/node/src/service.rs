@@ -54,9 +54,9 @@ impl Service for NodeService {
     async fn other(
         &self,
         request: http::Request<Bytes>,
-        _principal: Arc<str>,
+        principal: Arc<str>,
         _peer: &Peer,
     ) -> http::Response<admin::Body> {
-        self.admin.answer(request).await
+        self.admin.answer(request, &principal).await
     }
 }

@@ -149,7 +149,7 @@ impl Write for Parts {
     }
 }
 
-fn streamed(body: Body) -> Response<Body> {
+pub(super) fn streamed(body: Body) -> Response<Body> {
     let mut response = Response::new(body);
     let kind = http::HeaderValue::from_static("application/x-ndjson");
     response.headers_mut().insert(http::header::CONTENT_TYPE, kind);

@@ -1,12 +1,15 @@
 //! Reading the configuration again while the node runs: what is applied, and what is said of the rest.
 
-use std::sync::Arc;
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use cella_contract::Config;
 use serde_json::json;
 
 use super::Running;
-use crate::{announce, load::load, plan::plan};
+use crate::{announce, crew, load::load, plan::plan};
 
 impl Running {
     /// Reads the configuration again. One that is wrong is not used, and everything stays as it was.
@@ -23,6 +26,7 @@ impl Running {
                 self.service.dispatch.recorder.capture(loaded.config.ledger.capture.clone());
                 self.loaded.store(Arc::new(loaded));
                 self.service.admin.shells.retain(&self.loaded.load());
+                self.reload_crew();
                 self.service.dispatch.catalog.apply(plan);
                 self.service.admin.refused.store(None);
                 self.note_config().await;
@@ -37,6 +41,16 @@ impl Running {
                 announce::tell_supervisor(&format!("READY=1\nSTATUS=the configuration is not used: {code}"));
             }
         }
+    }
+}
+
+impl Running {
+    /// Runs that begin from now on have the agents and models of the new configuration.
+    fn reload_crew(&self) {
+        let base = self.config.parent().map_or_else(PathBuf::new, Path::to_path_buf);
+        let config = &self.loaded.load().config;
+        let models = crew::models(config, base.clone(), self.secrets.clone());
+        self.service.admin.runs.crew().reload(crew::agents(config, &base), models);
     }
 }
 
@@ -84,6 +98,8 @@ mod tests {
             allowed_origins: _,
             drain: _,
             first_list_wait: _,
+            // Read again with the rest.
+            agents: _,
         } = config("").node;
     }
 }

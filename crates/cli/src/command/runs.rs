@@ -1,0 +1,31 @@
+//! Runs: one file for those that need a node, one for those that read a ledger, one for watching.
+
+mod live;
+mod read;
+mod session;
+mod watch;
+
+pub(crate) use read::known;
+
+use crate::{
+    args::{Global, RunVerb},
+    exit::Outcome,
+    print::Printer,
+};
+
+pub(crate) async fn run(verb: RunVerb, global: &Global, printer: Printer) -> Outcome {
+    match verb {
+        RunVerb::Run(args) => live::begin(args, global, printer).await,
+        RunVerb::Resume(args) => live::resume(args, global, printer).await,
+        RunVerb::Approve(args) => live::approve(args, global, printer).await,
+        RunVerb::Deny { step, why } => live::deny(step, &why, global, printer).await,
+        RunVerb::Resolve(args) => live::resolve(args, global, printer).await,
+        RunVerb::Cancel(args) => live::cancel(args, global, printer).await,
+        RunVerb::Fork(args) => live::fork(args, global, printer).await,
+        RunVerb::Runs(target) => read::list(&target, global, printer).await,
+        RunVerb::Show(args) => read::show(args, global, printer).await,
+        RunVerb::Replay(args) => read::replay(&args, global, printer),
+        RunVerb::Diff { left, right } => read::diff(&left, &right, global, printer),
+        RunVerb::Backtest(args) => read::backtest(&args, global, printer),
+    }
+}

@@ -1,0 +1,124 @@
+//! Watching a run until it is over, paused, or waits for somebody who is not here.
+
+use bytes::Bytes;
+use http_body_util::BodyExt as _;
+use serde_json::{Value, json};
+
+use super::session::Session;
+use crate::{
+    codes,
+    exit::{Code, Outcome, Stop},
+    print::Printer,
+    prompt,
+};
+
+pub(super) async fn watch(session: &Session, answer: &Value, printer: Printer) -> Outcome {
+    let run = answer["run"].as_str().unwrap_or_default().to_owned();
+    if answer["from"].is_string() {
+        printer.note(format!("run {run}, forked from {}", answer["from"].as_str().unwrap_or_default()));
+    } else {
+        printer.note(format!("run {run}"));
+    }
+    let path = format!("/api/v1/runs/{run}/follow");
+    let response = session.reach.request("GET", &path, Bytes::new()).await?;
+    let (mut body, mut rest) = (response.into_body(), Vec::new());
+    let mut last = Value::Null;
+    while let Some(frame) = body.frame().await {
+        let Ok(frame) = frame else { break };
+        rest.extend_from_slice(frame.data_ref().map_or(&[], |data| &data[..]));
+        while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+            let line: Vec<u8> = rest.drain(..=end).collect();
+            let Ok(line) = serde_json::from_slice::<Value>(&line) else { continue };
+            if line["fact"].is_object() {
+                printer.note(sentence(&line["fact"]));
+                continue;
+            }
+            last = line["state"].clone();
+            if let Some(outcome) = stands(session, &run, &last, printer).await? {
+                return Ok(outcome);
+            }
+        }
+    }
+    if last["output"].is_string() {
+        return Ok(ended(&last, printer));
+    }
+    Err(Stop::new(Code::Unavailable, codes::NOT_RUNNING, "the node has stopped; the run is as it was")
+        .fix(format!("go on: cella resume {run}")))
+}
+
+/// One fact for a person.
+pub(super) fn sentence(fact: &Value) -> String {
+    let kind = fact["kind"].as_str().unwrap_or_default();
+    format!("{:>6}  {kind:<14} {}", fact["seq"].to_string(), fact["text"].as_str().unwrap_or_default())
+}
+
+/// What is to be done now that the run stands so; `Some`: the verb is over.
+async fn stands(session: &Session, run: &str, state: &Value, printer: Printer) -> Result<Option<Code>, Stop> {
+    match state["status"].as_str().unwrap_or_default() {
+        "completed" | "failed" | "cancelled" => Ok(Some(ended(state, printer))),
+        "paused" => {
+            if printer.is_json() {
+                printer.json(state);
+            } else {
+                printer.warn(format!("paused; mend it, then: cella resume {run}"));
+            }
+            Ok(Some(Code::Degraded))
+        }
+        "waiting" => {
+            let asked = state["waiting"].as_array().cloned().unwrap_or_default();
+            if prompt::is_possible()
+                && !printer.is_json()
+                && asked.iter().all(|call| call["for"] == "approval")
+            {
+                for call in &asked {
+                    approve_or_not(session, run, call).await?;
+                }
+                return Ok(None);
+            }
+            waits(run, state, &asked, printer);
+            Ok(Some(Code::TimedOut))
+        }
+        _ => Ok(None),
+    }
+}
+
+async fn approve_or_not(session: &Session, run: &str, call: &Value) -> Result<(), Stop> {
+    let text = |name: &str| call[name].as_str().unwrap_or_default();
+    let question = format!("{}: {} {}\nMay it be made?", text("step"), text("tool"), text("arguments"));
+    let agreed = tokio::task::spawn_blocking(move || prompt::confirm(&question)).await;
+    let agreed = agreed.map_err(|fault| Stop::new(Code::Failed, codes::USAGE, fault))??;
+    let order = if agreed { "approve" } else { "deny" };
+    session.post(&format!("/{run}/{order}"), &json!({ "step": text("step") })).await?;
+    Ok(())
+}
+
+fn waits(run: &str, state: &Value, asked: &[Value], printer: Printer) {
+    if printer.is_json() {
+        printer.json(state);
+        return;
+    }
+    for call in asked {
+        let text = |name: &str| call[name].as_str().unwrap_or_default();
+        let step = text("step");
+        printer.line(format!("{step} {} {}", text("tool"), text("arguments")));
+        printer.note(if text("for") == "approval" {
+            format!("   waits for approval: cella approve {run} {step}, or cella deny {run} {step}")
+        } else {
+            format!("   nobody knows whether it was done: cella resolve {run} {step} --happened, --did-not-happen or --give-up")
+        });
+    }
+}
+
+fn ended(state: &Value, printer: Printer) -> Code {
+    let completed = state["status"] == "completed";
+    if printer.is_json() {
+        printer.json(state);
+    } else if completed {
+        printer.line(state["output"].as_str().unwrap_or_default());
+    } else {
+        let why = state["why"].as_str().unwrap_or("no reason given");
+        let code = state["code"].as_str().map(|code| format!(" [{code}]")).unwrap_or_default();
+        printer.warn(format!("{}: {why}{code}", state["status"].as_str().unwrap_or_default()));
+    }
+    if completed { Code::Ok } else { Code::Failed }
+}
