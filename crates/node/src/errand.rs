@@ -7,6 +7,7 @@ use cella_catalog::Resolved;
 use cella_event::{Label, Map};
 use cella_ledger::AppendError;
 use cella_mcp::{META, Object, Raw, RpcError};
+use cella_pursuit::crash_point;
 use cella_transport::{Call, Caller, Exchange, Failure, Fault, Scope, Step};
 
 use crate::{
@@ -81,13 +82,16 @@ impl Dispatch {
         let facts = with(facts(&served, &call, traced), &more);
         let recorded = without_meta(route.params.as_ref());
         let begun = Begun { subject, facts, span };
+        crash_point();
         let intended = self.recorder.intend(begun, permit.effect(), recorded.as_ref()).await?;
         if let Some(key) = intended.key() {
             let argument = served.contract.terms(&tool).key_argument;
             route.params = route.params.as_ref().map(|params| with_key(params, key, argument.as_deref()));
         }
+        crash_point();
         let exchange = self.catalog.call(route, call).await.observed(Box::new(intended));
         finish(exchange).await;
+        crash_point();
         self.recorder.settled().await;
         Ok(())
     }

@@ -273,6 +273,10 @@ impl Intended {
     }
 
     fn over(&mut self, answer: &Answer) {
+        if self.subject.errand.is_some() {
+            // The call was made, and nobody knows yet.
+            cella_pursuit::crash_point();
+        }
         self.over = true;
         let took = self.began.elapsed();
         self.span.end(span_end(answer));

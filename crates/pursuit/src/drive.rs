@@ -11,7 +11,7 @@ use tokio::{
 };
 
 use crate::{
-    Broken, Cut, Host, Notice,
+    Broken, Cut, Host, Notice, crash_point,
     feed::{Events, Feed},
     load::decode,
     perform::Performing,
@@ -166,7 +166,9 @@ impl<H: Host> Driver<H> {
         let (fact, decoder) = read.await.map_err(|e| Broken::Read(e.to_string()))?;
         self.decoder = decoder;
         let Some(fact) = fact.map_err(|e| Broken::Impossible(e.to_string()))? else { return Ok(()) };
-        self.state.apply(&fact).map_err(|e| Broken::Impossible(e.to_string()))
+        self.state.apply(&fact).map_err(|e| Broken::Impossible(e.to_string()))?;
+        crash_point();
+        Ok(())
     }
 
     /// What is over and still due was not put on record: then nothing more is done, or it would be begun for ever.

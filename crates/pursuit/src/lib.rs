@@ -4,6 +4,7 @@
 //!
 //! Refuses to do: deciding (the kernel's), speaking to models and tools (a [`Host`]'s), knowing what a call may do (contracts').
 
+mod crash;
 mod drive;
 mod error;
 mod feed;
@@ -13,6 +14,7 @@ mod perform;
 mod record;
 mod runs;
 
+pub use crash::crash_point;
 pub use error::{BadDecision, Broken, LoadError, StartError};
 pub use host::{AskOrder, Asked, CallOrder, Cut, Host, Meter, Notice, Prepared};
 pub use load::{known_runs, load, state};

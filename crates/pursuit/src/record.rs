@@ -4,6 +4,8 @@ use cella_event::{Draft, Key, Label, Map, RunId};
 use cella_kernel::{What, encode};
 use cella_ledger::{AppendError, Appended, Durability, Ledger, Payload};
 
+use crate::crash_point;
+
 /// What stands in an event beside the fact itself.
 #[derive(Debug, Default)]
 pub(crate) struct Beside {
@@ -38,5 +40,8 @@ pub(crate) async fn record(
     for (name, bytes) in named {
         payloads.push(Payload::full(Key::literal(name), bytes)?);
     }
-    ledger.append(&draft, &payloads, durability).await.map(Some)
+    crash_point();
+    let appended = ledger.append(&draft, &payloads, durability).await?;
+    crash_point();
+    Ok(Some(appended))
 }
