@@ -86,6 +86,7 @@ fn started() -> What {
         output: None,
         extra: None,
         limits: Limits { turns: u32::MAX, calls: u32::MAX, ..Limits::default() },
+        budget: std::collections::BTreeMap::new(),
     };
     let task = "look".to_owned();
     What::Started(Box::new(Started { run: run(), agent, task, parent: None, account: None }))

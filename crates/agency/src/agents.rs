@@ -217,6 +217,7 @@ impl Agents {
             output,
             extra,
             limits: limits(config),
+            budget: config.budget.clone(),
             name: config.name.clone(),
         })
     }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use cella_agreement::{Budget, Limits, Resource, Window};
+use cella_contract::{BudgetPeriod, Config};
 use cella_event::{RunId, Seq};
 use cella_kernel::{StepId, Verdict};
 use cella_ledger::Ledger;
@@ -89,6 +91,25 @@ impl Api {
         Self { runs: Runs::new(Arc::clone(&crew), ledger.clone()), crew, ledger }
     }
 
+    /// Takes the budgets of a configuration.
+    pub fn set_budgets(&self, config: &Config) {
+        let budgets = config.budgets.iter().map(|(account, budget)| {
+            let limits = Limits {
+                money_micros: budget.money_micros,
+                tokens: budget.tokens,
+                calls: budget.calls,
+                ..Limits::default()
+            };
+            let window = match budget.per {
+                BudgetPeriod::Total => Window::Total,
+                BudgetPeriod::Day => Window::Day,
+                BudgetPeriod::Month => Window::Month,
+            };
+            (account.clone(), Budget { limits, window })
+        });
+        self.runs.set_budgets(budgets.collect());
+    }
+
     /// The runs themselves.
     #[must_use]
     pub const fn runs(&self) -> &Runs<Crew> {
@@ -147,7 +168,22 @@ impl Api {
 
     async fn show(&self, run: &RunId) -> Result<Value, ApiError> {
         let (reader, of, active) = (self.ledger.reader(), run.clone(), self.runs.is_active(run));
-        blocking(move || Ok(view::show(&reader, &of, active)?)).await
+        let mut shown = blocking(move || Ok(view::show(&reader, &of, active)?)).await?;
+        if let Some(left) = self.runs.left(run) {
+            let amounts = |of: &dyn Fn(Resource) -> Option<u64>| -> Value {
+                let pairs = Resource::ALL.into_iter().filter_map(|resource| Some((resource, of(resource)?)));
+                pairs
+                    .map(|(resource, amount)| (resource.field().to_owned(), Value::from(amount)))
+                    .collect::<serde_json::Map<_, _>>()
+                    .into()
+            };
+            shown["budget"] = json!({
+                "limits": amounts(&|resource| left.limits.of(resource)),
+                "spent": amounts(&|resource| Some(left.spent.of(resource)).filter(|n| *n > 0)),
+                "reserved": amounts(&|resource| Some(left.reserved.of(resource)).filter(|n| *n > 0)),
+            });
+        }
+        Ok(shown)
     }
 
     async fn begin(&self, new: NewRun, principal: &str) -> Result<Value, ApiError> {

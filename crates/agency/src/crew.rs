@@ -5,10 +5,10 @@ use std::{
     time::SystemTime,
 };
 
-use cella_dialogue::{Failure, Request};
+use cella_dialogue::{Failure, Request, Usage};
 use cella_event::{Micros, RunId};
 use cella_kernel::{Agent, Target};
-use cella_pursuit::{AskOrder, Asked, Broken, CallOrder, Host, Notice, Prepared};
+use cella_pursuit::{AskOrder, Asked, Broken, CallOrder, Cost, Host, Notice, Prepared};
 use futures_util::future::BoxFuture;
 
 use crate::{AgentError, Agents, Models, Tools};
@@ -66,8 +66,12 @@ impl Crew {
 }
 
 impl Host for Crew {
-    fn call(&self, order: CallOrder) -> BoxFuture<'_, Result<(), Broken>> {
+    fn call(&self, order: CallOrder) -> BoxFuture<'_, Result<bool, Broken>> {
         self.tools.call(order)
+    }
+
+    fn cost(&self, target: &Target, usage: Usage) -> Option<Cost> {
+        self.now().models.cost(target, usage)
     }
 
     fn prepare(&self, _run: &RunId, target: &Target, request: &Request) -> Result<Prepared, Failure> {

@@ -20,6 +20,8 @@ struct Watched {
     /// What was read at once and is still to be told.
     first: std::vec::IntoIter<Fact>,
     told: Option<Value>,
+    /// Everything that was read at once is told, and where the run stands with it.
+    caught_up: bool,
     over: bool,
 }
 
@@ -48,6 +50,7 @@ pub async fn follow(
         state: None,
         first: facts.into_iter(),
         told: None,
+        caught_up: false,
         over: false,
     };
     Ok(stream::unfold(watched, |mut watched| async move { Some((watched.next().await?, watched)) }))
@@ -75,7 +78,9 @@ impl Watched {
             none => *none = State::begin(&fact).ok(),
         }
         let state = self.state.as_ref()?;
-        if before != Some((state.status(), state.waiting().count())) && self.first.len() == 0 {
+        let changed = before != Some((state.status(), state.waiting().count()));
+        if self.first.len() == 0 && (changed || !self.caught_up) {
+            self.caught_up = true;
             self.told = Some(json!({ "state": whole(state, true) }));
         }
         self.over = state.ending().is_some() && self.first.len() == 0;

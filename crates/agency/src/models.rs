@@ -3,11 +3,11 @@
 use std::{collections::HashMap, path::Path, sync::Arc, time::Duration};
 
 use cella_contract::{Config, ProviderConfig};
-use cella_dialogue::{Answer, Failure, FailureClass, OutputSchema, Request, Stop, Wire};
+use cella_dialogue::{Answer, Failure, FailureClass, OutputSchema, Request, Stop, Usage, Wire};
 use cella_event::{Int, Map};
 use cella_kernel::{Target, request_digest};
 use cella_model::{ApiKey, Cassette, Deadlines, Provider, Reply, ask, encode, input_tokens};
-use cella_pursuit::{AskOrder, Asked, Cut, Meter, Prepared};
+use cella_pursuit::{AskOrder, Asked, Cost, Cut, Meter, Prepared};
 use futures_util::future::BoxFuture;
 use tokio::sync::Semaphore;
 
@@ -60,6 +60,14 @@ impl Models {
         self.providers.keys().cloned()
     }
 
+    /// What so many tokens cost. A recording costs nothing.
+    pub(crate) fn cost(&self, target: &Target, _usage: Usage) -> Option<Cost> {
+        match self.providers.get(&target.provider).map(|known| &known.talks) {
+            Some(Talks::Recording(_)) => Some(Cost { micros: 0, price: Map::new().with("recorded", true) }),
+            _ => None,
+        }
+    }
+
     pub(crate) fn prepare(&self, target: &Target, request: &Request) -> Result<Prepared, Failure> {
         let bytes = match &self.known(target)?.talks {
             Talks::Provider(provider) => encode(provider, &target.model, request),
@@ -79,11 +87,11 @@ impl Models {
         let AskOrder { prepared, deadlines, output, meter, .. } = order;
         let known = match self.known(&prepared.target) {
             Ok(known) => known,
-            Err(failure) => return nothing(failure),
+            Err(failure) => return Asked::nothing(failure),
         };
         // The node never closes it.
         let Ok(_place) = known.gate.acquire().await else {
-            return nothing(failure(FailureClass::Cancelled, "the node ends"));
+            return Asked::nothing(failure(FailureClass::Cancelled, "the node ends"));
         };
         match &known.talks {
             Talks::Provider(provider) => {
@@ -91,13 +99,13 @@ impl Models {
                 if let Some(from) = &known.key {
                     match (self.keys)(provider.name.clone(), from.clone()).await {
                         Ok(key) => provider.key = Some(ApiKey::new(&key)),
-                        Err(why) => return nothing(failure(FailureClass::Auth, &why)),
+                        Err(why) => return Asked::nothing(failure(FailureClass::Auth, &why)),
                     }
                 }
                 asked(&provider, &prepared, waits(deadlines), meter, output.as_ref()).await
             }
             Talks::Recording(cassette) => recorded(cassette, &prepared, output.as_ref()),
-            Talks::Nobody(why) => nothing(failure(FailureClass::Unreachable, why)),
+            Talks::Nobody(why) => Asked::nothing(failure(FailureClass::Unreachable, why)),
         }
     }
 
@@ -141,22 +149,30 @@ async fn asked(
         Err(_) => {}
     }
     let misfit = result.as_ref().ok().and_then(|answer| misfit(answer, output));
-    Asked { result, raw, misfit, facts }
+    let usage = match &result {
+        Ok(answer) => answer.usage,
+        // The provider counts what it has sent and what it has read, and we do not hear of it.
+        Err(_) if seen_tokens > 0 => {
+            Usage { input: prepared.input_tokens, output: seen_tokens, ..Usage::default() }
+        }
+        Err(_) => Usage::default(),
+    };
+    Asked { result, raw, usage, misfit, facts }
 }
 
 fn recorded(cassette: &Cassette, prepared: &Prepared, output: Option<&OutputSchema>) -> Asked {
     let request: Request = match serde_json::from_slice(&prepared.bytes) {
         Ok(request) => request,
-        Err(fault) => return nothing(failure(FailureClass::BadRequest, &fault.to_string())),
+        Err(fault) => return Asked::nothing(failure(FailureClass::BadRequest, &fault.to_string())),
     };
     match cassette.answer(&request, &request_digest(&request).to_string()) {
         Ok(answer) => {
             let misfit = misfit(&answer, output);
-            let facts = Map::new().with("usage", usage(&answer));
-            Asked { result: Ok(answer), raw: Vec::new(), misfit, facts }
+            let (facts, usage) = (Map::new().with("usage", usage(&answer)), answer.usage);
+            Asked { result: Ok(answer), raw: Vec::new(), usage, misfit, facts }
         }
         // The same question would have no answer again.
-        Err(fault) => nothing(failure(FailureClass::BadRequest, &fault.to_string())),
+        Err(fault) => Asked::nothing(failure(FailureClass::BadRequest, &fault.to_string())),
     }
 }
 
@@ -224,10 +240,6 @@ fn usage(answer: &Answer) -> Map {
         }
     }
     map
-}
-
-fn nothing(failure: Failure) -> Asked {
-    Asked { result: Err(failure), raw: Vec::new(), misfit: None, facts: Map::new() }
 }
 
 fn failure(class: FailureClass, message: &str) -> Failure {

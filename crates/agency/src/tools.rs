@@ -11,7 +11,7 @@ pub trait Tools: Send + Sync + 'static {
     fn offered(&self) -> BoxFuture<'_, Offers>;
 
     /// Makes a call, and puts it on record; see [`cella_pursuit::Host::call`].
-    fn call(&self, order: CallOrder) -> BoxFuture<'_, Result<(), Broken>>;
+    fn call(&self, order: CallOrder) -> BoxFuture<'_, Result<bool, Broken>>;
 }
 
 /// A list that says what is missing in it.

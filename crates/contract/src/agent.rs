@@ -2,7 +2,7 @@
 
 mod parse;
 
-use std::{path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use cella_dialogue::FailureClass;
 
@@ -34,6 +34,8 @@ pub struct AgentConfig {
     pub account: Option<String>,
     /// Where it ends.
     pub limits: AgentLimits,
+    /// What a run may spend, by the field of each resource in events (`tokens`, `calls`, `money_micros`); empty: the default.
+    pub budget: BTreeMap<String, u64>,
 }
 
 /// A text in the file, or in a file that it names.

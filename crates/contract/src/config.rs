@@ -24,6 +24,8 @@ pub struct Config {
     pub install: InstallConfig,
     /// Providers of models by name.
     pub providers: BTreeMap<String, ProviderConfig>,
+    /// Budgets of accounts by their path.
+    pub budgets: BTreeMap<String, BudgetConfig>,
 }
 
 /// One server. Texts are as written: `${VAR}` is not replaced yet.
@@ -185,6 +187,31 @@ pub struct ProviderConfig {
     pub concurrency: Option<u32>,
     /// The recording, relative to the configuration.
     pub file: Option<PathBuf>,
+}
+
+/// What an account may spend; `None`: no limit of its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BudgetConfig {
+    /// Micro-units of the currency.
+    pub money_micros: Option<u64>,
+    /// Tokens of models.
+    pub tokens: Option<u64>,
+    /// Calls of tools.
+    pub calls: Option<u64>,
+    /// Over which time.
+    pub per: BudgetPeriod,
+}
+
+/// Over which time a budget holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BudgetPeriod {
+    /// Once and for all.
+    #[default]
+    Total,
+    /// Each day.
+    Day,
+    /// Each month.
+    Month,
 }
 
 /// The ledger's settings.

@@ -32,8 +32,8 @@ pub use binding::{Alphabet, Format, JsonStep, Location, Part, PathPattern};
 pub use capture::Capture;
 pub use class::{CellClass, VmChoice};
 pub use config::{
-    CellEndpoint, Config, InstallConfig, Isolation, LedgerConfig, NodeConfig, ProviderConfig, Remote, Run,
-    ServerConfig, Start, StdioProgram, Transport, ViewConfig,
+    BudgetConfig, BudgetPeriod, CellEndpoint, Config, InstallConfig, Isolation, LedgerConfig, NodeConfig,
+    ProviderConfig, Remote, Run, ServerConfig, Start, StdioProgram, Transport, ViewConfig,
 };
 pub use contract::{
     CONTRACT_VERSION, Contract, ContractSource, FileGrant, Limits, Mode, Preset, SecretTerms, ToolTerms,

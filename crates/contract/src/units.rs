@@ -44,6 +44,21 @@ fn split(text: &str) -> Option<(u64, &str)> {
     Some((text[..digits].parse().ok()?, text[digits..].trim_start()))
 }
 
+/// An amount of money as people write it, in micro-units: `12`, `2.5`, `0.000001`. Without floats, so that what is written is what counts.
+///
+/// # Errors
+/// The text, where it is no amount.
+pub(crate) fn money(text: Option<&str>) -> Result<Option<u64>, String> {
+    let Some(text) = text else { return Ok(None) };
+    let (whole, part) = text.trim().split_once('.').unwrap_or((text.trim(), ""));
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if whole.is_empty() || !digits(whole) || !digits(part) || part.len() > 6 {
+        return Err(text.to_owned());
+    }
+    let micros = format!("{whole}{part:0<6}").parse().map_err(|_| text.to_owned())?;
+    Ok(Some(micros))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

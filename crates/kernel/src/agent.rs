@@ -1,6 +1,8 @@
 //! An agent as a run knows it: everything that decides what the run does, taken when it starts and kept in its first
 //! event, so that a run means the same when files and servers have changed.
 
+use std::collections::BTreeMap;
+
 use cella_contract::Effect;
 use cella_dialogue::{Json, OutputSchema, ToolSpec};
 use serde::{Deserialize, Serialize};
@@ -37,6 +39,9 @@ pub struct Agent {
     pub extra: Option<Json>,
     /// Where it ends.
     pub limits: Limits,
+    /// What a run may spend, by the field of each resource in events (`tokens`, `money_micros`, ...).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub budget: BTreeMap<String, u64>,
 }
 
 /// A tool that a run may call.

@@ -5,10 +5,11 @@ use std::{
     sync::Arc,
 };
 
-use cella_agency::{Agents, Crew, Keys, Models, Offer, Offers, Tools};
+use cella_agency::{Agents, Api, Crew, Keys, Models, Offer, Offers, Tools};
 use cella_contract::Config;
 use cella_dialogue::{Json, ToolSpec};
 use cella_kernel::{Part, ToCall};
+use cella_ledger::Ledger;
 use cella_mcp::{Array, ListKind, Object, Raw, member, with_cursor};
 use cella_pursuit::{Broken, CallOrder};
 use cella_transport::{Answer, Call, Caller, Failure, Scope, Step};
@@ -35,6 +36,13 @@ pub(crate) fn crew(dispatch: &Dispatch, config: &Config, places: &Places) -> Arc
     let base = places.config.parent().map_or_else(PathBuf::new, Path::to_path_buf);
     let models = models(config, base.clone(), Secrets::new(places.vault()));
     Arc::new(Crew::new(Arc::new(NodeTools(dispatch.clone())), agents(config, &base), models))
+}
+
+/// The runs of this node, with the budgets of its configuration.
+pub(crate) fn runs(crew: Arc<Crew>, ledger: &Ledger, config: &Config) -> Api {
+    let runs = Api::new(crew, ledger.clone());
+    runs.set_budgets(config);
+    runs
 }
 
 /// The agents of a configuration.
@@ -65,7 +73,7 @@ impl Tools for NodeTools {
         Box::pin(self.list())
     }
 
-    fn call(&self, order: CallOrder) -> BoxFuture<'_, Result<(), Broken>> {
+    fn call(&self, order: CallOrder) -> BoxFuture<'_, Result<bool, Broken>> {
         Box::pin(async move {
             let CallOrder { run, principal, call, facts } = order;
             let ToCall { step, part, server, tool, arguments, key, phase, .. } = call;

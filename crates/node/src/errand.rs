@@ -37,8 +37,8 @@ pub(crate) struct Errand {
 }
 
 impl Dispatch {
-    /// Makes the call. When this returns, a refusal, or intent and outcome, are in the ledger.
-    pub(crate) async fn errand(&self, errand: Errand) -> Result<(), AppendError> {
+    /// Makes the call. When this returns, a refusal (false), or intent and outcome (true), are in the ledger.
+    pub(crate) async fn errand(&self, errand: Errand) -> Result<bool, AppendError> {
         let Errand { place, server, tool, arguments, principal, facts: more } = errand;
         let place = Arc::new(place);
         let caller = Arc::new(Caller { principal, ..Caller::cella() });
@@ -76,7 +76,7 @@ impl Dispatch {
             Ok(permit) => permit,
             Err(refusal) => {
                 let _told_by_its_event = self.refuse(&subject, &served, refusal, &route).await;
-                return Ok(());
+                return Ok(false);
             }
         };
         let facts = with(facts(&served, &call, traced), &more);
@@ -93,7 +93,7 @@ impl Dispatch {
         finish(exchange).await;
         crash_point();
         self.recorder.settled().await;
-        Ok(())
+        Ok(true)
     }
 
     /// The call was not begun: no server heard of it.
@@ -104,7 +104,7 @@ impl Dispatch {
         tool: &str,
         caller: &Caller,
         why: &str,
-    ) -> Result<(), AppendError> {
+    ) -> Result<bool, AppendError> {
         let call = new_call_id().map_err(|_| AppendError::Closed)?;
         let subject = Subject {
             call,
@@ -116,7 +116,7 @@ impl Dispatch {
             errand: Some(place.clone()),
         };
         let why = Map::new().with("rule", why.to_owned());
-        self.recorder.refuse(&subject, why, None).await
+        self.recorder.refuse(&subject, why, None).await.map(|()| false)
     }
 }
 

@@ -253,7 +253,7 @@ impl Parts<'_> {
             living,
             shells,
             workspaces,
-            runs: cella_agency::Api::new(crew, ledger.clone()),
+            runs: crew::runs(crew, ledger, &loaded.load().config),
         };
         let doorkeeper = Doorkeeper::new(self.token, rustix::process::getuid().as_raw());
         let service = NodeService { dispatch, doorkeeper, admin, metrics: self.metrics };

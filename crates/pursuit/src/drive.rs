@@ -15,6 +15,7 @@ use crate::{
     feed::{Events, Feed},
     load::decode,
     perform::Performing,
+    purse::Purse,
 };
 
 /// What all drivers of a node share.
@@ -22,6 +23,7 @@ pub(crate) struct Shared<H> {
     pub(crate) host: Arc<H>,
     pub(crate) ledger: Ledger,
     pub(crate) feed: Feed,
+    pub(crate) purse: Purse,
     /// True once the node is about to end.
     pub(crate) draining: watch::Receiver<bool>,
 }
@@ -68,6 +70,7 @@ impl<H> Clone for Shared<H> {
             host: Arc::clone(&self.host),
             ledger: self.ledger.clone(),
             feed: self.feed.clone(),
+            purse: self.purse.clone(),
             draining: self.draining.clone(),
         }
     }

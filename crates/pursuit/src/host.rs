@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cella_dialogue::{Answer, Failure, OutputSchema, Request};
+use cella_dialogue::{Answer, Failure, OutputSchema, Request, Usage};
 use cella_event::{Map, Micros, RunId};
 use cella_kernel::{Agent, Deadlines, StepId, Target, ToCall};
 use futures_util::future::BoxFuture;
@@ -19,8 +19,11 @@ use crate::Broken;
 /// 3. [`Host::send`] sends the bytes that were prepared and no others, once.
 /// 4. Dropping a future of [`Host::send`] ends the connection; dropping one of [`Host::call`] leaves `call.cancelled` in doubt.
 pub trait Host: Send + Sync + 'static {
-    /// Makes a call of a tool, and puts it on record.
-    fn call(&self, order: CallOrder) -> BoxFuture<'_, Result<(), Broken>>;
+    /// Makes a call of a tool, and puts it on record. False: it was refused, and nothing was done.
+    fn call(&self, order: CallOrder) -> BoxFuture<'_, Result<bool, Broken>>;
+
+    /// What so many tokens of a model cost, in micro-units of the currency, with what the price was; `None`: nobody knows.
+    fn cost(&self, target: &Target, usage: Usage) -> Option<Cost>;
 
     /// Writes a request in the wire of its target; sends nothing.
     ///
@@ -39,6 +42,15 @@ pub trait Host: Send + Sync + 'static {
 
     /// Tells people that something waits for them, or that a run ended.
     fn tell(&self, notice: Notice);
+}
+
+/// A price and where it is from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cost {
+    /// Micro-units of the currency.
+    pub micros: u64,
+    /// The row of the table of prices that was used.
+    pub price: Map,
 }
 
 /// A call that a run wants made.
@@ -107,6 +119,8 @@ pub struct Asked {
     pub result: Result<Answer, Failure>,
     /// What the provider sent, as received; empty where it sent nothing.
     pub raw: Vec<u8>,
+    /// What it used; of an answer that broke off at most so much.
+    pub usage: Usage,
     /// Why a final answer has not the shape that the request wants.
     pub misfit: Option<String>,
     /// More for the body of the outcome: times, for example.
@@ -150,4 +164,13 @@ pub enum Notice {
         /// Why.
         why: String,
     },
+}
+
+impl Asked {
+    /// Nothing was sent, or nothing that costs came back.
+    #[must_use]
+    pub const fn nothing(failure: Failure) -> Self {
+        let usage = Usage { input: 0, cached_input: 0, cache_write: 0, output: 0, reasoning: 0 };
+        Self { result: Err(failure), raw: Vec::new(), usage, misfit: None, facts: Map::new() }
+    }
 }

@@ -11,11 +11,13 @@ mod feed;
 mod host;
 mod load;
 mod perform;
+mod purse;
 mod record;
 mod runs;
 
 pub use crash::crash_point;
 pub use error::{BadDecision, Broken, LoadError, StartError};
-pub use host::{AskOrder, Asked, CallOrder, Cut, Host, Meter, Notice, Prepared};
+pub use host::{AskOrder, Asked, CallOrder, Cost, Cut, Host, Meter, Notice, Prepared};
 pub use load::{known_runs, load, state};
+pub use purse::RUN_TOKENS;
 pub use runs::{Begin, Decision, Known, Runs};

@@ -2,8 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use cella_dialogue::{Failure, FailureClass, Request};
-use cella_event::{Label, Map, Micros, RunId};
+use cella_agreement::{Amounts, Exhausted, ReservationId};
+use cella_dialogue::{Failure, FailureClass, Request, Usage};
+use cella_event::{CallId, Int, Label, Map, Micros, RunId};
 use cella_kernel::{
     AskId, Deadlines, Effect, EndStatus, Ending, Started, State, StepId, Target, ToCall, What,
 };
@@ -11,7 +12,7 @@ use cella_ledger::Durability;
 use tokio::sync::watch;
 
 use crate::{
-    AskOrder, Asked, Broken, CallOrder, Cut, Host, LoadError, Meter, Notice, StartError,
+    AskOrder, Asked, Broken, CallOrder, Cut, Host, LoadError, Meter, Notice, Prepared, StartError,
     drive::Shared,
     load,
     record::{Beside, record},
@@ -41,7 +42,12 @@ impl<H: Host> Performing<H> {
             }
             Effect::Forfeit { ask } => {
                 let failure = failure(FailureClass::Cut, "the node ended while the model answered");
-                self.write(&What::Unanswered { ask, failure }, Beside::default()).await
+                let id = ReservationId::Question(self.run.clone());
+                // Nobody knows what the provider will charge for it: it costs what was reserved.
+                let spent = self.shared.purse.reserved(&id);
+                let body = Map::new().with("spent", spent.to_map());
+                let beside = Beside { body, ..Beside::default() };
+                self.write_settled(&What::Unanswered { ask, failure }, beside, &id, spent).await
             }
             Effect::Wait { until } => self.wait(until).await,
             Effect::Call(call) => self.call(*call).await,
@@ -83,12 +89,27 @@ impl<H: Host> Performing<H> {
         request: &Request,
     ) -> Result<(), Broken> {
         let prepared = self.shared.host.prepare(&self.run, &target, request);
+        let upper = match self.upper(&target, prepared.as_ref().ok()) {
+            Ok(upper) => upper,
+            Err(why) => return self.write(&What::OverBudget { why }, Beside::default()).await,
+        };
+        let id = ReservationId::Question(self.run.clone());
+        let purse = &self.shared.purse;
+        if let Err(exhausted) = purse.reserve(id.clone(), &self.run, upper, self.shared.host.now()) {
+            return self.over_budget(&exhausted).await;
+        }
         let bytes = prepared.as_ref().map(|prepared| prepared.bytes.to_vec()).unwrap_or_default();
-        let beside = Beside { payloads: vec![("request", bytes)], ..Beside::default() };
-        self.write(&What::Asked { ask, target, digest }, beside).await?;
+        let body = Map::new().with("reserve", upper.to_map());
+        let beside = Beside { body, payloads: vec![("request", bytes)], principal: None };
+        let asked = What::Asked { ask, target: target.clone(), digest };
+        if let Err(broken) = self.write(&asked, beside).await {
+            purse.release(&id);
+            return Err(broken);
+        }
         let asked = match prepared {
             Ok(prepared) => {
-                let meter = Meter { output_tokens_max: None, cut: self.cuts.clone() };
+                // What was reserved is all that there is: an answer that grows past it is broken off.
+                let meter = Meter { output_tokens_max: Some(prepared.output_tokens), cut: self.cuts.clone() };
                 let order = AskOrder {
                     run: self.run.clone(),
                     prepared,
@@ -98,11 +119,27 @@ impl<H: Host> Performing<H> {
                 };
                 self.shared.host.send(order).await
             }
-            Err(failure) => Asked { result: Err(failure), raw: Vec::new(), misfit: None, facts: Map::new() },
+            Err(failure) => Asked::nothing(failure),
         };
-        let Asked { result, raw, misfit, facts } = asked;
+        self.settle_question(ask, &target, asked, &id).await
+    }
+
+    async fn settle_question(
+        &self,
+        ask: AskId,
+        target: &Target,
+        asked: Asked,
+        id: &ReservationId,
+    ) -> Result<(), Broken> {
+        let Asked { result, raw, usage, misfit, facts } = asked;
+        let cost = self.shared.host.cost(target, usage);
+        let money_micros = cost.as_ref().map_or(0, |cost| cost.micros);
+        let spent = Amounts { tokens: usage.total(), money_micros, ..Amounts::ZERO };
+        let mut body = facts.with("spent", spent.to_map());
+        if let Some(cost) = cost.filter(|_| usage.total() > 0) {
+            body = body.with("price", cost.price);
+        }
         let payloads = if raw.is_empty() { Vec::new() } else { vec![("response", raw)] };
-        let beside = Beside { body: facts, payloads, principal: None };
         let what = match result {
             Ok(answer) => {
                 let misfit = misfit.map(|misfit| clipped(&misfit));
@@ -113,7 +150,46 @@ impl<H: Host> Performing<H> {
                 What::Unanswered { ask, failure }
             }
         };
-        self.write(&what, beside).await
+        self.write_settled(&what, Beside { body, payloads, principal: None }, id, spent).await
+    }
+
+    /// At most what a question costs; `Err`: why that cannot be said.
+    fn upper(&self, target: &Target, prepared: Option<&Prepared>) -> Result<Amounts, String> {
+        let Some(prepared) = prepared else { return Ok(Amounts::ZERO) };
+        let usage =
+            Usage { input: prepared.input_tokens, output: prepared.output_tokens, ..Usage::default() };
+        let cost = self.shared.host.cost(target, usage).map(|cost| cost.micros);
+        if cost.is_none() && self.shared.purse.counts_money(&self.run) {
+            return Err(format!(
+                "the budget is in money, and nobody knows what {}/{} costs: add [prices.\"{}/{}\"] to the configuration",
+                target.provider, target.model, target.provider, target.model
+            ));
+        }
+        Ok(Amounts { tokens: usage.total(), money_micros: cost.unwrap_or_default(), ..Amounts::ZERO })
+    }
+
+    async fn over_budget(&self, exhausted: &Exhausted) -> Result<(), Broken> {
+        let body = Map::new()
+            .with("account", exhausted.account.clone())
+            .with("limit", Int::saturating(exhausted.limit))
+            .with("resource", exhausted.resource.field());
+        self.write(&What::OverBudget { why: exhausted.to_string() }, Beside { body, ..Beside::default() })
+            .await
+    }
+
+    /// Writes an outcome and settles what was reserved for it.
+    async fn write_settled(
+        &self,
+        what: &What,
+        beside: Beside,
+        id: &ReservationId,
+        spent: Amounts,
+    ) -> Result<(), Broken> {
+        let appended = record(&self.shared.ledger, &self.run, what, beside, durability(what)).await?;
+        if let Some(appended) = appended {
+            self.shared.purse.settle(id, spent, appended.seq, appended.time);
+        }
+        Ok(())
     }
 
     async fn wait(&self, until: Micros) -> Result<(), Broken> {
@@ -125,9 +201,26 @@ impl<H: Host> Performing<H> {
     }
 
     async fn call(&self, call: ToCall) -> Result<(), Broken> {
-        let (run, principal) = (self.run.clone(), Arc::clone(&self.principal));
-        let order = CallOrder { run, principal, call, facts: Map::new() };
-        self.shared.host.call(order).await
+        let upper = Amounts { calls: 1, ..Amounts::ZERO };
+        // A name for the book alone: the call's own is made where it is put on record.
+        let name = format!("{}-{}-{}", self.run, call.step, call.part.as_str());
+        let Ok(name) = CallId::new(name) else {
+            return Err(Broken::Impossible("a run's name is too long".into()));
+        };
+        let id = ReservationId::Call(name);
+        let purse = &self.shared.purse;
+        if let Err(exhausted) = purse.reserve(id.clone(), &self.run, upper, self.shared.host.now()) {
+            return self.over_budget(&exhausted).await;
+        }
+        let facts = Map::new().with("reserve", upper.to_map());
+        let order = CallOrder { run: self.run.clone(), principal: Arc::clone(&self.principal), call, facts };
+        let made = self.shared.host.call(order).await;
+        if matches!(made, Ok(true)) {
+            purse.settle(&id, upper, self.shared.ledger.head().seq, self.shared.host.now());
+        } else {
+            purse.release(&id);
+        }
+        made.map(drop)
     }
 
     /// Pursues the run of another agent from its start or from where it is.

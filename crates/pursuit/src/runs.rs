@@ -1,10 +1,11 @@
 //! The runs of a node.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use cella_agreement::{Budget, Left};
 use cella_event::{Label, Map, RunId, Seq};
 use cella_kernel::{Agent, Fact, Forked, Started, State, Status, StepId, Verdict, What};
 use cella_ledger::{Durability, Ledger};
@@ -15,6 +16,7 @@ use crate::{
     drive::{Driver, Shared, Taken},
     feed::Feed,
     load::{self, Read, fold},
+    purse::{self, Purse},
     record::{Beside, record},
 };
 
@@ -88,7 +90,7 @@ impl<H: Host> Runs<H> {
         let feed = Feed::default();
         tokio::spawn(feed.clone().follow(ledger.clone()));
         Self {
-            shared: Shared { host, ledger, feed, draining },
+            shared: Shared { host, ledger, feed, purse: Purse::default(), draining },
             active: Arc::default(),
             drain: Arc::new(drain),
         }
@@ -138,6 +140,7 @@ impl<H: Host> Runs<H> {
         say: Option<String>,
         principal: &str,
     ) -> Result<RunId, StartError> {
+        self.shared.purse.open(self.shared.ledger.reader()).await?;
         let run = fresh()?;
         let (reader, of) = (self.shared.ledger.reader(), from.clone());
         let facts = blocking(move || load::load(&reader, &of)).await?;
@@ -148,6 +151,7 @@ impl<H: Host> Runs<H> {
         let what = What::Forked(Box::new(forked));
         let events = self.shared.feed.listen(&run);
         record(&self.shared.ledger, &run, &what, beside, Durability::Flushed).await?;
+        self.shared.purse.fork(&run, from, state.last());
         let taken = taken(&self.shared, &run, events).await?;
         self.drive(run.clone(), taken);
         Ok(run)
@@ -220,6 +224,17 @@ impl<H: Host> Runs<H> {
         self.lock().runs.contains_key(run)
     }
 
+    /// The budgets of accounts, from now on.
+    pub fn set_budgets(&self, budgets: BTreeMap<String, Budget>) {
+        self.shared.purse.set_budgets(budgets);
+    }
+
+    /// What a run has spent and may spend; `None` before the first run of this node began or was taken up.
+    #[must_use]
+    pub fn left(&self, run: &RunId) -> Option<Left> {
+        self.shared.purse.left_of_run(run, self.shared.host.now())
+    }
+
     /// Begins nothing more, and waits for what is under way. Dropping the future leaves the rest in doubt, as a crash would.
     pub async fn drain(&self) {
         self.drain.send_replace(true);
@@ -264,16 +279,22 @@ pub(crate) async fn begin<H: Host>(
     started: Started,
     principal: Option<Label>,
 ) -> Result<Taken, StartError> {
+    shared.purse.open(shared.ledger.reader()).await?;
     let run = started.run.clone();
     let events = shared.feed.listen(&run);
+    let limits = purse::limits(&started.agent);
+    let (account, parent) = (started.account.clone(), started.parent.clone());
     let what = What::Started(Box::new(started));
-    let beside = Beside { principal, ..Beside::default() };
+    let body = limits.map(|limits| Map::new().with("budget", limits.to_map())).unwrap_or_default();
+    let beside = Beside { body, principal, ..Beside::default() };
     record(&shared.ledger, &run, &what, beside, Durability::Flushed).await?;
+    shared.purse.begin(&run, account.as_deref(), parent.as_ref(), limits);
     taken(shared, &run, events).await
 }
 
 /// Takes a run up that is not over: what was under way is in doubt from here on.
 pub(crate) async fn take_up<H: Host>(shared: &Shared<H>, run: &RunId) -> Result<Taken, StartError> {
+    shared.purse.open(shared.ledger.reader()).await?;
     let (reader, of) = (shared.ledger.reader(), run.clone());
     let (mut state, mut decoder, principal) = blocking(move || {
         let Read { facts, decoder, principal } = load::read(&reader, &of)?;
@@ -284,7 +305,10 @@ pub(crate) async fn take_up<H: Host>(shared: &Shared<H>, run: &RunId) -> Result<
         return Err(StartError::Over { run: run.clone() });
     }
     let events = shared.feed.listen(run);
-    record(&shared.ledger, run, &What::Resumed, Beside::default(), Durability::Flushed).await?;
+    let resumed = record(&shared.ledger, run, &What::Resumed, Beside::default(), Durability::Flushed).await?;
+    if let Some(resumed) = resumed {
+        shared.purse.forfeit_calls(run, resumed.seq, resumed.time);
+    }
     // What came between, and that it was taken up.
     let (reader, of) = (shared.ledger.reader(), run.clone());
     blocking(move || {

@@ -39,7 +39,7 @@ const BELOW: &[(&str, &[&str])] = &[
     ("otlp", &["transport"]),
     ("vault", &[]),
     ("workspace", &["cell", "ledger"]),
-    ("pursuit", &["kernel", "ledger"]),
+    ("pursuit", &["kernel", "ledger", "agreement"]),
     ("agency", &["pursuit", "model"]),
     (
         "node",

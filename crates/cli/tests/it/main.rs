@@ -6,6 +6,7 @@ mod calls;
 mod cells;
 mod clients;
 mod completion;
+mod crashes;
 mod errors;
 mod exec;
 mod help;

@@ -1,12 +1,13 @@
 //! From text to [`AgentConfig`], with everything that is wrong reported at once.
 
-use std::ops::Range;
+use std::{collections::BTreeMap, ops::Range};
 
 use super::{AGENT_VERSION, AgentConfig, AgentLimits, Approve, ModelName, ModelTerms, Source, ToolSelection};
 use crate::{
     Diagnostics, Severity, codes,
     diagnostic::{Diagnostic, Origin},
     shape::{AGENT, Checked, Table, check, json},
+    units::money,
 };
 use cella_dialogue::FailureClass;
 
@@ -84,7 +85,32 @@ impl Reading<'_> {
             output,
             account: root.text("account").map(str::to_owned),
             limits: root.table("limits").map(limits).unwrap_or_default(),
+            budget: self.budget(root),
         })
+    }
+
+    fn budget(&mut self, root: Table<'_>) -> BTreeMap<String, u64> {
+        let Some(table) = root.table("budget") else { return BTreeMap::new() };
+        let mut budget = BTreeMap::new();
+        match money(table.text("money")) {
+            Ok(Some(micros)) => drop(budget.insert("money_micros".to_owned(), micros)),
+            Ok(None) => {}
+            Err(text) => {
+                let fix = "write \"2.50\"".to_owned();
+                self.error(
+                    table.place("money"),
+                    codes::WRONG_VALUE,
+                    format!("`{text}` is no amount of money"),
+                    fix,
+                );
+            }
+        }
+        for key in ["tokens", "calls"] {
+            if let Some(limit) = table.count(key) {
+                budget.insert(key.to_owned(), u64::from(limit));
+            }
+        }
+        budget
     }
 
     fn source(&mut self, table: Table<'_>, text: &str, file: &str) -> Option<Source> {

@@ -68,7 +68,8 @@ impl Reading<'_> {
         let ledger = root.table("ledger").map(ledger).unwrap_or_default();
         let install = root.table("install").map(|table| self.install(table)).unwrap_or_default();
         let providers = self.providers(root);
-        Config { servers, views, node, ledger, install, providers }
+        let budgets = self.budgets(root);
+        Config { servers, views, node, ledger, install, providers, budgets }
     }
 
     fn install(&mut self, table: Table<'_>) -> InstallConfig {

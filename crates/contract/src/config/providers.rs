@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, ops::Range, path::PathBuf};
 
 use cella_dialogue::Wire;
 
-use super::{ProviderConfig, parse::Reading};
-use crate::{Text, codes, shape::Table};
+use super::{BudgetConfig, BudgetPeriod, ProviderConfig, parse::Reading};
+use crate::{Text, codes, shape::Table, units::money};
 
 /// A key that stands in the file itself.
 const LITERAL_KEY: &str = "CE1037";
@@ -27,6 +27,34 @@ impl Reading<'_> {
         let read = named
             .filter_map(|(name, table, place)| Some((name.to_owned(), self.provider(name, table, place)?)));
         read.collect()
+    }
+
+    pub(super) fn budgets(&mut self, root: Table<'_>) -> BTreeMap<String, BudgetConfig> {
+        let mut budgets = BTreeMap::new();
+        for (account, table, place) in root.named("budgets") {
+            if account.split('/').any(|part| part.trim().is_empty()) || account.contains(':') {
+                let fix = "write it from the organisation down: \"acme/sales/invoices\"".to_owned();
+                self.error(place, codes::WRONG_VALUE, format!("`{account}` is no path of accounts"), fix);
+            }
+            let money_micros = money(table.text("money")).unwrap_or_else(|text| {
+                let fix = "write \"2.50\"".to_owned();
+                self.error(
+                    table.place("money"),
+                    codes::WRONG_VALUE,
+                    format!("`{text}` is no amount of money"),
+                    fix,
+                );
+                None
+            });
+            let per = match table.text("per") {
+                Some("day") => BudgetPeriod::Day,
+                Some("month") => BudgetPeriod::Month,
+                _ => BudgetPeriod::Total,
+            };
+            let (tokens, calls) = (table.count("tokens").map(u64::from), table.count("calls").map(u64::from));
+            budgets.insert(account.to_owned(), BudgetConfig { money_micros, tokens, calls, per });
+        }
+        budgets
     }
 
     fn provider(&mut self, name: &str, table: Table<'_>, place: Range<usize>) -> Option<ProviderConfig> {

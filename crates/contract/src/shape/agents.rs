@@ -28,8 +28,34 @@ pub(crate) static AGENT: Shape = Shape {
             "The account it spends from, from the organisation down: acme/sales/invoices.",
         ),
         field("limits", Kind::Table(&LIMITS), "Where a run ends that does not end by itself."),
+        field(
+            "budget",
+            Kind::Table(&OF_A_RUN),
+            "What a run may spend, those that it gives tasks to included; 2,000,000 tokens when absent.",
+        ),
     ],
 };
+
+static OF_A_RUN: Shape = Shape { what: "the budget of a run", fields: &SPENT };
+
+pub(super) static BUDGET: Shape = Shape { what: "a budget", fields: &BUDGET_FIELDS };
+
+static SPENT: [super::Field; 3] = [
+    field("money", Kind::Text, "Money, in the currency of the prices (US dollars): \"2.50\"."),
+    field("tokens", Kind::Count, "Tokens of models, input and output together."),
+    field("calls", Kind::Count, "Calls of tools."),
+];
+
+static BUDGET_FIELDS: [super::Field; 4] = [
+    field("money", Kind::Text, "Money, in the currency of the prices (US dollars): \"2.50\"."),
+    field("tokens", Kind::Count, "Tokens of models, input and output together."),
+    field("calls", Kind::Count, "Calls of tools."),
+    field(
+        "per",
+        Kind::Word(&["total", "day", "month"]),
+        "Over which time it holds, in UTC; total when absent.",
+    ),
+];
 
 static MODEL: Shape = Shape {
     what: "the model",

@@ -20,6 +20,11 @@ pub(crate) static CONFIG: Shape = Shape {
         field("node", Kind::Table(&NODE), "The node itself."),
         field("ledger", Kind::Table(&LEDGER), "The record of everything."),
         field("providers", Kind::Named(&super::agents::PROVIDER), "Providers of models by name."),
+        field(
+            "budgets",
+            Kind::Named(&super::agents::BUDGET),
+            "What accounts may spend, by their path: \"acme\", \"acme/sales\", \"acme/sales/invoices\".",
+        ),
         field("install", Kind::Table(&INSTALL), "Installing packages of npx and uvx."),
     ],
 };

@@ -58,6 +58,7 @@ pub(crate) fn agent() -> Agent {
         output: None,
         extra: None,
         limits: Limits { tries: 1_000, ..Limits::default() },
+        budget: BTreeMap::new(),
     }
 }
 

@@ -51,6 +51,7 @@ impl Running {
         let config = &self.loaded.load().config;
         let models = crew::models(config, base.clone(), self.secrets.clone());
         self.service.admin.runs.crew().reload(crew::agents(config, &base), models);
+        self.service.admin.runs.set_budgets(config);
     }
 }
 

@@ -13,7 +13,7 @@ use cella_dialogue::{
 use cella_event::{CallId, Draft, Key, Kind, Label, Map, Micros, RunId};
 use cella_kernel::{Agent, Limits, ModelPolicy, Part, Target, Tool};
 use cella_ledger::{Durability, Ledger, Payload};
-use cella_pursuit::{AskOrder, Asked, Broken, CallOrder, Cut, Host, Notice, Prepared};
+use cella_pursuit::{AskOrder, Asked, Broken, CallOrder, Cost, Cut, Host, Notice, Prepared};
 use futures_util::future::BoxFuture;
 
 /// What a scripted model does.
@@ -89,8 +89,12 @@ impl Scripted {
 }
 
 impl Host for Scripted {
-    fn call(&self, order: CallOrder) -> BoxFuture<'_, Result<(), Broken>> {
-        Box::pin(self.make(order))
+    fn call(&self, order: CallOrder) -> BoxFuture<'_, Result<bool, Broken>> {
+        Box::pin(async move { self.make(order).await.map(|()| true) })
+    }
+
+    fn cost(&self, _target: &Target, _usage: Usage) -> Option<Cost> {
+        None
     }
 
     fn prepare(&self, _run: &RunId, target: &Target, request: &Request) -> Result<Prepared, Failure> {
@@ -111,7 +115,8 @@ impl Host for Scripted {
                     Err(failure(FailureClass::Cancelled))
                 }
             };
-            Asked { result, raw: b"raw".to_vec(), misfit: None, facts: Map::new() }
+            let usage = result.as_ref().map(|answer: &Answer| answer.usage).unwrap_or_default();
+            Asked { result, raw: b"raw".to_vec(), usage, misfit: None, facts: Map::new() }
         })
     }
 
@@ -143,7 +148,7 @@ fn answer(text: &str, calls: &[(&str, &str)]) -> Answer {
     let calls: Vec<ToolCall> = calls.iter().enumerate().map(call).collect();
     let stop = if calls.is_empty() { Stop::End } else { Stop::Tools };
     let turn = Assistant { text: text.into(), calls, verbatim: None };
-    Answer { turn, stop, usage: Usage::default(), model: "m".into() }
+    Answer { turn, stop, usage: Usage { input: 10, output: 5, ..Usage::default() }, model: "m".into() }
 }
 
 pub(crate) fn tool(name: &str, effect: Class) -> Tool {
@@ -171,6 +176,7 @@ pub(crate) fn agent(tools: &[Tool]) -> Agent {
         output: None,
         extra: None,
         limits: Limits::default(),
+        budget: std::collections::BTreeMap::new(),
     }
 }
 
