@@ -115,6 +115,7 @@ impl Cell {
         let sockets = sockets(first.id(), policy.ports().into_iter().collect(), answered);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
+            .thread_name("broker")
             .enable_all()
             .build()
             .expect("a runtime");
