@@ -7,7 +7,8 @@ use cella_event::{Draft, Int, Kind, Label, Map};
 use cella_ledger::{AppendError, Durability, Ledger, OpenError};
 
 use crate::{
-    Committed, Kept, LIFE_AFTER_NODE, Layers, Store, Workspace, WorkspaceError, workspace::blocking,
+    Checkpoint, Committed, Kept, LIFE_AFTER_NODE, Layers, Store, Workspace, WorkspaceError,
+    workspace::blocking,
 };
 
 /// The workspaces of one node, running or not.
@@ -137,6 +138,21 @@ impl Workspaces {
                 tracing::error!(%error, id, "what a server changed could not be kept or put on record")
             }
         }
+    }
+
+    /// Keeps what a cell has changed so far, while it lives; on record if that is new.
+    ///
+    /// # Errors
+    /// The disk, a cell that does not stop writing and cannot be made to stand still, or the ledger: the checkpoint is there
+    /// then, and on no record.
+    pub async fn checkpoint(&self, workspace: &Workspace) -> Result<Checkpoint, RecordedError> {
+        let made = workspace.checkpoint().await?;
+        if let Some(kept) = made.kept.as_ref().filter(|_| made.is_new) {
+            let of = kept.checkpoint_of.clone().unwrap_or_default();
+            let fact = captured_draft(kept).with("checkpoint_of", of).with("frozen", made.frozen);
+            self.record.write(fact).await?;
+        }
+        Ok(made)
     }
 
     async fn capture_one(&self, workspace: Workspace) -> Result<Option<Kept>, RecordedError> {

@@ -72,6 +72,8 @@ pub struct Kept {
     pub about: About,
     /// The workspace that the run started from.
     pub from: Option<String>,
+    /// The workspace of which this is the state at a moment of its run.
+    pub checkpoint_of: Option<String>,
     /// When it was captured, in milliseconds since 1970.
     pub captured_ms: u64,
     /// When it was committed.
@@ -104,6 +106,9 @@ pub struct Sum {
 pub(crate) struct Record {
     pub(crate) about: About,
     pub(crate) from: Option<String>,
+    /// Missing in what an earlier version wrote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) checkpoint_of: Option<String>,
     pub(crate) captured_ms: u64,
     pub(crate) committed_ms: Option<u64>,
     pub(crate) state: State,
@@ -224,6 +229,8 @@ impl Store {
             began: now(),
             parent,
             limit,
+            known: Vec::new(),
+            last: None,
             _lock: lock.ok_or_else(|| WorkspaceError::Busy { id: id.to_owned() })?,
         };
         fs::rename(&new, self.live().join(id)).map_err(WorkspaceError::system(&new))?;
@@ -267,7 +274,8 @@ impl Store {
             let Living { about, roots, began, parent, limit } = living;
             let began = began.parse().unwrap_or(Nanos::MIN);
             let store = self.clone();
-            orphans.push(Layers { store, id, about, roots, began, parent, limit, _lock: lock });
+            let (known, last) = (Vec::new(), None);
+            orphans.push(Layers { store, id, about, roots, began, parent, limit, known, last, _lock: lock });
         }
         Ok(orphans)
     }
@@ -482,8 +490,19 @@ fn startable(delta: &Delta, roots: &[PathBuf]) -> Result<(), WorkspaceError> {
 }
 
 fn kept(id: &str, record: Record) -> Kept {
-    let Record { about, from, captured_ms, committed_ms, state, digest, sum, roots } = record;
-    Kept { id: id.to_owned(), about, from, captured_ms, committed_ms, state, digest, sum, roots }
+    let Record { about, from, checkpoint_of, captured_ms, committed_ms, state, digest, sum, roots } = record;
+    Kept {
+        id: id.to_owned(),
+        about,
+        from,
+        checkpoint_of,
+        captured_ms,
+        committed_ms,
+        state,
+        digest,
+        sum,
+        roots,
+    }
 }
 
 fn damaged(id: String) -> Kept {
@@ -491,6 +510,7 @@ fn damaged(id: String) -> Kept {
         id,
         about: About::default(),
         from: None,
+        checkpoint_of: None,
         captured_ms: 0,
         committed_ms: None,
         state: State::Damaged,
