@@ -10,8 +10,8 @@ use cella_freezer::Freezer;
 use crate::{
     Delta, Kept, Layers, State, Sum, WorkspaceError,
     capture::{Budget, When},
-    known::{Known, Settled},
-    layers::{Pass, draw, now_ms},
+    known::{Known, Settled, TICK, before_tick},
+    layers::{Pass, draw, now, now_ms},
     store::Record,
     survey::{is_moving, survey},
 };
@@ -132,7 +132,13 @@ impl Layers {
         let uppers: Vec<PathBuf> = (0..self.roots.len()).map(|at| self.layer(at).join("upper")).collect();
         let survey = || survey(uppers.iter().map(PathBuf::as_path));
         for tries in 1..=TRIES {
+            let began = now();
             let before = survey();
+            // A change within the same tick as another has no time of its own.
+            if !before.as_ref().is_ok_and(|before| before.newest < before_tick(began)) {
+                std::thread::sleep(TICK);
+                continue;
+            }
             let pass = self.pass(known, &mut budget.clone(), (settled, When::Alive));
             match (before, pass, survey()) {
                 (Ok(before), Ok(pass), Ok(after)) if before == after => {

@@ -5,7 +5,7 @@
 //! A change through a mapping of the file moves the time only when the page was clean before, so the disk gets all of it
 //! first ([`Settled::after_sync`]).
 
-use std::{collections::HashMap, fs::File, io, path::Path};
+use std::{collections::HashMap, fs::File, io, path::Path, time::Duration};
 
 use crate::{
     Digest, RelPath, Seen,
@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// What a tick of a file system's clock may come to, and more. What changed so little before is read again.
-const TICK: Nanos = 100_000_000;
+pub(crate) const TICK: Duration = Duration::from_millis(100);
 
 /// File systems in memory. They never see a page clean, so a change through a mapping moves no time.
 const TMPFS_MAGIC: i64 = 0x0102_1994;
@@ -44,6 +44,11 @@ pub(crate) struct Memory<'a> {
     pub(crate) stored: u64,
 }
 
+/// What was changed before this, was changed before that moment by every clock here.
+pub(crate) fn before_tick(moment: Nanos) -> Nanos {
+    moment - Nanos::try_from(TICK.as_nanos()).unwrap_or(Nanos::MAX)
+}
+
 // === impl Settled ===
 
 impl Settled {
@@ -56,7 +61,7 @@ impl Settled {
         let dir = File::open(dir)?;
         rustix::fs::syncfs(&dir)?;
         let kind = rustix::fs::fstatfs(&dir)?.f_type;
-        Ok(if kind == TMPFS_MAGIC { Self::NOTHING } else { Self(before - TICK) })
+        Ok(if kind == TMPFS_MAGIC { Self::NOTHING } else { Self(before_tick(before)) })
     }
 
     fn holds(self, facts: &Facts) -> bool {

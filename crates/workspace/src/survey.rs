@@ -11,35 +11,58 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{
     COPY_ENTRIES, DEPTH_MAX, Digest,
-    beneath::{Root, facts, open_dir, some_names},
+    beneath::{Facts, Nanos, Root, facts, open_dir, some_names},
 };
 
-/// The digest of some layers. Nothing is opened but directories, and nothing is changed: a cell works there.
-pub(crate) fn survey<'a>(uppers: impl IntoIterator<Item = &'a Path>) -> io::Result<Digest> {
-    let mut hash = Sha256::new();
-    for upper in uppers {
-        list(Root::open(upper)?.dir.as_fd(), DEPTH_MAX, &mut hash)?;
-    }
-    Ok(Digest::new(hash.finalize().into()))
+/// What some layers were at a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Survey {
+    digest: Digest,
+    /// When something in them was changed last.
+    pub(crate) newest: Nanos,
 }
 
-fn list(dir: BorrowedFd<'_>, left: usize, hash: &mut Sha256) -> io::Result<()> {
+/// Looks at some layers. Nothing is opened but directories, and nothing is changed: a cell works there.
+pub(crate) fn survey<'a>(uppers: impl IntoIterator<Item = &'a Path>) -> io::Result<Survey> {
+    let mut seen = Seen { hash: Sha256::new(), newest: Nanos::MIN };
+    for upper in uppers {
+        let root = Root::open(upper)?;
+        seen.take(&Facts::of(&rustix::fs::fstat(&root.dir)?));
+        list(root.dir.as_fd(), DEPTH_MAX, &mut seen)?;
+    }
+    Ok(Survey { digest: Digest::new(seen.hash.finalize().into()), newest: seen.newest })
+}
+
+struct Seen {
+    hash: Sha256,
+    newest: Nanos,
+}
+
+impl Seen {
+    fn take(&mut self, found: &Facts) {
+        self.newest = self.newest.max(found.changed);
+        self.hash.update(format!("{found:?}\n"));
+    }
+}
+
+fn list(dir: BorrowedFd<'_>, left: usize, seen: &mut Seen) -> io::Result<()> {
     let most = usize::try_from(COPY_ENTRIES).unwrap_or(usize::MAX);
     for name in some_names(dir, most)? {
         let Some(found) = facts(dir, &name)? else { continue };
-        hash.update(format!("{name:?} {found:?}\n"));
+        seen.hash.update(format!("{name:?} "));
+        seen.take(&found);
         if found.kind != FileType::Directory || left == 0 {
             continue;
         }
         match open_dir(dir, &name) {
-            Ok(inner) => list(inner.as_fd(), left - 1, hash)?,
+            Ok(inner) => list(inner.as_fd(), left - 1, seen)?,
             // The next look finds it as it is then.
-            Err(error) if is_moving(&error) => hash.update("gone\n"),
+            Err(error) if is_moving(&error) => seen.hash.update("gone\n"),
             // What nobody may look into is compared by its own times alone.
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
             Err(error) => return Err(error),
         }
-        hash.update("end\n");
+        seen.hash.update("end\n");
     }
     Ok(())
 }

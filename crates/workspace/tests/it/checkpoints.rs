@@ -185,9 +185,12 @@ fn a_run_that_never_stops_writing_gets_no_half_of_a_checkpoint() {
                 write(&at.join(format!("file{}", number % 50)), &number.to_string());
             }
         });
-        let refused = layers.checkpoint(&Freezer::default()).map_err(|error| error.code());
+        // On a busy machine the writer may stand still for so long that there is one to be made.
+        let codes =
+            (0..20).map(|_| layers.checkpoint(&Freezer::default()).map_err(|error| error.code()).err());
+        let refused = codes.into_iter().find(Option::is_some);
         stop.store(true, Ordering::Relaxed);
-        assert_eq!(refused.err(), Some("CE2509"));
+        assert_eq!(refused.flatten(), Some("CE2509"));
     });
     assert!(checkpoint(&mut layers).kept.is_some());
 }
