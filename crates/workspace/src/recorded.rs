@@ -93,8 +93,12 @@ impl Workspaces {
     pub async fn discard(&self, asked: &str) -> Result<Kept, RecordedError> {
         let kept = self.find(asked).await?;
         let (store, of) = (self.store.clone(), kept.clone());
-        blocking(move || store.discard(&of)).await?;
+        let held = blocking(move || store.hold(&of)).await?;
+        // First the record: what is gone nobody could put on it any more. Where this breaks off between, the workspace is still
+        // there to be discarded, and is then on record twice.
         self.record.write(draft(Kind::WorkspaceDiscarded, &kept)).await?;
+        let (store, of) = (self.store.clone(), kept.clone());
+        blocking(move || store.discard_held(&of, &held)).await?;
         Ok(kept)
     }
 
@@ -174,7 +178,7 @@ impl Workspaces {
     /// Before the intent is written: a commit that was refused has changed nothing and leaves nothing in doubt.
     async fn refuse_conflicts(&self, kept: &Kept) -> Result<(), RecordedError> {
         let (store, kept) = (self.store.clone(), kept.clone());
-        let conflicts = blocking(move || store.conflicts(&store.delta(&kept)?)).await?;
+        let conflicts = blocking(move || store.conflicts_of(&kept)).await?;
         if conflicts.is_empty() {
             return Ok(());
         }

@@ -17,6 +17,7 @@ use crate::{
     Delta, Digest, Layers, WorkspaceError,
     beneath::{Nanos, PERMISSIONS, Root},
     commit,
+    commit::SoFar,
     layers::{Living, Parent, draw, now},
     limits::MANIFEST_BYTES_MAX,
     objects::Objects,
@@ -126,6 +127,10 @@ impl Sum {
 }
 
 impl State {
+    fn so_far(self) -> SoFar {
+        if self == Self::Committing { SoFar::BrokenOff } else { SoFar::Nothing }
+    }
+
     /// The word for it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -396,7 +401,12 @@ impl Store {
     /// # Errors
     /// A directory of the delta cannot be opened.
     pub fn conflicts(&self, delta: &Delta) -> Result<Vec<crate::Conflict>, WorkspaceError> {
-        commit::conflicts(delta)
+        commit::conflicts(delta, SoFar::Nothing)
+    }
+
+    /// The same for one of these, of which a commit may have broken off.
+    pub(crate) fn conflicts_of(&self, kept: &Kept) -> Result<Vec<crate::Conflict>, WorkspaceError> {
+        commit::conflicts(&self.delta(kept)?, kept.state.so_far())
     }
 
     /// Changes the host as the cell changed its copies. Blocking.
@@ -409,7 +419,7 @@ impl Store {
         let _lock = self.locked(kept)?;
         let delta = self.delta(kept)?;
         let mut record: Record = read_json(&dir.join("record.json"))?;
-        let plan = commit::plan(&delta, force)?;
+        let plan = commit::plan(&delta, force, record.state.so_far())?;
         plan.check(&self.objects())?;
         record.state = State::Committing;
         write_json(&dir.join("record.json"), &record)?;
@@ -425,7 +435,21 @@ impl Store {
     /// # Errors
     /// It is being committed, or the disk.
     pub fn discard(&self, kept: &Kept) -> Result<(), WorkspaceError> {
-        let _lock = self.locked(kept)?;
+        self.discard_held(kept, &self.hold(kept)?)
+    }
+
+    /// Keeps everybody else from committing or discarding it.
+    pub(crate) fn hold(&self, kept: &Kept) -> Result<File, WorkspaceError> {
+        self.locked(kept)
+    }
+
+    /// The same by who holds it.
+    pub(crate) fn discard_held(&self, kept: &Kept, _held: &File) -> Result<(), WorkspaceError> {
+        if self.get(&kept.id).is_ok_and(|now| now.state == State::Committing)
+            && let Ok(delta) = self.delta(kept)
+        {
+            commit::clear(&delta, &kept.id);
+        }
         // Away in one step: what is half removed is no workspace any more, and nobody makes a lock anew in it.
         let deltas = self.deltas();
         let (place, dying) = (deltas.join(&kept.id), deltas.join(format!("{UNFINISHED}{}", kept.id)));
@@ -485,7 +509,7 @@ fn startable(delta: &Delta, roots: &[PathBuf]) -> Result<(), WorkspaceError> {
     if let Some(path) = other {
         return Err(WorkspaceError::OtherAreas { path });
     }
-    let conflicts = commit::conflicts(delta)?;
+    let conflicts = commit::conflicts(delta, SoFar::Nothing)?;
     if conflicts.is_empty() { Ok(()) } else { Err(WorkspaceError::Conflicts { conflicts }) }
 }
 
