@@ -78,6 +78,7 @@ impl Layers {
             about: self.about.clone(),
             from: self.parent.as_ref().map(|parent| parent.id.clone()),
             checkpoint_of: Some(self.id.clone()),
+            owed: self.owes,
             captured_ms: now_ms(),
             committed_ms: None,
             state: State::Kept,

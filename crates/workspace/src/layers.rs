@@ -52,6 +52,8 @@ pub struct Layers {
     /// What the last checkpoint has read, for each root, and its id.
     pub(crate) known: Vec<Known>,
     pub(crate) last: Option<String>,
+    /// What is kept of them is to be put on record.
+    pub(crate) owes: bool,
     /// Held for as long as somebody cares for them.
     pub(crate) _lock: File,
 }
@@ -200,6 +202,7 @@ impl Layers {
             about: self.about.clone(),
             from: self.parent.as_ref().map(|parent| parent.id.clone()),
             checkpoint_of: None,
+            owed: self.owes,
             captured_ms: now_ms(),
             committed_ms: None,
             state: State::Kept,

@@ -106,6 +106,11 @@ impl Workspace {
         self.store.clone()
     }
 
+    /// What is kept of it from here on is to be put on record, whatever comes between.
+    pub(crate) fn owe(&self) {
+        held(&self.layers).owes = true;
+    }
+
     /// Keeps what the cell has changed so far; it lives on. No call should be running: the cell stands still for the moment
     /// where that can be done, and else must write nothing.
     ///

@@ -33,10 +33,12 @@ fn main() -> ExitCode {
     cella_cell::launcher_main();
     let started = || runtime().block_on(started_from_a_checkpoint()).map_err(Failed::from);
     let recorded = || runtime().block_on(on_record()).map_err(Failed::from);
+    let owed = || runtime().block_on(owed_is_paid()).map_err(Failed::from);
     let large = || runtime().block_on(large_and_little_changed()).map_err(Failed::from);
     let trials = vec![
         Trial::test("a_second_cell_sees_what_was_there_at_the_checkpoint_and_nothing_later", started),
         Trial::test("a_checkpoint_is_on_record_with_what_it_is_of", recorded),
+        Trial::test("what_a_node_kept_and_died_before_it_was_on_record_is_put_there_by_the_next", owed),
         Trial::test("a_checkpoint_of_a_gibibyte_with_a_mebibyte_changed", large).with_ignored_flag(true),
     ];
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
@@ -98,6 +100,21 @@ impl Bench {
         let (none, _) = pipe::pipe().map_err(text)?;
         let stdin = std::mem::replace(&mut running.stdin, none);
         Ok(Shell { running: Some(running), stdin, said, workspace })
+    }
+
+    /// What is on record of deltas that were captured.
+    fn captured(&self) -> Result<Vec<serde_json::Value>, String> {
+        let reader = self.ledger.reader();
+        let head = reader.head().map_err(text)?;
+        let mut captured = Vec::new();
+        for entry in reader.range(Seq(1), head.seq) {
+            let entry = entry.map_err(text)?;
+            if entry.event.kind == Kind::WorkspaceCaptured {
+                let event: serde_json::Value = serde_json::from_slice(&entry.canonical).map_err(text)?;
+                captured.push(event["body"].clone());
+            }
+        }
+        Ok(captured)
     }
 
     async fn checkpoint(&self, shell: &Shell) -> Result<Checkpoint, String> {
@@ -168,21 +185,37 @@ async fn on_record() -> Result<(), String> {
     assert!(first.is_new && !again.is_new);
     let of = shell.workspace.id().to_owned();
     bench.workspaces.capture(shell.ended().await).await;
-    let reader = bench.ledger.reader();
-    let head = reader.head().map_err(text)?;
-    let mut captured = Vec::new();
-    for entry in reader.range(Seq(1), head.seq) {
-        let entry = entry.map_err(text)?;
-        if entry.event.kind == Kind::WorkspaceCaptured {
-            let event: serde_json::Value = serde_json::from_slice(&entry.canonical).map_err(text)?;
-            captured.push(event["body"].clone());
-        }
-    }
+    let captured = bench.captured()?;
     assert_eq!(captured.len(), 2, "the second was the first");
     assert_eq!(captured[0]["checkpoint_of"], of);
     assert_eq!(captured[0]["workspace"], first.kept.unwrap().id);
     assert_eq!(captured[0]["frozen"], first.frozen);
     assert_eq!((captured[1]["workspace"].as_str(), captured[1].get("checkpoint_of")), (Some(&*of), None));
+    Ok(())
+}
+
+async fn owed_is_paid() -> Result<(), String> {
+    let bench = Bench::new();
+    let mut shell = bench.shell(None).await?;
+    shell.does(&format!("cd {}; echo one > one", host(&bench.root()))).await?;
+    let made = bench.checkpoint(&shell).await?.kept.unwrap();
+    let record = bench.dir.path().join("workspaces/deltas").join(&made.id).join("record.json");
+    let noted: serde_json::Value = serde_json::from_slice(&fs::read(&record).unwrap()).unwrap();
+    assert_eq!(noted.get("owed"), None, "it is on record");
+    bench.workspaces.adopt().await.map_err(text)?;
+    assert_eq!(bench.captured()?.len(), 1);
+    // As it is while the event is being written.
+    let mut noted = noted;
+    noted["owed"] = true.into();
+    fs::write(&record, noted.to_string()).unwrap();
+    for _ in 0..2 {
+        bench.workspaces.adopt().await.map_err(text)?;
+    }
+    let captured = bench.captured()?;
+    assert_eq!(captured.len(), 2, "once, and not again");
+    assert_eq!(captured[1]["checkpoint_of"], captured[0]["checkpoint_of"]);
+    assert_eq!(captured[1]["orphaned"], true);
+    shell.ended().await.discard().await;
     Ok(())
 }
 
