@@ -30,6 +30,12 @@ fn main() {
         ("all but a value, escaped", almost(&value(0), "%")),
         ("all but a value", almost(&value(0), "")),
         ("beginnings of values", beginnings()),
+        (
+            "beginnings, some escaped",
+            words(|_, n| {
+                format!("{}%41", value((n >> 40) as usize % 5)[..8 + (n >> 60) as usize % 4].escape_ascii())
+            }),
+        ),
     ] {
         if wanted.as_ref().is_some_and(|wanted| !name.contains(wanted)) {
             continue;
