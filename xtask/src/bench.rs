@@ -1,17 +1,24 @@
 //! `cargo xtask bench`: builds the program and the load generator, and measures in one run. A peer gateway is measured
-//! beside them when it is in the test cache. `cargo xtask bench cell` measures cells instead, `cargo xtask bench run` runs and the
-//! ledger.
+//! beside them when it is in the test cache. `cargo xtask bench cell` measures cells instead, `cargo xtask bench intercept` what
+//! it costs to put secrets into a cell's requests and to take them out of answers, `cargo xtask bench scrub` the latter alone.
+//! `cargo xtask bench run` measures runs and the ledger.
 
 use std::process::{Command, ExitCode};
 
 use crate::test::{self, Place};
 
-/// Runs `bench/gateway`, or `bench/cell` or `bench/run` if the first argument is `cell` or `run`; further arguments go to it.
+/// Runs `bench/gateway`, or what the first argument names; further arguments go to it.
 pub fn main(args: &[String]) -> ExitCode {
     let place = test::place();
     let ran = match args {
         [first, rest @ ..] if first == "cell" => place.and_then(|place| other(&place, "bench-cell", rest)),
         [first, rest @ ..] if first == "run" => place.and_then(|place| other(&place, "bench-run", rest)),
+        [first, rest @ ..] if first == "intercept" => {
+            place.and_then(|place| of(&place, "cella-egress", first, rest))
+        }
+        [first, rest @ ..] if first == "scrub" => {
+            place.and_then(|place| of(&place, "cella-secret", first, rest))
+        }
         _ => place.and_then(|place| run(&place, args)),
     };
     match ran {
@@ -28,6 +35,14 @@ fn other(place: &Place, name: &str, args: &[String]) -> Result<bool, String> {
     build(place, &[name])?;
     let mut bench = Command::new(place.target.join("release").join(name));
     let status = bench.arg("run").args(args).status().map_err(|e| e.to_string())?;
+    Ok(status.success())
+}
+
+/// A bench that lies beside what it measures.
+fn of(place: &Place, package: &str, bench: &str, args: &[String]) -> Result<bool, String> {
+    let mut cargo = Command::new("cargo");
+    cargo.args(["bench", "--quiet", "--package", package, "--bench", bench, "--"]).args(args);
+    let status = cargo.current_dir(&place.root).status().map_err(|e| e.to_string())?;
     Ok(status.success())
 }
 

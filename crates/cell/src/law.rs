@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use cella_freezer::Freezer;
 use tokio::{
     net::{TcpSocket, TcpStream, unix::pipe},
     sync::{mpsc, oneshot, watch},
@@ -97,6 +98,7 @@ pub struct Handle {
     report: Arc<Report>,
     orders: mpsc::UnboundedSender<End>,
     sockets: Option<mpsc::Sender<SocketOrder>>,
+    freezer: Freezer,
     exit: watch::Receiver<Option<Exit>>,
 }
 
@@ -150,7 +152,7 @@ impl Handle {
         orders: mpsc::UnboundedSender<End>,
         exit: watch::Receiver<Option<Exit>>,
     ) -> Self {
-        Self { id, pid: None, report, orders, sockets: None, exit }
+        Self { id, pid: None, report, orders, sockets: None, freezer: Freezer::default(), exit }
     }
 
     /// Unique on this machine while the cell lives: specification name, node and number.
@@ -170,6 +172,13 @@ impl Handle {
     #[must_use]
     pub fn with_sockets(mut self, sockets: mpsc::Sender<SocketOrder>) -> Self {
         self.sockets = Some(sockets);
+        self
+    }
+
+    /// The same, of a class that can make it stand still.
+    #[must_use]
+    pub fn with_freezer(mut self, freezer: Freezer) -> Self {
+        self.freezer = freezer;
         self
     }
 
@@ -252,6 +261,12 @@ impl Handle {
     #[must_use]
     pub fn ward(&self) -> Ward {
         Ward { orders: self.orders.downgrade() }
+    }
+
+    /// For whoever looks at the cell's files while it lives.
+    #[must_use]
+    pub fn freezer(&self) -> Freezer {
+        self.freezer.clone()
     }
 
     fn order(&self, end: End) {

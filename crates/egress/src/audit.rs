@@ -36,11 +36,19 @@ pub(crate) struct Attempt {
     pub(crate) denial: Denial,
 }
 
+/// Where the cell's own name server listens: the queries that are answered, and so no attempts in vain.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Answered(Vec<IpAddr>);
+
 /// Puts what the socket sees on record until the broker ends.
 ///
 /// # Errors
 /// The descriptor is no socket that can be waited for.
-pub(crate) fn watch(socket: OwnedFd, cell: Arc<Cell>) -> io::Result<impl Future<Output = ()> + Send> {
+pub(crate) fn watch(
+    socket: OwnedFd,
+    cell: Arc<Cell>,
+    answered: Answered,
+) -> io::Result<impl Future<Output = ()> + Send> {
     if let Err(error) = SockRef::from(&socket).attach_filter(&filter()) {
         tracing::warn!(%error, "the audit of a cell has no filter in the kernel and costs more");
     }
@@ -57,7 +65,7 @@ pub(crate) fn watch(socket: OwnedFd, cell: Arc<Cell>) -> io::Result<impl Future<
             }
             let mut packet = [0; AUDIT_BYTES];
             let Ok(length) = socket.try_recv(&mut packet) else { continue };
-            let Some(attempt) = attempt(&packet[..length.min(AUDIT_BYTES)]) else { continue };
+            let Some(attempt) = attempt(&packet[..length.min(AUDIT_BYTES)], &answered) else { continue };
             if let Some(at) = seen.iter().position(|other| *other == packet) {
                 // the second showing of this one; a third would be another packet
                 seen.remove(at);
@@ -84,8 +92,24 @@ impl Drop for ClosedAside {
     }
 }
 
+// === impl Answered ===
+
+impl Answered {
+    /// Everywhere that these sockets are bound to.
+    pub(crate) fn at(sockets: &[std::net::UdpSocket]) -> io::Result<Self> {
+        sockets.iter().map(|socket| Ok(socket.local_addr()?.ip())).collect::<io::Result<_>>().map(Self)
+    }
+
+    fn includes(&self, address: IpAddr, port: u16) -> bool {
+        let here = |bound: &IpAddr| {
+            *bound == address || bound.is_unspecified() && bound.is_ipv4() == address.is_ipv4()
+        };
+        port == DNS_PORT && self.0.iter().any(here)
+    }
+}
+
 /// What a packet shows, if it shows something.
-fn attempt(packet: &[u8]) -> Option<Attempt> {
+fn attempt(packet: &[u8], answered: &Answered) -> Option<Attempt> {
     let (ethernet, packet) = packet.split_at_checked(ETHERNET_BYTES)?;
     let (protocol, source, destination, payload) = match u16::from_be_bytes([ethernet[12], ethernet[13]]) {
         IPV4 => ipv4(packet)?,
@@ -102,9 +126,12 @@ fn attempt(packet: &[u8]) -> Option<Attempt> {
             let destination = SocketAddr::new(source, from);
             unwanted.then_some(Attempt { destination, denial: Denial::PortClosed })
         }
-        // a cell may talk to itself
-        UDP if to != DNS_PORT && from != DNS_PORT && !destination.is_loopback() => {
-            Some(Attempt { destination: SocketAddr::new(destination, to), denial: Denial::Datagram })
+        UDP => {
+            // queries that are answered and the answers, and a cell may talk to itself
+            let wanted = answered.includes(destination, to) || answered.includes(source, from);
+            let in_vain = !wanted && !destination.is_loopback();
+            let destination = SocketAddr::new(destination, to);
+            in_vain.then_some(Attempt { destination, denial: Denial::Datagram })
         }
         _ => None,
     }

@@ -193,6 +193,7 @@ impl Broker {
         }
         let rate = Rate::new(cell.limits.queries_per_second);
         let responder = Arc::new(Responder { cell: cell.clone(), rate, v6, tally: tally.clone() });
+        let answered = audit::Answered::at(&sockets.dns_udp)?;
         for socket in sockets.dns_udp {
             socket.set_nonblocking(true)?;
             tasks.spawn(responder.clone().datagrams(UdpSocket::from_std(socket)?));
@@ -210,7 +211,7 @@ impl Broker {
             tasks.spawn(door.queries(responder.clone()));
         }
         if let Some(socket) = sockets.audit {
-            tasks.spawn(audit::watch(socket, cell)?);
+            tasks.spawn(audit::watch(socket, cell, answered)?);
         }
         tasks.spawn(recorder.keep_reporting());
         Ok(BrokerHandle { tasks, closing, tally, gauge })

@@ -1,6 +1,6 @@
 //! How fast is an answer scrubbed? Prints megabytes of decoded answer per second on one core:
 //!
-//!     cargo bench -p cella-secret
+//!     cargo xtask bench scrub
 //!
 //! No framework: one figure for each kind of answer, the best of some rounds, as a busy machine only ever makes it worse.
 #![expect(clippy::print_stdout, reason = "printing is what it is for")]
@@ -20,10 +20,26 @@ const ROUNDS: usize = 5;
 
 fn main() {
     let scrubber = scrubber();
+    // kinds of answers with this in their names; `--bench` is cargo's
+    let wanted = std::env::args().skip(1).find(|arg| arg != "--bench");
     println!("{:<28} {:>12} {:>12}", "answer", "identity", "gzip");
-    for (name, text) in
-        [("plain text", text()), ("JSON with some escapes", json()), ("percent and JSON only", escapes())]
-    {
+    for (name, text) in [
+        ("plain text", text()),
+        ("JSON with some escapes", json()),
+        ("percent and JSON only", escapes()),
+        ("all but a value, escaped", almost(&value(0), "%")),
+        ("all but a value", almost(&value(0), "")),
+        ("beginnings of values", beginnings()),
+        (
+            "beginnings, some escaped",
+            words(|_, n| {
+                format!("{}%41", value((n >> 40) as usize % 5)[..8 + (n >> 60) as usize % 4].escape_ascii())
+            }),
+        ),
+    ] {
+        if wanted.as_ref().is_some_and(|wanted| !name.contains(wanted)) {
+            continue;
+        }
         let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
         encoder.write_all(&text).expect("memory");
         let gzip = encoder.finish().expect("memory");
@@ -35,7 +51,6 @@ fn main() {
 
 /// Five secrets of usual lengths: about sixty patterns.
 fn scrubber() -> Scrubber {
-    let value = |n: usize| -> Vec<u8> { (0..40).map(|k| b'!' + ((k * 31 + n * 17) % 90) as u8).collect() };
     let bindings: Vec<Binding> = (0..5)
         .map(|n| {
             let random: Vec<u8> = (0..=255).map(|k: u8| k.wrapping_mul(7).wrapping_add(n as u8)).collect();
@@ -44,6 +59,10 @@ fn scrubber() -> Scrubber {
         })
         .collect();
     Scrubber::new(&bindings)
+}
+
+fn value(n: usize) -> Vec<u8> {
+    (0..40).map(|k| b'!' + ((k * 31 + n * 17) % 90) as u8).collect()
 }
 
 fn megabytes(scrubber: &Scrubber, coding: &'static str, answer: &[u8], decoded: usize) -> f64 {
@@ -107,4 +126,21 @@ fn json() -> Vec<u8> {
 
 fn escapes() -> Vec<u8> {
     words(|_, n| format!("%{:02x}\\u00{:02x}", n >> 56, n >> 48 & 0x7f))
+}
+
+/// A value but for its last character, again and again, perhaps with each character as an escape.
+fn almost(value: &[u8], open: &str) -> Vec<u8> {
+    let part = &value[..value.len() - 1];
+    words(|_, _| {
+        part.iter()
+            .map(|b| if open.is_empty() { char::from(*b).to_string() } else { format!("{open}{b:02x}") })
+            .collect()
+    })
+}
+
+/// The first characters of values, which a search must look at one by one.
+fn beginnings() -> Vec<u8> {
+    words(|_, n| {
+        String::from_utf8_lossy(&value((n >> 40) as usize % 5)[..4 + (n >> 60) as usize % 4]).into_owned()
+    })
 }

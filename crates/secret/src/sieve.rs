@@ -18,6 +18,8 @@ pub(crate) struct Sieve {
     held: Vec<u8>,
     /// How much of `held` was handed on.
     done: usize,
+    /// Memory for the next chunk's unfolding.
+    folded: Folded,
 }
 
 /// A piece of the stream; together they are all of it.
@@ -47,7 +49,7 @@ pub(crate) struct Hit<'a> {
 
 impl Sieve {
     pub(crate) fn new(patterns: Arc<Patterns>) -> Self {
-        Self { patterns, held: Vec::new(), done: 0 }
+        Self { patterns, held: Vec::new(), done: 0, folded: Folded::default() }
     }
 
     /// Takes a chunk in. `end`: it is the last.
@@ -57,19 +59,23 @@ impl Sieve {
         end: bool,
         mut sink: impl FnMut(Piece<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        self.held.extend_from_slice(chunk);
-        let folded = Folded::new(&self.held, self.patterns.longest(), end);
-        let mut scan =
-            Scan { patterns: &self.patterns, text: &self.held, folded: &folded, plain: None, seen: None };
-        let mut at = self.done;
+        let Self { patterns, held, done, folded } = self;
+        let fresh = held.is_empty();
+        if !fresh {
+            held.extend_from_slice(chunk);
+        }
+        let text = if fresh { chunk } else { held.as_slice() };
+        folded.fill(text, patterns.longest(), end);
+        let mut scan = Scan { patterns, text, folded, plain: None, seen: None };
+        let mut at = *done;
         let mut horizon = scan.horizon(at, end);
         while let Some(found) = scan.next(at).filter(|found| found.found.start < horizon) {
             let Found { pattern, start, end: after } = found.found;
             if start > at {
-                sink(Piece::Plain(&self.held[at..start]))?;
+                sink(Piece::Plain(&text[at..start]))?;
             }
-            let entry = self.patterns.entry(pattern);
-            let written = &self.held[start..after];
+            let entry = patterns.entry(pattern);
+            let written = &text[start..after];
             let (subject, form) = (entry.subject, entry.form);
             sink(Piece::Hit(Hit { pattern, subject, form, escapes: found.escapes, written }))?;
             at = after;
@@ -78,12 +84,16 @@ impl Sieve {
             }
         }
         if horizon > at {
-            sink(Piece::Plain(&self.held[at..horizon]))?;
+            sink(Piece::Plain(&text[at..horizon]))?;
             at = horizon;
         }
-        let keep = folded.boundary(at);
-        self.held.drain(..keep);
-        self.done = at - keep;
+        let keep = folded.boundary(text, at);
+        *done = at - keep;
+        if fresh {
+            held.extend_from_slice(&chunk[keep..]);
+        } else {
+            held.drain(..keep);
+        }
         Ok(())
     }
 
@@ -129,9 +139,8 @@ impl Scan<'_> {
             return self.text.len();
         }
         let plain = self.patterns.partial(self.text, from);
-        let region = self.folded.regions.last().filter(|region| region.last);
-        let seen = region.and_then(|region| {
-            let byte = self.patterns.partial(&region.bytes, region.byte_at(from))?;
+        let seen = self.folded.last(self.text).and_then(|region| {
+            let byte = self.patterns.partial(region.bytes, region.byte_at(from))?;
             Some(region.start_of(byte))
         });
         let first = [plain, seen, self.folded.open].into_iter().flatten().min();
@@ -153,8 +162,8 @@ impl Scan<'_> {
 
     /// The leftmost find seen through escapes.
     fn through(&self, from: usize) -> Option<Seen> {
-        self.folded.regions.iter().find_map(|region| {
-            let found = self.patterns.find(&region.bytes, region.byte_at(from))?;
+        self.folded.regions(self.text, from).find_map(|region| {
+            let found = self.patterns.find(region.bytes, region.byte_at(from))?;
             let (start, end) = (region.start_of(found.start), region.end_of(found.end - 1));
             let escapes = region.kinds(start, end);
             Some(Seen { found: Found { pattern: found.pattern, start, end }, escapes })

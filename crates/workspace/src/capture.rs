@@ -5,6 +5,7 @@
 
 use std::{
     ffi::OsStr,
+    fs::File,
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::Path,
@@ -13,11 +14,12 @@ use std::{
 use rustix::fs::{FileType, Mode};
 
 use crate::{
-    After, Area, COPY_ENTRIES, Change, DISK_FREE_MIN, LeftOut, Raw, RelPath, Seen,
+    After, Area, COPY_ENTRIES, Change, DISK_FREE_MIN, Digest, LeftOut, Raw, RelPath, Seen,
     beneath::{
         Facts, Nanos, Root, born, deeper, facts, link, names, open_dir, open_file, open_own_dir,
         open_own_file, some_names,
     },
+    known::Memory,
     limits::{MANIFEST_NAMES_MAX, STORE_BYTES_MAX},
     objects::Objects,
     see::{Look, digest},
@@ -62,12 +64,25 @@ impl Budget {
     }
 }
 
+/// In which part of a cell's life its layer is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum When {
+    /// It works there and nothing is to be made of it yet: what will not change is read ahead.
+    Ahead,
+    /// It will go on there.
+    Alive,
+    /// It is gone.
+    Ended,
+}
+
 /// Reads one layer.
-pub(crate) struct Capture<'a> {
+pub(crate) struct Capture<'a, 'k> {
     objects: &'a Objects,
     /// When the cell's view of the host began.
     began: Nanos,
     budget: &'a mut Budget,
+    memory: &'a mut Memory<'k>,
+    when: When,
     changes: Vec<Change>,
     left_out: Vec<LeftOut>,
     /// Entries that nothing more is said of.
@@ -84,19 +99,31 @@ struct Place<'a> {
     opaque: bool,
 }
 
-impl<'a> Capture<'a> {
-    pub(crate) fn new(objects: &'a Objects, began: Nanos, budget: &'a mut Budget) -> Self {
-        Self { objects, began, budget, changes: Vec::new(), left_out: Vec::new(), past: 0 }
+impl<'a, 'k> Capture<'a, 'k> {
+    pub(crate) fn new(
+        objects: &'a Objects,
+        began: Nanos,
+        (budget, memory): (&'a mut Budget, &'a mut Memory<'k>),
+        when: When,
+    ) -> Self {
+        let (changes, left_out) = (Vec::new(), Vec::new());
+        Self { objects, began, budget, memory, when, changes, left_out, past: 0 }
     }
 
     /// What changed in `root`, whose layer is in `upper`.
     pub(crate) fn area(mut self, root: &Path, upper: &Path) -> io::Result<Area> {
         let layer = Root::open(upper.parent().ok_or(io::ErrorKind::InvalidInput)?)?;
-        let upper = open_own_dir(layer.dir.as_fd(), upper.file_name().unwrap_or_default())?;
+        let name = upper.file_name().unwrap_or_default();
+        let found = facts(layer.dir.as_fd(), name)?.ok_or(io::ErrorKind::NotFound)?;
+        let (upper, opened) = self.open(layer.dir.as_fd(), name, &found)?;
         // Without it nothing that was removed would be known.
         let lower = Root::open(root)?;
         let lower = Some(lower.dir.as_fd());
-        self.walk(&Place { upper: upper.as_fd(), lower, path: None, opaque: false })?;
+        let walked = self.walk(&Place { upper: upper.as_fd(), lower, path: None, opaque: false });
+        if opened && self.when != When::Ended {
+            rustix::fs::fchmod(&upper, Mode::from_raw_mode(found.mode))?;
+        }
+        walked?;
         if self.past > 0 {
             let what = format!("{} entries past the limit, and all that is in them", self.past);
             self.left_out.extend(Raw::new(*b".").map(|path| LeftOut { path, what }));
@@ -127,7 +154,7 @@ impl<'a> Capture<'a> {
         for name in names(lower)?.iter().filter(|name| found.binary_search(name).is_err()) {
             let Some(path) = deeper(at.path, name) else { continue };
             if self.budget.entry(path.written()) {
-                let base = self.base(at, name, true, None);
+                let base = self.base(at, name, &path, (true, None));
                 self.change(Change { after: After::Removed, base, path });
             } else {
                 self.past += 1;
@@ -140,7 +167,7 @@ impl<'a> Capture<'a> {
         let made = born(at.upper, name);
         match facts.kind {
             _ if facts.is_whiteout() => {
-                let base = self.base(at, name, true, made);
+                let base = self.base(at, name, &path, (true, made));
                 if base != Seen::Absent {
                     self.change(Change { after: After::Removed, base, path });
                 }
@@ -149,7 +176,7 @@ impl<'a> Capture<'a> {
             FileType::RegularFile => return self.file(at, name, path, facts, made),
             FileType::Symlink => {
                 let target = link(at.upper, name)?;
-                let base = self.base(at, name, true, made);
+                let base = self.base(at, name, &path, (true, made));
                 if base != (Seen::Link { target: target.clone() }) {
                     self.change(Change { after: After::Link { target }, base, path });
                 }
@@ -169,38 +196,76 @@ impl<'a> Capture<'a> {
         facts: &Facts,
         made: Option<Nanos>,
     ) -> io::Result<()> {
-        let base = self.base(at, name, true, made);
+        if self.when == When::Ahead && !self.memory.remembers(facts) {
+            return Ok(());
+        }
+        let base = self.base(at, name, &path, (true, made));
         let (mode, most) = (facts.mode, self.budget.bytes);
         if facts.size > most {
             self.leave_out(Some(&path), "past the limit of bytes");
             return Ok(());
         }
+        let known = self.memory.own(&path, facts);
         // Opened for writing and not changed, or changed and changed back: the kernel has copied it all the same.
         if matches!(base, Seen::File { mode: old, size, .. } if (old, size) == (mode, facts.size)) {
-            let (sha256, size) = digest(open_own_file(at.upper, name)?, most)?;
+            let found = match known {
+                Some(sha256) => (sha256, facts.size),
+                None => digest(self.read(at, name)?, most)?,
+            };
+            self.memory.read += if known.is_none() { found.1 } else { 0 };
+            let (sha256, size) = found;
             if base == (Seen::File { mode, sha256, size }) {
+                self.memory.keep_own(&path, facts, sha256);
                 return Ok(());
             }
         }
-        if facts.size > self.budget.store {
-            self.leave_out(Some(&path), "past what all workspaces may come to");
-            return Ok(());
-        }
-        // The room changes with each one, and with what others do on the disk.
-        if facts.size > self.objects.free()?.saturating_sub(DISK_FREE_MIN) {
-            self.leave_out(Some(&path), "no room on the disk");
-            return Ok(());
-        }
-        let (sha256, size) = self.objects.put(open_own_file(at.upper, name)?, most)?;
+        // A checkpoint that somebody has discarded may have taken it along.
+        let stored = known.filter(|sha256| self.objects.check(*sha256, facts.size).is_ok());
+        let (sha256, size) = match stored {
+            Some(sha256) => (sha256, facts.size),
+            None => match self.store(at, name, &path, facts)? {
+                Some(stored) => stored,
+                None => return Ok(()),
+            },
+        };
         self.budget.bytes -= size;
-        self.budget.store = self.budget.store.saturating_sub(size);
+        self.memory.keep_own(&path, facts, sha256);
         self.change(Change { after: After::File { mode, sha256, size }, base, path });
         Ok(())
     }
 
+    /// Keeps a content; `None` if it does not fit.
+    fn store(
+        &mut self,
+        at: &Place<'_>,
+        name: &OsStr,
+        path: &RelPath,
+        facts: &Facts,
+    ) -> io::Result<Option<(Digest, u64)>> {
+        if facts.size > self.budget.store {
+            self.leave_out(Some(path), "past what all workspaces may come to");
+            return Ok(None);
+        }
+        // The room changes with each one, and with what others do on the disk.
+        if facts.size > self.objects.free()?.saturating_sub(DISK_FREE_MIN) {
+            self.leave_out(Some(path), "no room on the disk");
+            return Ok(None);
+        }
+        let (sha256, size) = self.objects.put(self.read(at, name)?, self.budget.bytes)?;
+        self.memory.read += size;
+        self.memory.stored += size;
+        self.budget.store = self.budget.store.saturating_sub(size);
+        Ok(Some((sha256, size)))
+    }
+
+    /// A file of the layer. As for directories, nothing is changed for it while the cell runs.
+    fn read(&self, at: &Place<'_>, name: &OsStr) -> io::Result<File> {
+        if self.when == When::Ahead { open_file(at.upper, name) } else { open_own_file(at.upper, name) }
+    }
+
     fn directory(&mut self, at: &Place<'_>, name: &OsStr, path: &RelPath, facts: &Facts) -> io::Result<()> {
-        let upper = open_own_dir(at.upper, name)?;
-        let base = self.base(at, name, false, None);
+        let (upper, opened) = self.open(at.upper, name, facts)?;
+        let base = self.base(at, name, path, (false, None));
         let lower = match base {
             Seen::Directory { .. } => at.lower.and_then(|lower| open_dir(lower, name).ok()),
             _ => None,
@@ -213,17 +278,37 @@ impl<'a> Capture<'a> {
         }
         let lower = lower.as_ref().map(AsFd::as_fd);
         let walked = self.walk(&Place { upper: upper.as_fd(), lower, path: Some(path), opaque });
-        if facts.mode & Mode::RWXU.bits() != Mode::RWXU.bits() {
+        if opened {
             // Opened for this; when this breaks off, the next try is to find what the run had left.
             rustix::fs::fchmod(&upper, Mode::from_raw_mode(facts.mode))?;
         }
         walked
     }
 
+    /// Opens a directory of the layer; and whether its permissions were changed for that. A cell that works there sees such a
+    /// change, so it is made only where there is no other way.
+    fn open(&self, dir: BorrowedFd<'_>, name: &OsStr, facts: &Facts) -> io::Result<(OwnedFd, bool)> {
+        if self.when != When::Ended {
+            match open_dir(dir, name) {
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied && self.when == When::Alive => {
+                }
+                opened => return Ok((opened?, false)),
+            }
+        }
+        let closed = facts.mode & Mode::RWXU.bits() != Mode::RWXU.bits();
+        Ok((open_own_dir(dir, name)?, closed))
+    }
+
     /// What the host has there, unless that was changed after the cell had made its own of it.
-    fn base(&self, at: &Place<'_>, name: &OsStr, whole: bool, made: Option<Nanos>) -> Seen {
+    fn base(
+        &mut self,
+        at: &Place<'_>,
+        name: &OsStr,
+        path: &RelPath,
+        (whole, made): (bool, Option<Nanos>),
+    ) -> Seen {
         let Some(lower) = at.lower else { return Seen::Absent };
-        let look = Look::at(lower, name, whole);
+        let look = self.look(lower, name, path, whole);
         // Only what the kernel copied up was made of what the host had at that moment. Anything else may have replaced an
         // earlier own one, made before the host changed: it counts from the begin of the run, and a conflict too many is
         // the safe side.
@@ -233,6 +318,25 @@ impl<'a> Capture<'a> {
         };
         let compared = !matches!(look.seen, Seen::Directory { .. } | Seen::Absent);
         if compared && look.newest > since { Seen::Changed } else { look.seen }
+    }
+
+    /// Looks at what the host has, and does not read a file that was read before.
+    fn look(&mut self, lower: BorrowedFd<'_>, name: &OsStr, path: &RelPath, whole: bool) -> Look {
+        let found = facts(lower, name).ok().flatten().filter(|found| found.kind == FileType::RegularFile);
+        if let Some(found) = found
+            && let Some(seen) = self.memory.base(path, &found)
+        {
+            self.memory.keep_base(path, &found, &seen);
+            return Look { seen, facts: Some(found), newest: found.changed };
+        }
+        let look = Look::at(lower, name, whole);
+        // What was read is what it was before and after.
+        if let (Some(before), Some(after), Seen::File { .. }) = (found, look.facts, &look.seen)
+            && before == after
+        {
+            self.memory.keep_base(path, &after, &look.seen);
+        }
+        look
     }
 
     /// What it names beside its path is charged here.
@@ -270,6 +374,7 @@ mod tests {
     use std::os::unix::ffi::OsStrExt;
 
     use super::*;
+    use crate::known::{Known, Settled};
 
     #[test]
     fn names_past_the_limit_are_counted_and_not_kept() {
@@ -285,7 +390,9 @@ mod tests {
         }
         let objects = Objects::new(dir.join("objects"));
         let mut budget = Budget { bytes: 0, entries: 100, names: 1000, store: 0 };
-        let capture = Capture::new(&objects, 0, &mut budget);
+        let nothing = Known::default();
+        let mut memory = Memory::new(&nothing, Settled::NOTHING);
+        let capture = Capture::new(&objects, 0, (&mut budget, &mut memory), When::Ended);
         let area = capture.area(&dir.join("root"), &dir.join("layer/upper")).expect("captured");
         let said: Vec<_> = area.left_out.iter().map(|left| left.what.as_str()).collect();
         assert_eq!(

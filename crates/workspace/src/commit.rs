@@ -20,14 +20,16 @@ use serde_json::{Value, json};
 use crate::{
     After, Area, Change, Conflict, Delta, Kept, RelPath, Seen, Verdict, WorkspaceError,
     beneath::{Facts, Nanos, Root, born, facts, names, open_dir, sync_dir},
-    judge, layers,
+    judge,
+    judge::{FILLING_MODE, judge_again},
+    layers,
     objects::Objects,
     remove,
     see::Look,
 };
 
 /// What a directory has while it is being filled.
-const FILLING: Mode = Mode::RWXU;
+const FILLING: Mode = Mode::from_raw_mode(FILLING_MODE);
 
 /// What a commit did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,6 +57,15 @@ impl Committed {
     }
 }
 
+/// What an earlier commit of the same delta may have done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SoFar {
+    /// There was none, or it came to its end.
+    Nothing,
+    /// One began and did not end.
+    BrokenOff,
+}
+
 /// What is to be done, decided before anything is.
 pub(crate) struct Plan<'a> {
     areas: Vec<AreaPlan<'a>>,
@@ -79,14 +90,14 @@ struct Step<'a> {
 }
 
 /// The paths at which the host is neither as the cell saw it nor as the cell left it.
-pub(crate) fn conflicts(delta: &Delta) -> Result<Vec<Conflict>, WorkspaceError> {
-    let areas = delta.areas.iter().map(AreaPlan::look).collect::<Result<Vec<_>, _>>()?;
+pub(crate) fn conflicts(delta: &Delta, so_far: SoFar) -> Result<Vec<Conflict>, WorkspaceError> {
+    let areas = delta.areas.iter().map(|area| AreaPlan::look(area, so_far)).collect::<Result<Vec<_>, _>>()?;
     Ok(areas.iter().flat_map(AreaPlan::conflicts).collect())
 }
 
 /// Looks at everything, and refuses before anything is changed.
-pub(crate) fn plan(delta: &Delta, force: bool) -> Result<Plan<'_>, WorkspaceError> {
-    let areas = delta.areas.iter().map(AreaPlan::look).collect::<Result<Vec<_>, _>>()?;
+pub(crate) fn plan(delta: &Delta, force: bool, so_far: SoFar) -> Result<Plan<'_>, WorkspaceError> {
+    let areas = delta.areas.iter().map(|area| AreaPlan::look(area, so_far)).collect::<Result<Vec<_>, _>>()?;
     let conflicts: Vec<Conflict> = areas.iter().flat_map(AreaPlan::conflicts).collect();
     if !force && !conflicts.is_empty() {
         return Err(WorkspaceError::Conflicts { conflicts });
@@ -119,10 +130,12 @@ pub(crate) fn carry_out(plan: &Plan<'_>, id: &str, objects: &Objects) -> Result<
     for area in &plan.areas {
         let mut touched = BTreeSet::new();
         for (number, step) in area.steps.iter().enumerate() {
-            let temporary = OsString::from(format!(".cella-{id}-{number}"));
+            let temporary = temporary(id, number);
             let failed = |error: Error| area.error(step, error);
             let parent = match area.root.parent_of(&step.change.path) {
                 Err(error) if step.change.after == After::Removed && is_gone(&error) => continue,
+                // Closed by the commit that did it.
+                Err(error) if step.verdict == Verdict::Done && is_closed(&error) => continue,
                 Err(error) if plan.force && is_gone(&error) => {
                     area.make_parents(&step.change.path).map_err(|error| failed(error.into()))?
                 }
@@ -146,6 +159,29 @@ pub(crate) fn carry_out(plan: &Plan<'_>, id: &str, objects: &Objects) -> Result<
         sync_dir(&area.root.dir).map_err(WorkspaceError::system(&area.path))?;
     }
     Ok(plan.committed)
+}
+
+/// Under which name a step makes what it makes.
+fn temporary(id: &str, number: usize) -> OsString {
+    format!(".cella-{id}-{number}").into()
+}
+
+/// Takes away what a commit that broke off, and that nobody will make again, has left under names of its own.
+pub(crate) fn clear(delta: &Delta, id: &str) {
+    for area in &delta.areas {
+        let path = area.path.to_path_buf();
+        let Ok(root) = Root::open(&path) else { continue };
+        for (number, change) in area.changes.iter().enumerate() {
+            let cleared = match root.parent_of(&change.path) {
+                Ok(parent) => remove::remove(parent.as_fd(), &temporary(id, number)),
+                Err(error) if is_gone(&error) => Ok(()),
+                Err(error) => Err(error),
+            };
+            if let Err(error) = cleared {
+                tracing::warn!(path = %path.join(change.path.as_path()).display(), %error, "something of a broken off commit may be left beside it");
+            }
+        }
+    }
 }
 
 /// What can come of one step.
@@ -172,7 +208,7 @@ impl From<Errno> for Error {
 }
 
 impl<'a> AreaPlan<'a> {
-    fn look(area: &'a Area) -> Result<Self, WorkspaceError> {
+    fn look(area: &'a Area, so_far: SoFar) -> Result<Self, WorkspaceError> {
         let path = area.path.to_path_buf();
         let root = Root::open(&path).map_err(WorkspaceError::system(&path))?;
         let stat =
@@ -182,20 +218,33 @@ impl<'a> AreaPlan<'a> {
         let owner = privileged.then(|| (Uid::from_raw(uid), Gid::from_raw(gid)));
         // Directories that are there once this is done.
         let mut made: BTreeSet<&RelPath> = BTreeSet::new();
+        // Those of a broken off commit that are complete, with all that is in them: their permissions came last.
+        let mut complete: BTreeSet<RelPath> = BTreeSet::new();
         let mut steps = Vec::new();
         for change in &area.changes {
             let within = change.path.parent().is_some_and(|parent| made.contains(&parent));
-            let look = look(&root, change, within);
+            let within_complete = change.path.parent().is_some_and(|parent| complete.contains(&parent));
+            let look = look(&root, change, within && !within_complete);
             if matches!(change.after, After::Directory { .. }) {
                 made.insert(&change.path);
             }
-            let verdict = match judge(change, &look.seen) {
+            let judged = match so_far {
+                SoFar::Nothing => judge(change, &look.seen),
+                SoFar::BrokenOff => judge_again(change, &look.seen),
+            };
+            let verdict = match judged {
+                // Nobody but this commit has closed it.
+                Verdict::Conflict if within_complete && look.is_closed() => Verdict::Done,
                 // There is no directory any more that it could be put into.
                 Verdict::Apply if look.facts.is_none() && !within && !has_parent(&root, change) => {
                     Verdict::Conflict
                 }
                 verdict => verdict,
             };
+            let directory = matches!(change.after, After::Directory { .. });
+            if so_far == SoFar::BrokenOff && directory && verdict == Verdict::Done {
+                complete.insert(change.path.clone());
+            }
             steps.push(Step { change, verdict, now: look.seen, facts: look.facts });
         }
         Ok(Self { root, path, owner, steps })
@@ -271,6 +320,10 @@ pub(crate) fn look(root: &Root, change: &Change, within: bool) -> Look {
 
 fn has_parent(root: &Root, change: &Change) -> bool {
     root.parent_of(&change.path).is_ok()
+}
+
+fn is_closed(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::PermissionDenied
 }
 
 fn is_gone(error: &io::Error) -> bool {

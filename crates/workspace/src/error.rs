@@ -90,6 +90,14 @@ pub enum WorkspaceError {
         /// Its id.
         id: String,
     },
+    /// A checkpoint of a cell that cannot be made to stand still and did not stop writing.
+    #[error("the cell of workspace `{id}` changed its copies each of the {tries} times that they were read")]
+    Restless {
+        /// Its id.
+        id: String,
+        /// How often.
+        tries: u32,
+    },
     /// The operating system said no.
     #[error("`{}`: {source}", plain_path(path))]
     System {
@@ -128,6 +136,7 @@ impl WorkspaceError {
             Self::Damaged { .. } | Self::Manifest { .. } => "CE2506",
             Self::Busy { .. } => "CE2507",
             Self::System { .. } => "CE2508",
+            Self::Restless { .. } => "CE2509",
         }
     }
 
@@ -150,6 +159,9 @@ impl WorkspaceError {
                 "it cannot be repaired; discard the workspace: cella workspace discard ID"
             }
             Self::Busy { .. } => "wait until its cell has ended, or stop it",
+            Self::Restless { .. } => {
+                "wait until it has nothing to do, or give it a limit (processes, memory_bytes), so that it can be frozen"
+            }
             Self::System { .. } => "give yourself access to it, or make room on that disk",
         }
     }

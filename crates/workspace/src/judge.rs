@@ -2,6 +2,9 @@
 
 use crate::{After, Change, Seen};
 
+/// What a directory has at least while a commit fills it.
+pub(crate) const FILLING_MODE: u32 = 0o700;
+
 /// What is to be done about one change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -35,6 +38,28 @@ pub fn judge(change: &Change, now: &Seen) -> Verdict {
     }
 }
 
+/// The same for a commit that broke off before: what it had made and not finished is its own.
+#[must_use]
+pub(crate) fn judge_again(change: &Change, now: &Seen) -> Verdict {
+    match judge(change, now) {
+        Verdict::Conflict if is_half_made(change, now) => Verdict::Apply,
+        verdict => verdict,
+    }
+}
+
+/// A directory as it is while it is filled: its permissions come last.
+fn is_half_made(change: &Change, now: &Seen) -> bool {
+    match (&change.after, &change.base, now) {
+        (After::Directory { .. }, Seen::Directory { mode }, Seen::Directory { mode: now }) => {
+            *now == mode | FILLING_MODE
+        }
+        (After::Directory { .. }, Seen::File { .. } | Seen::Link { .. }, Seen::Directory { mode }) => {
+            *mode == FILLING_MODE
+        }
+        _ => false,
+    }
+}
+
 fn is_done(after: &After, now: &Seen) -> bool {
     match (after, now) {
         (After::Removed, Seen::Absent) => true,
@@ -49,7 +74,7 @@ fn is_done(after: &After, now: &Seen) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Verdict, judge};
+    use super::{Verdict, judge, judge_again};
     use crate::{After, Change, Digest, Raw, RelPath, Seen};
 
     fn file(text: &str) -> Seen {
@@ -103,5 +128,19 @@ mod tests {
         );
         let base = Seen::Directory { mode: 0o700 };
         assert_eq!(judge(&change(base, after), &Seen::Directory { mode: 0o711 }), Verdict::Conflict);
+    }
+
+    #[test]
+    fn a_directory_that_a_broken_off_commit_was_filling_is_its_own_and_no_other_is() {
+        let after = After::Directory { mode: 0o500, opaque: false };
+        let now = |mode| Seen::Directory { mode };
+        for (base, filling) in [(file("a"), 0o700), (now(0o555), 0o755)] {
+            let change = change(base, after.clone());
+            assert_eq!(judge(&change, &now(filling)), Verdict::Conflict);
+            assert_eq!(judge_again(&change, &now(filling)), Verdict::Apply);
+            assert_eq!(judge_again(&change, &now(0o711)), Verdict::Conflict);
+            assert_eq!(judge_again(&change, &file("c")), Verdict::Conflict);
+            assert_eq!(judge_again(&change, &now(0o500)), Verdict::Done);
+        }
     }
 }

@@ -11,9 +11,10 @@ use std::{
 use rustix::{fs::FileType, io::Errno};
 
 use crate::{
-    About, COPY_ENTRIES, DEPTH_MAX, DISK_FREE_MIN, Delta, Digest, Kept, State, Store, WorkspaceError,
+    About, Area, COPY_ENTRIES, DEPTH_MAX, DISK_FREE_MIN, Delta, Digest, Kept, State, Store, WorkspaceError,
     beneath::{Nanos, Root, facts, open_dir, some_names},
-    capture::{Budget, Capture},
+    capture::{Budget, Capture, When},
+    known::{Known, Memory, Settled},
     remove,
     store::{Record, Sum, UNFINISHED},
 };
@@ -48,8 +49,21 @@ pub struct Layers {
     pub(crate) parent: Option<Parent>,
     /// Bytes that they may come to.
     pub(crate) limit: u64,
+    /// What the last checkpoint has read, for each root, and its id.
+    pub(crate) known: Vec<Known>,
+    pub(crate) last: Option<String>,
+    /// What is kept of them is to be put on record.
+    pub(crate) owes: bool,
     /// Held for as long as somebody cares for them.
     pub(crate) _lock: File,
+}
+
+/// What all layers of a cell came to.
+pub(crate) struct Pass {
+    pub(crate) areas: Vec<Area>,
+    pub(crate) known: Vec<Known>,
+    pub(crate) read: u64,
+    pub(crate) stored: u64,
 }
 
 /// What a run started from.
@@ -163,31 +177,32 @@ impl Layers {
     /// # Errors
     /// The disk, or a layer that cannot be read; the layers stay then.
     pub fn capture(self) -> Result<Option<Kept>, WorkspaceError> {
+        self.captured()
+    }
+
+    /// The same for whoever cannot give them away.
+    pub(crate) fn captured(&self) -> Result<Option<Kept>, WorkspaceError> {
         // A node may have died between the two steps below.
         if self.store.has(&self.id) {
-            self.remove()?;
+            self.removed()?;
             return Ok(None);
         }
         // Until the manifest names them, no discard takes the contents away.
         let _shared = self.store.shared().map_err(WorkspaceError::system(self.store.dir()))?;
         let objects = self.store.objects();
-        let stored = objects.bytes().map_err(WorkspaceError::system(self.store.dir()))?;
-        let mut budget = Budget::new(self.limit, stored);
-        let mut areas = Vec::new();
-        for (at, root) in self.roots.iter().enumerate() {
-            let upper = self.layer(at).join("upper");
-            let area = Capture::new(&objects, self.began, &mut budget).area(root, &upper);
-            areas.push(area.map_err(WorkspaceError::system(upper))?);
-        }
+        let how = (Settled::NOTHING, When::Ended);
+        let areas = self.pass(&self.known, &mut self.budget()?, how)?.areas;
         let delta = Delta::new(areas, self.parent.as_ref().map(|parent| parent.delta));
         if delta.is_empty() || self.is_its_parent(&delta) {
-            self.remove()?;
+            self.removed()?;
             return Ok(None);
         }
         objects.sync().map_err(WorkspaceError::system(self.store.dir()))?;
         let record = Record {
             about: self.about.clone(),
             from: self.parent.as_ref().map(|parent| parent.id.clone()),
+            checkpoint_of: None,
+            owed: self.owes,
             captured_ms: now_ms(),
             committed_ms: None,
             state: State::Kept,
@@ -196,8 +211,36 @@ impl Layers {
             roots: self.roots.clone(),
         };
         let kept = self.store.keep(&self.id, &delta, record)?;
-        self.remove()?;
+        self.removed()?;
         Ok(Some(kept))
+    }
+
+    /// What they may come to, in a store that has something already.
+    pub(crate) fn budget(&self) -> Result<Budget, WorkspaceError> {
+        let stored = self.store.objects().bytes().map_err(WorkspaceError::system(self.store.dir()))?;
+        Ok(Budget::new(self.limit, stored))
+    }
+
+    /// Reads all of them once, but for what is known of each.
+    pub(crate) fn pass(
+        &self,
+        known: &[Known],
+        budget: &mut Budget,
+        (settled, when): (Settled, When),
+    ) -> Result<Pass, WorkspaceError> {
+        let objects = self.store.objects();
+        let mut pass = Pass { areas: Vec::new(), known: Vec::new(), read: 0, stored: 0 };
+        for (at, root) in self.roots.iter().enumerate() {
+            let upper = self.layer(at).join("upper");
+            let nothing = Known::default();
+            let mut memory = Memory::new(known.get(at).unwrap_or(&nothing), settled);
+            let capture = Capture::new(&objects, self.began, (&mut *budget, &mut memory), when);
+            pass.areas.push(capture.area(root, &upper).map_err(WorkspaceError::system(upper))?);
+            pass.read += memory.read;
+            pass.stored += memory.stored;
+            pass.known.push(memory.now);
+        }
+        Ok(pass)
     }
 
     /// Whether the run left what it started from as it was.
@@ -213,6 +256,10 @@ impl Layers {
     /// # Errors
     /// The disk.
     pub fn remove(self) -> Result<(), WorkspaceError> {
+        self.removed()
+    }
+
+    pub(crate) fn removed(&self) -> Result<(), WorkspaceError> {
         // Away in one step, lock and all: what is half removed is not taken for what a cell left.
         let live = self.store.live();
         let (place, dying) = (live.join(&self.id), format!("{UNFINISHED}{}", self.id));

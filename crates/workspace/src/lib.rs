@@ -12,12 +12,14 @@
 
 mod beneath;
 mod capture;
+mod checkpoint;
 mod commit;
 mod delta;
 mod digest;
 mod error;
 mod host;
 mod judge;
+mod known;
 mod layers;
 mod limits;
 mod objects;
@@ -27,9 +29,11 @@ mod recorded;
 mod remove;
 mod see;
 mod store;
+mod survey;
 mod unpack;
 mod workspace;
 
+pub use checkpoint::Checkpoint;
 pub use commit::Committed;
 pub use delta::{After, Area, Change, DELTA_VERSION, Delta, Fault, LeftOut, Seen};
 pub use digest::Digest;

@@ -7,7 +7,8 @@ use cella_event::{Draft, Int, Kind, Label, Map};
 use cella_ledger::{AppendError, Durability, Ledger, OpenError};
 
 use crate::{
-    Committed, Kept, LIFE_AFTER_NODE, Layers, Store, Workspace, WorkspaceError, workspace::blocking,
+    Checkpoint, Committed, Kept, LIFE_AFTER_NODE, Layers, Store, Workspace, WorkspaceError,
+    workspace::blocking,
 };
 
 /// The workspaces of one node, running or not.
@@ -92,16 +93,26 @@ impl Workspaces {
     pub async fn discard(&self, asked: &str) -> Result<Kept, RecordedError> {
         let kept = self.find(asked).await?;
         let (store, of) = (self.store.clone(), kept.clone());
-        blocking(move || store.discard(&of)).await?;
+        let held = blocking(move || store.hold(&of)).await?;
+        // First the record: what is gone nobody could put on it any more. Where this breaks off between, the workspace is still
+        // there to be discarded, and is then on record twice.
         self.record.write(draft(Kind::WorkspaceDiscarded, &kept)).await?;
+        let (store, of) = (self.store.clone(), kept.clone());
+        blocking(move || store.discard_held(&of, &held)).await?;
         Ok(kept)
     }
 
-    /// Captures what cells had changed when their node died.
+    /// Puts on record what a node had kept and died before it could, and captures what cells had changed when theirs died.
     ///
     /// # Errors
     /// The store cannot be read.
     pub async fn adopt(&self) -> Result<Vec<Kept>, RecordedError> {
+        let store = self.store.clone();
+        for kept in blocking(move || store.owed()).await? {
+            if let Err(error) = self.pay(&kept, captured_draft(&kept).with("orphaned", true)).await {
+                tracing::warn!(%error, id = kept.id, "what a killed node had kept is on no record");
+            }
+        }
         let store = self.store.clone();
         let orphans = blocking(move || store.orphans()).await?;
         if orphans.is_empty() {
@@ -139,18 +150,44 @@ impl Workspaces {
         }
     }
 
+    /// Keeps what a cell has changed so far, while it lives; on record if that is new.
+    ///
+    /// # Errors
+    /// The disk, a cell that does not stop writing and cannot be made to stand still, or the ledger: the checkpoint is there
+    /// then, and on no record.
+    pub async fn checkpoint(&self, workspace: &Workspace) -> Result<Checkpoint, RecordedError> {
+        workspace.owe();
+        let made = workspace.checkpoint().await?;
+        if let Some(kept) = made.kept.as_ref().filter(|_| made.is_new) {
+            self.pay(kept, captured_draft(kept).with("frozen", made.frozen)).await?;
+        }
+        Ok(made)
+    }
+
     async fn capture_one(&self, workspace: Workspace) -> Result<Option<Kept>, RecordedError> {
+        workspace.owe();
         let kept = workspace.capture().await?;
         if let Some(kept) = &kept {
-            self.record.write(captured_draft(kept)).await?;
+            self.pay(kept, captured_draft(kept)).await?;
         }
         Ok(kept)
     }
 
-    async fn adopt_one(&self, layers: Layers) -> Result<Option<Kept>, RecordedError> {
+    /// Puts on record what was kept, and notes that it is.
+    async fn pay(&self, kept: &Kept, fact: Fact) -> Result<(), RecordedError> {
+        self.record.write(fact).await?;
+        let (store, of) = (self.store.clone(), kept.clone());
+        if let Err(error) = blocking(move || store.settle(&of)).await {
+            tracing::warn!(%error, id = kept.id, "that a workspace is on record is not noted: it will be put there twice");
+        }
+        Ok(())
+    }
+
+    async fn adopt_one(&self, mut layers: Layers) -> Result<Option<Kept>, RecordedError> {
+        layers.owes = true;
         let kept = blocking(move || layers.capture()).await?;
         if let Some(kept) = &kept {
-            self.record.write(captured_draft(kept).with("orphaned", true)).await?;
+            self.pay(kept, captured_draft(kept).with("orphaned", true)).await?;
         }
         Ok(kept)
     }
@@ -158,7 +195,7 @@ impl Workspaces {
     /// Before the intent is written: a commit that was refused has changed nothing and leaves nothing in doubt.
     async fn refuse_conflicts(&self, kept: &Kept) -> Result<(), RecordedError> {
         let (store, kept) = (self.store.clone(), kept.clone());
-        let conflicts = blocking(move || store.conflicts(&store.delta(&kept)?)).await?;
+        let conflicts = blocking(move || store.conflicts_of(&kept)).await?;
         if conflicts.is_empty() {
             return Ok(());
         }
@@ -209,10 +246,14 @@ fn draft(kind: Kind, kept: &Kept) -> Fact {
 fn captured_draft(kept: &Kept) -> Fact {
     let sum = kept.sum;
     let count = |count: usize| Int::saturating(count as u64);
-    draft(Kind::WorkspaceCaptured, kept)
+    let fact = draft(Kind::WorkspaceCaptured, kept)
         .with("cell", kept.about.cell.clone())
         .with("added", count(sum.added))
         .with("changed", count(sum.changed))
         .with("removed", count(sum.removed))
-        .with("left_out", count(sum.left_out))
+        .with("left_out", count(sum.left_out));
+    match &kept.checkpoint_of {
+        Some(of) => fact.with("checkpoint_of", of.clone()),
+        None => fact,
+    }
 }

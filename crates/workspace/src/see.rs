@@ -32,6 +32,11 @@ impl Look {
     /// Something that cannot be looked at.
     pub(crate) const CLOSED: Self = Self { seen: Seen::Other, facts: None, newest: Nanos::MIN };
 
+    /// Whether it could not be looked at.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.seen == Seen::Other && self.facts.is_none()
+    }
+
     /// Looks at a name; `whole`: a directory with all that is in it. What may not be read is [`Seen::Other`].
     pub(crate) fn at(dir: BorrowedFd<'_>, name: &OsStr, whole: bool) -> Self {
         let found = match facts(dir, name) {

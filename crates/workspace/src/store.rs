@@ -1,22 +1,27 @@
 //! Where workspaces lie: `live` has the layers of cells that run, `deltas` what was captured, `objects` the contents.
 
+mod disk;
+
 use std::{
     collections::BTreeSet,
     fs::{self, File},
-    io::{self, Write},
+    io,
     os::{
         fd::AsFd,
-        unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
+        unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt},
     },
     path::{Path, PathBuf},
 };
 
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
 
+use self::disk::{listed, lock, read_delta, read_json, sync, write_whole};
+pub(crate) use self::disk::{make_dir, write_json};
 use crate::{
     Delta, Digest, Layers, WorkspaceError,
     beneath::{Nanos, PERMISSIONS, Root},
     commit,
+    commit::SoFar,
     layers::{Living, Parent, draw, now},
     limits::MANIFEST_BYTES_MAX,
     objects::Objects,
@@ -72,6 +77,8 @@ pub struct Kept {
     pub about: About,
     /// The workspace that the run started from.
     pub from: Option<String>,
+    /// The workspace of which this is the state at a moment of its run.
+    pub checkpoint_of: Option<String>,
     /// When it was captured, in milliseconds since 1970.
     pub captured_ms: u64,
     /// When it was committed.
@@ -104,6 +111,12 @@ pub struct Sum {
 pub(crate) struct Record {
     pub(crate) about: About,
     pub(crate) from: Option<String>,
+    /// Missing in what an earlier version wrote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) checkpoint_of: Option<String>,
+    /// It is to be put on record, and that is not known to be done.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) owed: bool,
     pub(crate) captured_ms: u64,
     pub(crate) committed_ms: Option<u64>,
     pub(crate) state: State,
@@ -121,6 +134,10 @@ impl Sum {
 }
 
 impl State {
+    fn so_far(self) -> SoFar {
+        if self == Self::Committing { SoFar::BrokenOff } else { SoFar::Nothing }
+    }
+
     /// The word for it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -224,6 +241,9 @@ impl Store {
             began: now(),
             parent,
             limit,
+            known: Vec::new(),
+            last: None,
+            owes: false,
             _lock: lock.ok_or_else(|| WorkspaceError::Busy { id: id.to_owned() })?,
         };
         fs::rename(&new, self.live().join(id)).map_err(WorkspaceError::system(&new))?;
@@ -267,7 +287,20 @@ impl Store {
             let Living { about, roots, began, parent, limit } = living;
             let began = began.parse().unwrap_or(Nanos::MIN);
             let store = self.clone();
-            orphans.push(Layers { store, id, about, roots, began, parent, limit, _lock: lock });
+            let (known, last, owes) = (Vec::new(), None, false);
+            orphans.push(Layers {
+                store,
+                id,
+                about,
+                roots,
+                began,
+                parent,
+                limit,
+                known,
+                last,
+                owes,
+                _lock: lock,
+            });
         }
         Ok(orphans)
     }
@@ -388,7 +421,12 @@ impl Store {
     /// # Errors
     /// A directory of the delta cannot be opened.
     pub fn conflicts(&self, delta: &Delta) -> Result<Vec<crate::Conflict>, WorkspaceError> {
-        commit::conflicts(delta)
+        commit::conflicts(delta, SoFar::Nothing)
+    }
+
+    /// The same for one of these, of which a commit may have broken off.
+    pub(crate) fn conflicts_of(&self, kept: &Kept) -> Result<Vec<crate::Conflict>, WorkspaceError> {
+        commit::conflicts(&self.delta(kept)?, kept.state.so_far())
     }
 
     /// Changes the host as the cell changed its copies. Blocking.
@@ -401,7 +439,7 @@ impl Store {
         let _lock = self.locked(kept)?;
         let delta = self.delta(kept)?;
         let mut record: Record = read_json(&dir.join("record.json"))?;
-        let plan = commit::plan(&delta, force)?;
+        let plan = commit::plan(&delta, force, record.state.so_far())?;
         plan.check(&self.objects())?;
         record.state = State::Committing;
         write_json(&dir.join("record.json"), &record)?;
@@ -417,7 +455,38 @@ impl Store {
     /// # Errors
     /// It is being committed, or the disk.
     pub fn discard(&self, kept: &Kept) -> Result<(), WorkspaceError> {
+        self.discard_held(kept, &self.hold(kept)?)
+    }
+
+    /// Those that were to be put on record when their node died.
+    pub(crate) fn owed(&self) -> Result<Vec<Kept>, WorkspaceError> {
+        let is_owed = |kept: &Kept| {
+            let record = read_json::<Record>(&self.deltas().join(&kept.id).join("record.json"));
+            record.is_ok_and(|record| record.owed)
+        };
+        Ok(self.list()?.into_iter().filter(is_owed).collect())
+    }
+
+    /// It is on record now. While somebody else has it, that is noted another time, and said twice.
+    pub(crate) fn settle(&self, kept: &Kept) -> Result<(), WorkspaceError> {
         let _lock = self.locked(kept)?;
+        let path = self.deltas().join(&kept.id).join("record.json");
+        let record: Record = read_json(&path)?;
+        write_json(&path, &Record { owed: false, ..record })
+    }
+
+    /// Keeps everybody else from committing or discarding it.
+    pub(crate) fn hold(&self, kept: &Kept) -> Result<File, WorkspaceError> {
+        self.locked(kept)
+    }
+
+    /// The same by who holds it.
+    pub(crate) fn discard_held(&self, kept: &Kept, _held: &File) -> Result<(), WorkspaceError> {
+        if self.get(&kept.id).is_ok_and(|now| now.state == State::Committing)
+            && let Ok(delta) = self.delta(kept)
+        {
+            commit::clear(&delta, &kept.id);
+        }
         // Away in one step: what is half removed is no workspace any more, and nobody makes a lock anew in it.
         let deltas = self.deltas();
         let (place, dying) = (deltas.join(&kept.id), deltas.join(format!("{UNFINISHED}{}", kept.id)));
@@ -477,13 +546,25 @@ fn startable(delta: &Delta, roots: &[PathBuf]) -> Result<(), WorkspaceError> {
     if let Some(path) = other {
         return Err(WorkspaceError::OtherAreas { path });
     }
-    let conflicts = commit::conflicts(delta)?;
+    let conflicts = commit::conflicts(delta, SoFar::Nothing)?;
     if conflicts.is_empty() { Ok(()) } else { Err(WorkspaceError::Conflicts { conflicts }) }
 }
 
 fn kept(id: &str, record: Record) -> Kept {
-    let Record { about, from, captured_ms, committed_ms, state, digest, sum, roots } = record;
-    Kept { id: id.to_owned(), about, from, captured_ms, committed_ms, state, digest, sum, roots }
+    let Record { about, from, checkpoint_of, owed: _, captured_ms, committed_ms, state, digest, sum, roots } =
+        record;
+    Kept {
+        id: id.to_owned(),
+        about,
+        from,
+        checkpoint_of,
+        captured_ms,
+        committed_ms,
+        state,
+        digest,
+        sum,
+        roots,
+    }
 }
 
 fn damaged(id: String) -> Kept {
@@ -491,6 +572,7 @@ fn damaged(id: String) -> Kept {
         id,
         about: About::default(),
         from: None,
+        checkpoint_of: None,
         captured_ms: 0,
         committed_ms: None,
         state: State::Damaged,
@@ -507,72 +589,4 @@ fn make_layer(layer: &Path, root: &Path) -> io::Result<()> {
     }
     let mode = fs::symlink_metadata(root)?.mode() & PERMISSIONS;
     fs::set_permissions(layer.join("upper"), fs::Permissions::from_mode(mode))
-}
-
-/// The names in a directory of the store; none where it does not exist yet.
-fn listed(dir: &Path) -> Result<Vec<String>, WorkspaceError> {
-    let entries = match fs::read_dir(dir) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries.map_err(WorkspaceError::system(dir))?,
-    };
-    Ok(entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect())
-}
-
-/// The lock of one workspace; `None` while somebody else has it, or when it was removed while this waited for it.
-fn lock(dir: &Path) -> io::Result<Option<File>> {
-    let mut options = fs::OpenOptions::new();
-    let file = options.write(true).create(true).truncate(false).mode(FILE_MODE).open(dir.join(LOCK))?;
-    match file.try_lock() {
-        Ok(()) => Ok((file.metadata()?.nlink() > 0).then_some(file)),
-        Err(fs::TryLockError::WouldBlock) => Ok(None),
-        Err(fs::TryLockError::Error(error)) => Err(error),
-    }
-}
-
-/// Makes a directory for this user alone, unless it is there.
-pub(crate) fn make_dir(dir: &Path) -> io::Result<()> {
-    fs::DirBuilder::new().recursive(true).mode(DIR_MODE).create(dir)
-}
-
-fn read_delta(dir: &Path) -> Result<Delta, WorkspaceError> {
-    let path = dir.join("manifest.json");
-    let text = read_text(&path)?;
-    Delta::parse(&text).map_err(|fault| WorkspaceError::Manifest { path, fault })
-}
-
-fn read_text(path: &Path) -> Result<String, WorkspaceError> {
-    use io::Read;
-    let mut text = String::new();
-    let read = File::open(path).and_then(|file| file.take(MANIFEST_BYTES_MAX).read_to_string(&mut text));
-    read.map_err(WorkspaceError::system(path))?;
-    Ok(text)
-}
-
-fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, WorkspaceError> {
-    let text = read_text(path)?;
-    let damaged = |error: serde_json::Error| WorkspaceError::Damaged {
-        path: path.to_owned(),
-        cause: error.to_string(),
-    };
-    serde_json::from_str(&text).map_err(damaged)
-}
-
-/// Whole or not at all.
-pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<(), WorkspaceError> {
-    let written =
-        serde_json::to_vec(value).map_err(io::Error::other).and_then(|bytes| write_whole(path, &bytes));
-    written.map_err(WorkspaceError::system(path))
-}
-
-fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let new = path.with_extension("new");
-    let mut options = fs::OpenOptions::new();
-    let mut file = options.write(true).create(true).truncate(true).mode(FILE_MODE).open(&new)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&new, path)
-}
-
-fn sync(dir: &Path) -> io::Result<()> {
-    File::open(dir)?.sync_all()
 }

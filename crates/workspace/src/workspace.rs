@@ -3,14 +3,18 @@
 use std::{
     io,
     path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 use cella_cell::{Access, Handle, LimitHit, Spec, Ward};
 use cella_contract::{CellClass, Contract};
+use cella_freezer::Freezer;
 use tokio::task::JoinHandle;
 
-use crate::{About, COPY_BYTES, DISK_FREE_MIN, Kept, Layers, Measure, Store, Usage, WorkspaceError};
+use crate::{
+    About, COPY_BYTES, Checkpoint, DISK_FREE_MIN, Kept, Layers, Measure, Store, Usage, WorkspaceError,
+};
 
 /// How often the layers are looked at. A cell that fills the disk goes on until the next look.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -23,7 +27,11 @@ const FAILED_LOOKS: u32 = 3;
 /// Where a cell's changes to its copies land. Dropping it leaves them for the next start of a node to capture.
 #[derive(Debug)]
 pub struct Workspace {
-    layers: Layers,
+    /// Held by whoever looks at them: a checkpoint goes on when nobody waits for it any more.
+    layers: Arc<Mutex<Layers>>,
+    id: String,
+    store: Store,
+    freezer: Freezer,
     watching: JoinHandle<()>,
 }
 
@@ -82,19 +90,35 @@ impl Workspace {
             tracing::warn!(%error, "which cell works in a workspace is not written down");
         }
         let watching = tokio::spawn(watch(layers.measure(), cell.ward(), layers.limit()));
-        Self { layers, watching }
+        let (id, store) = (layers.id().to_owned(), layers.store().clone());
+        Self { layers: Arc::new(Mutex::new(layers)), id, store, freezer: cell.freezer(), watching }
     }
 
     /// Its id, under which it is found once it is captured.
     #[must_use]
     pub fn id(&self) -> &str {
-        self.layers.id()
+        &self.id
     }
 
     /// Where it will be kept.
     #[must_use]
     pub fn store(&self) -> Store {
-        self.layers.store().clone()
+        self.store.clone()
+    }
+
+    /// What is kept of it from here on is to be put on record, whatever comes between.
+    pub(crate) fn owe(&self) {
+        held(&self.layers).owes = true;
+    }
+
+    /// Keeps what the cell has changed so far; it lives on. No call should be running: the cell stands still for the moment
+    /// where that can be done, and else must write nothing.
+    ///
+    /// # Errors
+    /// The disk, or a cell that does not stop writing and cannot be made to stand still.
+    pub async fn checkpoint(&self) -> Result<Checkpoint, WorkspaceError> {
+        let (layers, freezer) = (self.layers.clone(), self.freezer.clone());
+        blocking(move || held(&layers).checkpoint(&freezer)).await
     }
 
     /// Keeps what the cell changed, once it has ended; `None` if that is nothing.
@@ -104,14 +128,22 @@ impl Workspace {
     pub async fn capture(self) -> Result<Option<Kept>, WorkspaceError> {
         self.watching.abort();
         let layers = self.layers;
-        blocking(move || layers.capture()).await
+        blocking(move || held(&layers).captured()).await
     }
 
     /// Forgets what the cell changed, once it has ended.
     pub async fn discard(self) {
         self.watching.abort();
-        self.layers.forget().await;
+        let layers = self.layers;
+        if let Err(error) = blocking(move || held(&layers).removed()).await {
+            tracing::warn!(%error, "the layers of a cell whose changes nobody keeps are still there");
+        }
     }
+}
+
+fn held(layers: &Mutex<Layers>) -> MutexGuard<'_, Layers> {
+    // What a checkpoint that panicked has left is no worse than what one that failed has.
+    layers.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Ends the cell when its copies have grown too large. Nothing of the kernel does: a layer lies on the host's disk.

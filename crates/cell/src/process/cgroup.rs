@@ -11,6 +11,8 @@ use std::{
     time::Duration,
 };
 
+use cella_freezer::Freezer;
+
 use crate::{CgroupFacts, CgroupVersion, Limits};
 
 pub(crate) use self::sweep::{Owner, sweep, sweep_of};
@@ -163,6 +165,16 @@ impl Groups {
     /// A group that limits memory is among them.
     pub(crate) fn limits_memory(&self) -> bool {
         self.memory.is_some()
+    }
+
+    /// What makes all of them stand still.
+    pub(crate) fn freezer(&self, name: &str) -> Freezer {
+        let unified = self.dirs.iter().find(|(_, version)| *version == CgroupVersion::V2);
+        match unified.or(self.dirs.first()) {
+            Some((dir, CgroupVersion::V2)) => Freezer::of_unified(dir.clone()),
+            Some((dir, CgroupVersion::V1)) => Freezer::of_separate(dir.clone(), name.to_owned()),
+            None => Freezer::default(),
+        }
     }
 
     /// Opens the files by which the program enters; the right to write them is checked against us, who open them. One

@@ -320,7 +320,10 @@ impl Prepared {
         let (publish, exit) = watch::channel(None);
         let id: Arc<str> = format!("{}/{}", memory.name, self.name).into();
         let report = Arc::new(self.report_with(&alive));
-        let cell = Handle::new(id, report, orders, exit).with_pid(alive.pid()).with_sockets(sockets);
+        let cell = Handle::new(id, report, orders, exit)
+            .with_pid(alive.pid())
+            .with_sockets(sockets)
+            .with_freezer(self.groups.freezer(&self.name));
         let allowance = memory.limits.output_bytes.map(|bytes| Allowance::new(bytes, hit));
         let Pipes { stdin, stdout, stderr } = match pipes.capped(allowance.as_ref()) {
             Ok(pipes) => pipes,

@@ -12,6 +12,7 @@ mod bench;
 mod broker;
 mod copies;
 mod files;
+mod frozen;
 mod image;
 mod kernel;
 mod life;
@@ -54,6 +55,7 @@ fn tests() -> Vec<Test> {
         broker::TESTS,
         copies::TESTS,
         files::TESTS,
+        frozen::TESTS,
         image::TESTS,
         kernel::TESTS,
         life::TESTS,

@@ -10,8 +10,8 @@ use super::attempt;
 /// Argument under which this binary is a node.
 pub(crate) const ARG: &str = "__node";
 
-/// `COUNT TOKEN`: so many cells, each with a sleeping program, a child and a daemon that carry the token; or `shells COUNT`:
-/// so many shells, and the ids of their first processes.
+/// `COUNT TOKEN`: so many cells, each with a sleeping program, a child and a daemon that carry the token; with `frozen` behind
+/// it they stand still, if that can be done; or `shells COUNT`: so many shells, and the ids of their first processes.
 pub(crate) fn main(args: &[String]) -> ExitCode {
     if args[0] == "shells" {
         return shells(args[1].parse().expect("a number"));
@@ -30,6 +30,11 @@ pub(crate) fn main(args: &[String]) -> ExitCode {
             let mut running = class.spawn(&spec(&exe, token)).await.expect("a cell");
             let mut line = [0; 1];
             running.stdout.read_exact(&mut line).await.expect("a sign of life");
+            if args.get(2).is_some_and(|arg| arg == "frozen") {
+                let frozen = running.cell.freezer().freeze();
+                assert!(frozen.is_ok() || !rustix::process::geteuid().is_root(), "{frozen:?}");
+                std::mem::forget(frozen);
+            }
             cells.push(running);
         }
         println!("ready");

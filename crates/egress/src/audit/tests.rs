@@ -1,7 +1,12 @@
 use proptest::prelude::{any, proptest};
 
-use super::{Attempt, attempt};
+use super::{Answered, Attempt};
 use crate::denial::Denial;
+
+/// What a packet shows in a cell whose name server is at 192.0.2.53.
+fn attempt(packet: &[u8]) -> Option<Attempt> {
+    super::attempt(packet, &Answered(vec![[192, 0, 2, 53].into()]))
+}
 
 fn ipv4(protocol: u8, from: [u8; 4], to: [u8; 4], payload: &[u8]) -> Vec<u8> {
     let mut out = [&[0; 12][..], &[8, 0], &[0x45, 0, 0, 0, 0, 0, 0x40, 0, 64, protocol, 0, 0]].concat();
@@ -29,7 +34,6 @@ fn a_datagram_shows_where_it_was_meant_to_go() {
     let udp = |from: u16, to: u16| [from.to_be_bytes(), to.to_be_bytes(), [0; 2], [0; 2]].concat();
     let expected = Attempt { destination: ([8, 8, 8, 8], 443).into(), denial: Denial::Datagram };
     assert_eq!(attempt(&ipv4(17, [9; 4], [8; 4], &udp(4000, 443))), Some(expected));
-    assert_eq!(attempt(&ipv4(17, [9; 4], [8; 4], &udp(4000, 53))), None, "a query");
     assert_eq!(attempt(&ipv4(17, [9; 4], [127, 0, 0, 1], &udp(4000, 443))), None, "the cell itself");
     let mut six = [&[0; 12][..], &[0x86, 0xdd, 0x60, 0, 0, 0, 0, 8, 17, 64], &[0; 16], &[0x20; 16]].concat();
     six.extend(udp(4000, 443));
@@ -37,6 +41,19 @@ fn a_datagram_shows_where_it_was_meant_to_go() {
         attempt(&six).map(|a| a.destination.to_string()),
         Some("[2020:2020:2020:2020:2020:2020:2020:2020]:443".into())
     );
+}
+
+#[test]
+fn a_query_to_another_name_server_is_an_attempt_and_one_that_is_answered_is_none() {
+    let udp = |from: u16, to: u16| [from.to_be_bytes(), to.to_be_bytes(), [0; 2], [0; 2]].concat();
+    let expected = Attempt { destination: ([8, 8, 8, 8], 53).into(), denial: Denial::Datagram };
+    let (cell, own) = ([10, 0, 0, 1], [192, 0, 2, 53]);
+    assert_eq!(attempt(&ipv4(17, cell, [8; 4], &udp(4000, 53))), Some(expected));
+    assert_eq!(attempt(&ipv4(17, cell, own, &udp(4000, 53))), None, "its own");
+    assert_eq!(attempt(&ipv4(17, own, cell, &udp(53, 4000))), None, "and the answer");
+    assert!(attempt(&ipv4(17, cell, own, &udp(53, 4000))).is_some(), "another port of it");
+    let everywhere = Answered(vec![[0, 0, 0, 0].into()]);
+    assert_eq!(super::attempt(&ipv4(17, cell, [8; 4], &udp(4000, 53)), &everywhere), None);
 }
 
 #[test]

@@ -58,8 +58,8 @@ impl Ca {
         self.0.pem()
     }
 
-    /// Starts an API that can prove to be this host.
-    pub(crate) fn api(&self, host: &str) -> Api {
+    /// How to prove to be this host.
+    pub(crate) fn server(&self, host: &str) -> Arc<ServerConfig> {
         let key = KeyPair::generate().expect("a key");
         let params = CertificateParams::new(vec![host.to_owned()]).expect("a name");
         let leaf = params.signed_by(&key, &self.0).expect("a certificate");
@@ -69,14 +69,18 @@ impl Ca {
         let config = config.expect("versions").with_no_client_auth();
         let mut config = config.with_single_cert(vec![leaf.der().clone()], key).expect("a configuration");
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Arc::new(config)
+    }
+
+    /// Starts an API that can prove to be this host.
+    pub(crate) fn api(&self, host: &str) -> Api {
+        let tls = TlsAcceptor::from(self.server(host));
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a listener");
         let api = Api { port: listener.local_addr().expect("an address").port(), seen: Arc::default() };
         let serving = api.clone();
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            runtime
-                .expect("a runtime")
-                .block_on(serving.serve(listener, TlsAcceptor::from(Arc::new(config))));
+            runtime.expect("a runtime").block_on(serving.serve(listener, tls));
         });
         api
     }
@@ -100,6 +104,7 @@ impl Api {
         let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
         loop {
             let (stream, _) = listener.accept().await.expect("a connection");
+            stream.set_nodelay(true).expect("an option");
             let (api, tls) = (self.clone(), tls.clone());
             tokio::spawn(async move {
                 let Ok(stream) = tls.accept(stream).await else { return };
@@ -119,7 +124,12 @@ impl Api {
     }
 
     async fn answer(&self, request: Request<Incoming>) -> Answer {
-        let (parts, body) = request.into_parts();
+        let (parts, mut body) = request.into_parts();
+        if parts.uri.path() == "/sink" {
+            // as much as somebody may send, and nobody looks at it
+            while let Some(Ok(_)) = body.frame().await {}
+            return text(Bytes::from("taken"));
+        }
         let Ok(body) = body.collect().await else { return text(Bytes::from("broken")) };
         let seen = Seen {
             version: parts.version,
@@ -136,11 +146,7 @@ impl Api {
 fn answered(path: &str, seen: &Seen) -> Answer {
     let repeated = seen.repeated();
     match path {
-        "/gzip" => {
-            let mut out = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
-            out.write_all(repeated.as_bytes()).expect("written");
-            coded("gzip", out.finish().expect("finished"))
-        }
+        "/gzip" => coded("gzip", gzipped(repeated.as_bytes()).into()),
         "/br" => {
             let mut out = Vec::new();
             brotli::CompressorWriter::new(&mut out, 4096, 5, 20)
@@ -184,7 +190,8 @@ fn answered(path: &str, seen: &Seen) -> Answer {
         }
         "/large" => text(vec![b'x'; 3 << 20].into()),
         _ if path.starts_with("/mebibytes/") => {
-            bulk(path.rsplit('/').next().and_then(|n| n.parse().ok()).unwrap_or(1))
+            let mut parts = path.rsplit('/');
+            bulk(parts.next().unwrap_or_default(), parts.next().and_then(|n| n.parse().ok()).unwrap_or(1))
         }
         _ if path.starts_with("/to/") => {
             let mut answer = text(Bytes::new());
@@ -193,7 +200,6 @@ fn answered(path: &str, seen: &Seen) -> Answer {
             answer.headers_mut().insert(header::LOCATION, to.parse().expect("a value"));
             answer
         }
-        "/sink" => text(Bytes::from("taken")),
         _ => text(repeated.into()),
     }
 }
@@ -202,13 +208,30 @@ fn futures<T>(items: Vec<T>) -> futures_util::stream::Iter<std::vec::IntoIter<T>
     futures_util::stream::iter(items)
 }
 
-/// So many mebibytes of text that looks like an answer.
-fn bulk(mebibytes: usize) -> Answer {
-    let text =
-        "{\"id\": 4711, \"name\": \"somebody\", \"mail\": \"somebody@example.org\"},\n".repeat(1 << 14);
+/// So many mebibytes of this kind of answer.
+fn bulk(kind: &str, mebibytes: usize) -> Answer {
+    let mut line = "{\"id\": 4711, \"name\": \"somebody\", \"mail\": \"somebody@example.org\"},\n".to_owned();
+    match kind {
+        "json" => line.push_str("{\"text\": \"he said \\\"no\\\"\\nand \\u00e9t\\u00e9\"},\n"),
+        "escapes" => line = "%41\\u0042%7e\\n%e2%82%ac\\\\".to_owned(),
+        _ => {}
+    }
+    let text = line.repeat((1 << 20) / line.len() + 1);
     let chunk = Bytes::from(text).slice(..1 << 20);
+    let chunk = if kind == "gzip" { gzipped(&chunk) } else { chunk };
     let chunks = std::iter::repeat_n(chunk, mebibytes).map(|chunk| Ok(Frame::data(chunk)));
-    Response::new(StreamBody::new(futures_util::stream::iter(chunks)).boxed_unsync())
+    let mut answer = Response::new(StreamBody::new(futures_util::stream::iter(chunks)).boxed_unsync());
+    if kind == "gzip" {
+        answer.headers_mut().insert(header::CONTENT_ENCODING, header::HeaderValue::from_static("gzip"));
+    }
+    answer
+}
+
+/// One member; several one after the other are one answer too.
+fn gzipped(bytes: &[u8]) -> Bytes {
+    let mut out = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    out.write_all(bytes).expect("written");
+    out.finish().expect("finished").into()
 }
 
 fn text(body: Bytes) -> Answer {

@@ -85,6 +85,17 @@ impl Cell {
         limits: Limits,
         secrets: Option<Secrets>,
     ) -> Option<Self> {
+        Self::asking(&["0.0.0.0:53", "[::]:53"], grants, names, limits, secrets)
+    }
+
+    /// The same, where only queries to these addresses are answered.
+    pub(crate) fn asking(
+        answered: &'static [&'static str],
+        grants: &[String],
+        names: &[(&str, &str)],
+        limits: Limits,
+        secrets: Option<Secrets>,
+    ) -> Option<Self> {
         let grants: Vec<_> = grants.iter().map(|grant| grant.parse().expect(grant)).collect();
         let table = names.iter().fold(HashMap::<_, Vec<IpAddr>>::new(), |mut table, (name, address)| {
             let name = DomainName::parse(name).expect("a name");
@@ -101,9 +112,10 @@ impl Cell {
             }
         };
         let policy = Policy::new(grants);
-        let sockets = sockets(first.id(), policy.ports().into_iter().collect());
+        let sockets = sockets(first.id(), policy.ports().into_iter().collect(), answered);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
+            .thread_name("broker")
             .enable_all()
             .build()
             .expect("a runtime");
@@ -247,7 +259,7 @@ fn namespace() -> Result<Child, String> {
 }
 
 /// Makes the sockets in a thread that goes into the namespace and ends there.
-fn sockets(pid: u32, ports: Vec<u16>) -> Sockets {
+fn sockets(pid: u32, ports: Vec<u16>, answered: &'static [&'static str]) -> Sockets {
     let inside = thread::spawn(move || {
         let namespace = std::fs::File::open(format!("/proc/{pid}/ns/net")).expect("the namespace");
         move_into_link_name_space(std::os::fd::AsFd::as_fd(&namespace), Some(LinkNameSpaceType::Network))
@@ -255,7 +267,7 @@ fn sockets(pid: u32, ports: Vec<u16>) -> Sockets {
         let v4 = |port| TcpListener::bind(("0.0.0.0", port)).expect("a listener");
         let mut sockets = Sockets {
             tcp: ports.iter().map(|port| (*port, v4(*port))).collect(),
-            dns_udp: vec![UdpSocket::bind("0.0.0.0:53").expect("a socket"), v6_udp(53)],
+            dns_udp: answered.iter().map(|at| udp(at.parse().expect("an address"))).collect(),
             dns_tcp: vec![v4(53), v6_tcp(53)],
             audit: None,
         };
@@ -268,22 +280,24 @@ fn sockets(pid: u32, ports: Vec<u16>) -> Sockets {
     inside.join().expect("sockets")
 }
 
-fn v6(kind: socket2::Type, port: u16) -> socket2::Socket {
-    let socket = socket2::Socket::new(socket2::Domain::IPV6, kind, None).expect("a socket");
-    socket.set_only_v6(true).expect("an option");
-    let address: std::net::SocketAddr = format!("[::]:{port}").parse().expect("an address");
+fn bound(kind: socket2::Type, address: std::net::SocketAddr) -> socket2::Socket {
+    let domain = socket2::Domain::for_address(address);
+    let socket = socket2::Socket::new(domain, kind, None).expect("a socket");
+    if address.is_ipv6() {
+        socket.set_only_v6(true).expect("an option");
+    }
     socket.bind(&address.into()).expect("bound");
     socket
 }
 
 fn v6_tcp(port: u16) -> TcpListener {
-    let socket = v6(socket2::Type::STREAM, port);
+    let socket = bound(socket2::Type::STREAM, (std::net::Ipv6Addr::UNSPECIFIED, port).into());
     socket.listen(128).expect("listening");
     socket.into()
 }
 
-fn v6_udp(port: u16) -> UdpSocket {
-    v6(socket2::Type::DGRAM, port).into()
+fn udp(address: std::net::SocketAddr) -> UdpSocket {
+    bound(socket2::Type::DGRAM, address).into()
 }
 
 /// Serves each connection to a port of 127.0.0.1 outside the cell, one thread each.

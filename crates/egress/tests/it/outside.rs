@@ -90,6 +90,27 @@ fn a_closed_port_and_a_datagram_go_nowhere_and_are_seen() {
 }
 
 #[test]
+fn a_query_to_a_name_server_of_its_own_choice_is_seen_and_one_that_is_answered_is_not() {
+    let grants = ["api.example:443".into()];
+    let Some(mut cell) = Cell::asking(&["192.0.2.53:53"], &grants, &[], Limits::default(), None) else {
+        return;
+    };
+    let outcome = cell.python(
+        "import socket\n\
+         q = bytes.fromhex('12340100000100000000000003617069076578616d706c650000010001')\n\
+         for server in ('192.0.2.53', '8.8.8.8'):\n\
+         \x20 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(10); s.connect((server, 53))\n\
+         \x20 s.send(q)\n\
+         \x20 try: print(len(s.recv(999)) > len(q))\n\
+         \x20 except ConnectionRefusedError: print('refused')",
+    );
+    assert_eq!(outcome.printed(), "True\nrefused");
+    let datagram = cell.refusal("CE2319");
+    assert_eq!(datagram.subject.destination, Some("8.8.8.8:53".parse().expect("an address")));
+    assert_eq!(datagram.repeats, 1);
+}
+
+#[test]
 fn a_refused_connection_is_reset_at_once() {
     let port = http("x");
     let Some(cell) = Cell::start(&[format!("api.example:{port}")], &[], Limits::default()) else { return };

@@ -1,6 +1,8 @@
 //! Workspaces on a real file system: layers are filled as the kernel fills them, whiteouts and all.
 #![expect(clippy::unwrap_used, reason = "a test stops where its assumption fails")]
 
+mod broken_off;
+mod checkpoints;
 mod vectors;
 
 use std::{
