@@ -1,4 +1,5 @@
-//! Which tools does Cella bring along? `files`, `time` and `fetch`, as ordinary MCP servers on standard input and output.
+//! Which tools does Cella bring along? `files`, `time` and `fetch`, as ordinary MCP servers on standard input and output; and
+//! two that play along in the demo's story.
 //!
 //! They know nothing of the rest of Cella and enjoy no privilege: the node starts them in a cell under a contract like
 //! anybody else's server. What a built-in may touch is the contract's business; the checks in here only make for better
@@ -7,10 +8,12 @@
 mod fetch;
 mod files;
 mod page;
+mod play;
 mod time;
 
 pub use fetch::Fetch;
 pub use files::Files;
+pub use play::{Bank, Mail};
 pub use time::Time;
 
 use std::path::PathBuf;
@@ -49,6 +52,9 @@ pub fn serve(name: &str, args: &[String]) -> Result<(), ServeError> {
             "files" => run(Files::new(args.iter().map(PathBuf::from).collect())).await,
             "time" => run(Time::new()).await,
             "fetch" => run(Fetch::new()).await,
+            // Not among the names: they are of use in the demo alone.
+            "play-bank" => run(Bank::new(args.first().map(PathBuf::from).unwrap_or_default())).await,
+            "play-mail" => run(Mail::new(args.first().map(PathBuf::from).unwrap_or_default())).await,
             other => Err(ServeError::Unknown(other.to_owned())),
         }
     });

@@ -1,10 +1,11 @@
 //! `cella demo`: the main job on embedded defaults, in a fresh directory, with real servers and a real client.
 //!
 //! It uses what a user would use: a configuration file, a node, the MCP client. Its exit status is honest: a step that
-//! does not do what it says fails the demo.
+//! does not do what it says fails the demo. Then a story of an agent that is killed while it pays.
 
 mod scene;
 mod steps;
+mod story;
 
 use std::time::Instant;
 
@@ -36,6 +37,7 @@ pub(crate) async fn run(args: Demo, printer: Printer) -> Outcome {
         &format!("still running: {left:?}"),
     );
     played?;
+    story::play(scene.dir(), printer, &mut tally).await?;
 
     let took = began.elapsed().as_secs_f64();
     summary(&args, &scene, &tally, took, printer);

@@ -1,5 +1,6 @@
 //! Runs of the kernel in a world that is made up but keeps count.
 
+mod golden;
 mod rules;
 mod simulator;
 mod told;

@@ -1,5 +1,6 @@
 //! From the first event to the last, and again after the node was lost in the middle.
 
+use cella_agreement::{Budget, Limits, Window};
 use cella_contract::Effect as Class;
 use cella_dialogue::FailureClass;
 use cella_event::RunId;
@@ -151,6 +152,97 @@ async fn a_fork_goes_its_own_way_and_the_run_it_left_is_as_it_was() {
     assert_eq!(ended(&runs, &fork).await.ending().expect("over").output, "two");
     assert_eq!(runs.show(&run).await.expect("known").state.ending().expect("over").output, "one");
     replays(&ledger, &fork);
+}
+
+fn with_budget(field: &str, limit: u64, tools: &[Tool]) -> cella_kernel::Agent {
+    cella_kernel::Agent { budget: [(field.to_owned(), limit)].into(), ..agent(tools) }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_budget_does_not_allow_is_not_asked_and_the_run_goes_on_when_it_does() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let ledger = open(dir.path());
+    let host = Scripted::new(&ledger, None, &[Says::Text("never")]);
+    let runs = Runs::new(host, ledger.clone());
+    let run = runs.begin(begin(with_budget("tokens", 1, &[]))).await.expect("begun");
+    let state = ended(&runs, &run).await;
+    let (code, why) = state.pause().expect("paused");
+    assert_eq!(code, "CE1506");
+    assert!(why.contains("has 1 tokens"), "{why}");
+    assert_eq!(runs.left(&run).expect("open").spent.tokens, 0, "nothing was asked");
+    replays(&ledger, &run);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_past_the_budget_are_not_made() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let ledger = open(dir.path());
+    let script = [Says::Calls(vec![("look", "{}")]), Says::Calls(vec![("look", "{}")])];
+    let host = Scripted::new(&ledger, None, &script);
+    let runs = Runs::new(host.clone(), ledger.clone());
+    let run = runs.begin(begin(with_budget("calls", 1, &[tool("look", Class::Read)]))).await.expect("begun");
+    let state = ended(&runs, &run).await;
+    assert_eq!(state.pause().expect("paused").0, "CE1506");
+    assert_eq!(host.done.lock().expect("fine").len(), 1);
+    assert_eq!(runs.left(&run).expect("open").spent.calls, 1);
+    replays(&ledger, &run);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_is_shared_by_its_runs_and_remembers_them_in_another_life_of_the_node() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let limits = Limits { tokens: Some(30), ..Limits::default() };
+    let budgets = || [("acme".to_owned(), Budget { limits, window: Window::Total })].into();
+    let of = |agent| Begin { account: Some("acme/sales".into()), ..begin(agent) };
+    {
+        let ledger = open(dir.path());
+        let host = Scripted::new(&ledger, None, &[Says::Text("one")]);
+        let runs = Runs::new(host, ledger.clone());
+        runs.set_budgets(budgets());
+        let run = runs.begin(of(agent(&[]))).await.expect("begun");
+        assert_eq!(ended(&runs, &run).await.ending().expect("over").output, "one");
+        ledger.close().expect("closed");
+    }
+    let ledger = open(dir.path());
+    let host = Scripted::new(&ledger, None, &[Says::Text("two"), Says::Text("three")]);
+    let runs = Runs::new(host, ledger.clone());
+    runs.set_budgets(budgets());
+    let second = runs.begin(of(agent(&[]))).await.expect("begun");
+    assert_eq!(ended(&runs, &second).await.ending().expect("over").output, "two");
+    // 15 tokens each: the third finds nothing left.
+    let third = runs.begin(of(agent(&[]))).await.expect("begun");
+    let state = ended(&runs, &third).await;
+    assert!(
+        state.pause().expect("paused").1.contains("the account acme has 30 tokens"),
+        "{:?}",
+        state.pause()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_question_that_a_lost_node_had_open_costs_what_was_reserved() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let run = {
+        let ledger = open(dir.path());
+        let host = Scripted::new(&ledger, None, &[Says::Never]);
+        let runs = Runs::new(host, ledger.clone());
+        let run = runs.begin(begin(agent(&[]))).await.expect("begun");
+        until("it asks", async || {
+            ledger.flush().await.expect("flushed");
+            load(&ledger.reader(), &run).expect("readable").len() == 2
+        })
+        .await;
+        ledger.close().expect("closed");
+        run
+    };
+    let ledger = open(dir.path());
+    let host = Scripted::new(&ledger, None, &[Says::Text("done")]);
+    let runs = Runs::new(host, ledger.clone());
+    runs.resume(&run).await.expect("taken up");
+    ended(&runs, &run).await;
+    // 2 reserved and lost, 15 used.
+    assert_eq!(runs.left(&run).expect("open").spent.tokens, 17);
+    replays(&ledger, &run);
 }
 
 #[tokio::test(flavor = "multi_thread")]
