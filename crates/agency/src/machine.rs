@@ -168,9 +168,10 @@ fn each_run(
     Ok(json!({ "runs_tested": count, "more": more, "unreadable": unreadable }))
 }
 
-/// Calls that a model wanted, with their places.
+/// Calls that a model wanted in a run of its own, with their places: what a fork shares with its original was made once.
 fn made(facts: &[Fact]) -> impl Iterator<Item = (Seq, &Intended)> {
-    facts.iter().filter_map(|fact| match &fact.what {
+    let own = facts.iter().rposition(|fact| matches!(fact.what, What::Forked(_))).unwrap_or_default();
+    facts[own..].iter().filter_map(|fact| match &fact.what {
         What::Intended(intended) if intended.part == Part::Do => Some((fact.seq, &**intended)),
         _ => None,
     })

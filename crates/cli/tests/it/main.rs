@@ -18,6 +18,7 @@ mod placeholders;
 mod proposals;
 mod published;
 mod registry;
+mod runs;
 mod secrets;
 mod supervised;
 #[cfg(feature = "otlp")]

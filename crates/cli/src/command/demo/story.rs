@@ -206,18 +206,21 @@ fn set(dir: &Path) -> std::io::Result<()> {
     fs::write(dir.join("clerk.jsonl"), tape(&here))
 }
 
+/// A text, and tools to be called.
+type Said = (&'static str, Vec<(&'static str, Value)>);
+
 /// What the model said when it was recorded.
 fn tape(here: &str) -> String {
     let read =
         |invoice: u32| ("files__read_file", json!({ "path": format!("{here}/invoices/{invoice}.txt") }));
     let letter = json!({ "to": "accountant@example.com", "text": "I am paying invoice 17." });
     let pay = json!({ "invoice": "17", "amount": "40.00 EUR" });
-    let turns: [(&str, Vec<(&str, Value)>); 3] = [
+    let turns: [Said; 3] = [
         ("I look at the invoices.", vec![read(17), read(18)]),
         ("Invoice 17 is due.", vec![("mail__send", letter), ("bank__pay", pay)]),
         ("Invoice 17 is paid: 40.00 EUR.", Vec::new()),
     ];
-    let line = |(at, (text, calls)): (usize, (&str, Vec<(&str, Value)>))| {
+    let line = |(at, (text, calls)): (usize, Said)| {
         let stop = if calls.is_empty() { "end" } else { "tools" };
         let calls = calls.into_iter().enumerate().map(|(n, (name, arguments))| {
             json!({ "id": format!("call_{at}_{n}"), "name": name, "arguments": arguments.to_string() })

@@ -1,0 +1,237 @@
+//! Runs as people and scripts meet them: a recorded model, the built-in `files` server, and everything that can be wrong.
+
+use serde_json::{Value, json};
+
+use super::home::{Ended, Home};
+
+const CONFIG: &str = r#"
+[servers.files]
+command = "builtin:files"
+args = ["HERE/data"]
+contract = "files.toml"
+
+[providers.tape]
+wire = "cassette"
+file = "tape.jsonl"
+
+[providers.nobody]
+wire = "openai-chat"
+url = "http://127.0.0.1:1/v1"
+
+[providers.keyless]
+wire = "anthropic-messages"
+url = "https://127.0.0.1:1/v1"
+key = "env:NO_SUCH_KEY"
+"#;
+
+const CONTRACT: &str = r#"
+[[files]]
+path = "HERE/data"
+mode = "write"
+[tools."*"]
+effect = "read"
+[tools.write_file]
+effect = "irreversible"
+[tools.create_directory]
+effect = "idempotent"
+phases = ["act"]
+"#;
+
+fn home(turns: &[(&str, &[(&str, Value)])]) -> Home {
+    let home = Home::new();
+    let here = home.path("").display().to_string();
+    let here = here.trim_end_matches('/');
+    home.write("data/a.txt", "forty-two\n");
+    home.write("cella.toml", &CONFIG.replace("HERE", here));
+    home.write("files.toml", &CONTRACT.replace("HERE", here));
+    home.write("tape.jsonl", &tape(turns));
+    agent(&home, "clerk", "tape/any", "");
+    home
+}
+
+fn agent(home: &Home, name: &str, model: &str, more: &str) {
+    let text = format!("instructions = \"Look.\"\n{more}\n[model]\nuse = \"{model}\"\nretries = 1\n");
+    home.write(&format!("agents/{name}.toml"), &text);
+}
+
+fn tape(turns: &[(&str, &[(&str, Value)])]) -> String {
+    let line = |(text, calls): &(&str, &[(&str, Value)])| {
+        let stop = if calls.is_empty() { "end" } else { "tools" };
+        let calls = calls.iter().enumerate().map(|(at, (name, arguments))| {
+            json!({ "id": format!("c{at}"), "name": name, "arguments": arguments.to_string() })
+        });
+        let turn = json!({ "text": text, "calls": calls.collect::<Vec<_>>() });
+        format!(
+            "{}\n",
+            json!({ "answer": { "turn": turn, "stop": stop, "usage": { "input": 10, "output": 5 } } })
+        )
+    };
+    turns.iter().map(line).collect()
+}
+
+fn path(home: &Home, name: &str) -> String {
+    home.path(&format!("data/{name}")).display().to_string()
+}
+
+/// A run that reads a file and writes another one, which a human must agree to.
+fn writing() -> Home {
+    let home = home(&[]);
+    let read = json!({ "path": path(&home, "a.txt") });
+    let write = json!({ "path": path(&home, "b.txt"), "content": "done" });
+    let turns: [(&str, &[(&str, Value)]); 3] =
+        [("", &[("files__read_file", read)]), ("", &[("files__write_file", write)]), ("It is done.", &[])];
+    home.write("tape.jsonl", &tape(&turns));
+    home
+}
+
+fn facts(ended: &Ended) -> Vec<Value> {
+    ended.json()["facts"].as_array().unwrap().clone()
+}
+
+#[test]
+fn a_run_waits_for_its_approval_and_is_replayed_forked_compared_and_tested() {
+    let home = writing();
+    let begun = home.cella(&["run", "clerk", "do it"]);
+    assert_eq!(begun.status, 75, "{begun:?}");
+    assert!(begun.out.contains("s2 files__write_file"), "{begun:?}");
+    assert!(!home.path("data/b.txt").exists(), "nothing was written before somebody agreed");
+    assert_eq!(home.cella(&["approve", "last", "s9"]).code(), "CE1528");
+    let approved = home.cella(&["approve", "last", "s2"]);
+    assert_eq!((approved.status, approved.out.trim()), (0, "It is done."), "{approved:?}");
+    assert_eq!(home.read("data/b.txt"), "done");
+    assert_eq!(home.cella(&["approve", "last", "s2"]).code(), "CE1524");
+    assert_eq!(home.cella(&["resume", "last"]).code(), "CE1524");
+
+    let runs = home.cella(&["runs", "--json"]).json();
+    assert_eq!(runs["runs"][0]["status"], "completed");
+    let run = runs["runs"][0]["run"].as_str().unwrap().to_owned();
+    let replayed = home.cella(&["replay", &run[..8], "--json"]);
+    assert_eq!((replayed.status, replayed.json()["identical"].as_bool()), (0, Some(true)), "{replayed:?}");
+
+    let shown = home.cella(&["show", &run, "--json"]);
+    let intended =
+        facts(&shown).iter().find(|fact| fact["kind"] == "intended").unwrap()["seq"].as_u64().unwrap();
+    let refused = home.cella(&["fork", &format!("{run}@{intended}")]);
+    assert_eq!(refused.code(), "CE1525", "{refused:?}");
+    let fork = home.cella(&["fork", &format!("{run}@{}", intended + 1), "--say", "no, leave it"]);
+    assert_eq!(fork.status, 75, "the recording goes on as it was recorded: {fork:?}");
+    let diff = home.cella(&["diff", &run, "last", "--json"]);
+    assert_eq!(diff.status, 7, "{diff:?}");
+    assert!(diff.json()["shared"].as_u64().unwrap() >= 4);
+    let denied = home.cella(&["deny", "last", "s2", "--why", "not today"]);
+    assert_eq!(denied.status, 0, "{denied:?}");
+    assert!(denied.err.contains("denies s2 not today"), "{denied:?}");
+
+    home.write("strict.toml", "[tools.\"*\"]\nallow = false\n");
+    let tested = home.cella(&["backtest", "--contract", "strict.toml", "--server", "files", "--json"]);
+    assert_eq!((tested.status, tested.json()["denied"].as_u64()), (7, Some(2)), "{tested:?}");
+    let same = home.cella(&["backtest", "--agent", "agents/clerk.toml"]);
+    assert_eq!(same.status, 0, "{same:?}");
+    agent(&home, "clerk", "tape/other", "");
+    assert_eq!(home.cella(&["backtest", "--agent", "agents/clerk.toml"]).status, 7);
+}
+
+#[test]
+fn a_run_lives_in_the_node_and_everybody_may_look() {
+    let home = writing();
+    let node = home.up();
+    let begun = home.cella(&["run", "clerk", "do it", "--detach"]);
+    assert_eq!(begun.status, 0, "{begun:?}");
+    let run = begun.out.trim().to_owned();
+    let waits = |status: &str| {
+        for _ in 0..500 {
+            let shown = home.cella(&["show", &run, "--json"]);
+            if shown.status == 0 && shown.json()["status"] == status {
+                return shown.json();
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        panic!("{run} does not come to {status}");
+    };
+    let shown = waits("waiting");
+    assert_eq!(shown["budget"]["spent"]["tokens"], 30);
+    assert_eq!(shown["budget"]["spent"]["calls"], 1);
+    assert_eq!(home.cella(&["approve", &run, "s2"]).status, 0);
+    waits("completed");
+    let shown = home.cella(&["show", &run]);
+    assert!(shown.out.contains("completed: It is done."), "{shown:?}");
+    drop(node);
+}
+
+#[test]
+fn a_cancelled_run_makes_no_call_any_more() {
+    let home = writing();
+    assert_eq!(home.cella(&["run", "clerk", "do it"]).status, 75);
+    let cancelled = home.cella(&["cancel", "last"]);
+    assert_eq!(cancelled.status, 1, "{cancelled:?}");
+    assert!(cancelled.err.contains("cancelled by"), "{cancelled:?}");
+    assert!(!home.path("data/b.txt").exists());
+    assert_eq!(home.cella(&["replay", "last"]).status, 0);
+}
+
+#[test]
+fn a_call_out_of_its_phase_is_refused_and_one_in_it_is_made() {
+    let home = home(&[]);
+    let make = |name: &str| ("files__create_directory", json!({ "path": path(&home, name) }));
+    let (early, late) = (make("early"), make("late"));
+    let turns: [(&str, &[(&str, Value)]); 3] =
+        [("", &[early]), ("", &[("next_phase", json!({})), late]), ("ok", &[])];
+    home.write("tape.jsonl", &tape(&turns));
+    agent(&home, "clerk", "tape/any", "phases = [\"look\", \"act\"]");
+    let ran = home.cella(&["run", "clerk", "do it"]);
+    assert_eq!(ran.status, 0, "{ran:?}");
+    assert!(ran.err.contains("is for the phases act and this is look"), "{ran:?}");
+    assert!(!home.path("data/early").exists() && home.path("data/late").is_dir());
+}
+
+#[test]
+fn an_answer_of_the_wrong_shape_is_asked_again() {
+    let home = home(&[("soon", &[]), ("{\"sum\": \"x\"}", &[]), ("{\"sum\": 42}", &[])]);
+    let output = "[output]\nschema = { type = \"object\", properties = { sum = { type = \"integer\" } }, required = [\"sum\"] }";
+    let text = format!("[model]\nuse = \"tape/any\"\n{output}\n");
+    home.write("agents/clerk.toml", &text);
+    let ran = home.cella(&["run", "clerk", "add"]);
+    assert_eq!((ran.status, ran.out.trim()), (0, "{\"sum\": 42}"), "{ran:?}");
+    assert!(ran.err.contains("it is no JSON") && ran.err.contains("is not of type"), "{ran:?}");
+    assert_eq!(home.cella(&["replay", "last"]).status, 0);
+}
+
+#[test]
+fn what_is_wrong_before_a_run_is_said_with_its_code_and_nothing_is_begun() {
+    let home = home(&[]);
+    let refused = |agent: &str, task: &str| home.cella(&["run", agent, task]).code().to_owned();
+    assert_eq!(refused("nobody", "x"), "CE1540");
+    assert_eq!(refused("clerk", "  "), "CE1530");
+    agent(&home, "wrong", "tape/any", "phases = [\"a\", \"a\"]");
+    assert_eq!(refused("wrong", "x"), "CE1006");
+    agent(&home, "astray", "elsewhere/m", "");
+    assert_eq!(refused("astray", "x"), "CE1543");
+    home.write("agents/toolless.toml", "[model]\nuse = \"tape/any\"\n[tools]\nservers = [\"mail\"]\n");
+    assert_eq!(refused("toolless", "x"), "CE1544");
+    home.write("agents/boss.toml", "agents = [\"ghost\"]\n[model]\nuse = \"tape/any\"\n");
+    assert_eq!(refused("boss", "x"), "CE1545");
+    assert_eq!(home.cella(&["show", "last"]).code(), "CE1520");
+    let none = home.cella(&["runs", "--json"]).json();
+    assert_eq!(none["runs"].as_array().unwrap().len(), 0);
+}
+
+#[test]
+fn what_goes_wrong_in_a_run_pauses_it_and_says_why() {
+    let home = home(&[("late", &[])]);
+    agent(&home, "unheard", "nobody/m", "");
+    let paused = home.cella(&["run", "unheard", "x"]);
+    assert_eq!(paused.status, 3, "{paused:?}");
+    assert!(paused.err.contains("CE1510") && paused.err.contains("nobody cannot be reached"), "{paused:?}");
+    agent(&home, "poor", "tape/any", "");
+    let text = home.read("agents/poor.toml");
+    home.write("agents/poor.toml", &format!("{text}[budget]\ntokens = 10\n"));
+    let paused = home.cella(&["run", "poor", "x"]);
+    assert_eq!(paused.status, 3, "{paused:?}");
+    assert!(paused.err.contains("CE1506") && paused.err.contains("has 10 tokens"), "{paused:?}");
+    agent(&home, "keyless", "keyless/m", "");
+    let paused = home.cella(&["run", "keyless", "x"]);
+    assert!(paused.err.contains("NO_SUCH_KEY") && paused.err.contains("(auth)"), "{paused:?}");
+    // It goes on when what was wrong is mended: here by another agent's model, in a fork.
+    let gone_on = home.cella(&["fork", "last", "--agent", "clerk"]);
+    assert_eq!((gone_on.status, gone_on.out.trim()), (0, "late"), "{gone_on:?}");
+}
