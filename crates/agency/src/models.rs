@@ -1,8 +1,14 @@
 //! Providers that can be asked.
 
-use std::{collections::HashMap, path::Path, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
 
-use cella_contract::{Config, ProviderConfig};
+use cella_agreement::Price;
+use cella_contract::{Config, PriceConfig, ProviderConfig};
 use cella_dialogue::{Answer, Failure, FailureClass, OutputSchema, Request, Stop, Usage, Wire};
 use cella_event::{Int, Map};
 use cella_kernel::{Target, request_digest};
@@ -25,6 +31,7 @@ pub type Keys = Arc<dyn Fn(String, String) -> BoxFuture<'static, Result<String, 
 #[derive(Clone)]
 pub struct Models {
     providers: Arc<HashMap<String, Known>>,
+    prices: Arc<BTreeMap<String, Price>>,
     keys: Keys,
 }
 
@@ -52,7 +59,11 @@ impl Models {
             let gate = Semaphore::new(places as usize);
             (name.clone(), Known { talks: talks(name, config, base), key: config.key.clone(), gate })
         });
-        Self { providers: Arc::new(known.collect()), keys }
+        let prices = config.prices.iter().map(|(model, price)| {
+            let PriceConfig { input, output, cached_input, cache_write } = *price;
+            (model.clone(), Price { input, output, cached_input, cache_write })
+        });
+        Self { providers: Arc::new(known.collect()), prices: Arc::new(prices.collect()), keys }
     }
 
     /// Names of the providers.
@@ -60,12 +71,15 @@ impl Models {
         self.providers.keys().cloned()
     }
 
-    /// What so many tokens cost. A recording costs nothing.
-    pub(crate) fn cost(&self, target: &Target, _usage: Usage) -> Option<Cost> {
-        match self.providers.get(&target.provider).map(|known| &known.talks) {
-            Some(Talks::Recording(_)) => Some(Cost { micros: 0, price: Map::new().with("recorded", true) }),
-            _ => None,
+    /// What so many tokens cost, by the configuration. A recording costs nothing.
+    pub(crate) fn cost(&self, target: &Target, usage: Usage) -> Option<Cost> {
+        if let Some(Talks::Recording(_)) = self.providers.get(&target.provider).map(|known| &known.talks) {
+            return Some(Cost { micros: 0, price: Map::new().with("recorded", true) });
         }
+        let name = format!("{}/{}", target.provider, target.model);
+        let all = format!("{}/*", target.provider);
+        let (row, price) = self.prices.get_key_value(&name).or_else(|| self.prices.get_key_value(&all))?;
+        Some(Cost { micros: price.cost(usage), price: price.to_map().with("row", row.clone()) })
     }
 
     pub(crate) fn prepare(&self, target: &Target, request: &Request) -> Result<Prepared, Failure> {

@@ -6,6 +6,8 @@
 
 mod amounts;
 mod book;
+mod price;
 
 pub use amounts::{Amounts, Limits, Resource};
 pub use book::{Book, Budget, Exhausted, Left, ReservationId, Window, accounts_above};
+pub use price::Price;

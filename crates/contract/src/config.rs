@@ -26,6 +26,8 @@ pub struct Config {
     pub providers: BTreeMap<String, ProviderConfig>,
     /// Budgets of accounts by their path.
     pub budgets: BTreeMap<String, BudgetConfig>,
+    /// What models cost, by `provider/model` or `provider/*`.
+    pub prices: BTreeMap<String, PriceConfig>,
 }
 
 /// One server. Texts are as written: `${VAR}` is not replaced yet.
@@ -200,6 +202,19 @@ pub struct BudgetConfig {
     pub calls: Option<u64>,
     /// Over which time.
     pub per: BudgetPeriod,
+}
+
+/// What a model costs, in micro-units of the currency for a million tokens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PriceConfig {
+    /// Input.
+    pub input: u64,
+    /// Output.
+    pub output: u64,
+    /// Input from the provider's cache; `None`: as input.
+    pub cached_input: Option<u64>,
+    /// Input into the cache; `None`: as input.
+    pub cache_write: Option<u64>,
 }
 
 /// Over which time a budget holds.

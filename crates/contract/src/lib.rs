@@ -33,7 +33,7 @@ pub use capture::Capture;
 pub use class::{CellClass, VmChoice};
 pub use config::{
     BudgetConfig, BudgetPeriod, CellEndpoint, Config, InstallConfig, Isolation, LedgerConfig, NodeConfig,
-    ProviderConfig, Remote, Run, ServerConfig, Start, StdioProgram, Transport, ViewConfig,
+    PriceConfig, ProviderConfig, Remote, Run, ServerConfig, Start, StdioProgram, Transport, ViewConfig,
 };
 pub use contract::{
     CONTRACT_VERSION, Contract, ContractSource, FileGrant, Limits, Mode, Preset, SecretTerms, ToolTerms,

@@ -158,7 +158,11 @@ impl<H: Host> Performing<H> {
         let Some(prepared) = prepared else { return Ok(Amounts::ZERO) };
         let usage =
             Usage { input: prepared.input_tokens, output: prepared.output_tokens, ..Usage::default() };
-        let cost = self.shared.host.cost(target, usage).map(|cost| cost.micros);
+        // All of the input may go into the provider's cache, which some want more for.
+        let written = Usage { cache_write: usage.input, ..usage };
+        let costs =
+            [usage, written].map(|usage| self.shared.host.cost(target, usage).map(|cost| cost.micros));
+        let cost = costs.into_iter().max().flatten();
         if cost.is_none() && self.shared.purse.counts_money(&self.run) {
             return Err(format!(
                 "the budget is in money, and nobody knows what {}/{} costs: add [prices.\"{}/{}\"] to the configuration",

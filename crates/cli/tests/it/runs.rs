@@ -216,6 +216,24 @@ fn what_is_wrong_before_a_run_is_said_with_its_code_and_nothing_is_begun() {
 }
 
 #[test]
+fn a_budget_in_money_wants_a_price_and_holds_before_anything_is_sent() {
+    let home = home(&[]);
+    agent(&home, "payer", "nobody/m", "");
+    let text = home.read("agents/payer.toml");
+    home.write("agents/payer.toml", &format!("{text}[budget]\nmoney = \"0.01\"\n"));
+    let unpriced = home.cella(&["run", "payer", "x"]);
+    assert!(unpriced.err.contains("nobody knows what nobody/m costs"), "{unpriced:?}");
+    let config = home.read("cella.toml");
+    home.write("cella.toml", &format!("{config}\n[prices.\"nobody/*\"]\ninput = \"3\"\noutput = \"15\"\n"));
+    // 8,192 tokens of output may cost twelve cents.
+    let dear = home.cella(&["run", "payer", "x"]);
+    assert!(dear.err.contains("10000 money (millionths)"), "{dear:?}");
+    home.write("agents/payer.toml", &format!("{}max_output = 100\n[budget]\nmoney = \"0.01\"\n", text));
+    let tried = home.cella(&["run", "payer", "x"]);
+    assert!(tried.err.contains("CE1510") && tried.err.contains("cannot be reached"), "{tried:?}");
+}
+
+#[test]
 fn what_goes_wrong_in_a_run_pauses_it_and_says_why() {
     let home = home(&[("late", &[])]);
     agent(&home, "unheard", "nobody/m", "");

@@ -69,7 +69,8 @@ impl Reading<'_> {
         let install = root.table("install").map(|table| self.install(table)).unwrap_or_default();
         let providers = self.providers(root);
         let budgets = self.budgets(root);
-        Config { servers, views, node, ledger, install, providers, budgets }
+        let prices = self.prices(root);
+        Config { servers, views, node, ledger, install, providers, budgets, prices }
     }
 
     fn install(&mut self, table: Table<'_>) -> InstallConfig {

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, ops::Range, path::PathBuf};
 
 use cella_dialogue::Wire;
 
-use super::{BudgetConfig, BudgetPeriod, ProviderConfig, parse::Reading};
+use super::{BudgetConfig, BudgetPeriod, PriceConfig, ProviderConfig, parse::Reading};
 use crate::{Text, codes, shape::Table, units::money};
 
 /// A key that stands in the file itself.
@@ -29,6 +29,38 @@ impl Reading<'_> {
         read.collect()
     }
 
+    pub(super) fn prices(&mut self, root: Table<'_>) -> BTreeMap<String, PriceConfig> {
+        let mut prices = BTreeMap::new();
+        for (model, table, place) in root.named("prices") {
+            if !model.contains('/') {
+                let fix = "write \"provider/model\", or \"provider/*\" for all of one provider".to_owned();
+                self.error(
+                    place.clone(),
+                    codes::WRONG_VALUE,
+                    format!("`{model}` names no model of a provider"),
+                    fix,
+                );
+            }
+            let [input, output, cached_input, cache_write] =
+                ["input", "output", "cached_input", "cache_write"].map(|key| self.money(table, key));
+            let (Some(input), Some(output)) = (input, output) else {
+                let fix = "add input and output, each for a million tokens: input = \"2.50\"".to_owned();
+                self.error(place, UNKNOWN, format!("the price of `{model}` is not said"), fix);
+                continue;
+            };
+            prices.insert(model.to_owned(), PriceConfig { input, output, cached_input, cache_write });
+        }
+        prices
+    }
+
+    fn money(&mut self, table: Table<'_>, key: &str) -> Option<u64> {
+        money(table.text(key)).unwrap_or_else(|text| {
+            let fix = "write \"2.50\"".to_owned();
+            self.error(table.place(key), codes::WRONG_VALUE, format!("`{text}` is no amount of money"), fix);
+            None
+        })
+    }
+
     pub(super) fn budgets(&mut self, root: Table<'_>) -> BTreeMap<String, BudgetConfig> {
         let mut budgets = BTreeMap::new();
         for (account, table, place) in root.named("budgets") {
@@ -36,16 +68,7 @@ impl Reading<'_> {
                 let fix = "write it from the organisation down: \"acme/sales/invoices\"".to_owned();
                 self.error(place, codes::WRONG_VALUE, format!("`{account}` is no path of accounts"), fix);
             }
-            let money_micros = money(table.text("money")).unwrap_or_else(|text| {
-                let fix = "write \"2.50\"".to_owned();
-                self.error(
-                    table.place("money"),
-                    codes::WRONG_VALUE,
-                    format!("`{text}` is no amount of money"),
-                    fix,
-                );
-                None
-            });
+            let money_micros = self.money(table, "money");
             let per = match table.text("per") {
                 Some("day") => BudgetPeriod::Day,
                 Some("month") => BudgetPeriod::Month,
@@ -175,6 +198,23 @@ mod tests {
         for here in ["http://127.0.0.1:80/v1", "http://localhost/v1", "http://[::1]:8000/v1"] {
             assert!(read(&format!("{own}url = \"{here}\"\n")).is_ok(), "{here}");
         }
+    }
+
+    #[test]
+    fn prices_and_budgets_are_amounts_of_money_and_nothing_else() {
+        let text = "[prices.\"openai/*\"]\ninput = \"2.5\"\noutput = \"10\"\n[budgets.\"acme/sales\"]\nmoney = \"0.000001\"\nper = \"day\"\n";
+        let config = read(text).expect("read");
+        assert_eq!(
+            (config.prices["openai/*"].input, config.prices["openai/*"].output),
+            (2_500_000, 10_000_000)
+        );
+        assert_eq!(config.budgets["acme/sales"].money_micros, Some(1));
+        let refused = |text: &str| read(text).expect_err("refused");
+        assert_eq!(refused("[budgets.a]\nmoney = \"2,50\"\n"), [codes::WRONG_VALUE]);
+        assert_eq!(refused("[budgets.a]\nmoney = \"0.0000001\"\n"), [codes::WRONG_VALUE]);
+        assert_eq!(refused("[budgets.\"a//b\"]\ntokens = 1\n"), [codes::WRONG_VALUE]);
+        assert_eq!(refused("[prices.gpt]\ninput = \"1\"\noutput = \"1\"\n"), [codes::WRONG_VALUE]);
+        assert_eq!(refused("[prices.\"a/b\"]\ninput = \"1\"\n"), [UNKNOWN]);
     }
 
     #[test]

@@ -36,6 +36,24 @@ pub(crate) static AGENT: Shape = Shape {
     ],
 };
 
+pub(super) static PRICE: Shape = Shape {
+    what: "a price",
+    fields: &[
+        field("input", Kind::Text, "For a million tokens of input, in US dollars: \"2.50\"."),
+        field("output", Kind::Text, "For a million tokens of output."),
+        field(
+            "cached_input",
+            Kind::Text,
+            "For a million tokens of input from the provider's cache; as input when absent.",
+        ),
+        field(
+            "cache_write",
+            Kind::Text,
+            "For a million tokens of input into the cache; as input when absent.",
+        ),
+    ],
+};
+
 static OF_A_RUN: Shape = Shape { what: "the budget of a run", fields: &SPENT };
 
 pub(super) static BUDGET: Shape = Shape { what: "a budget", fields: &BUDGET_FIELDS };

@@ -21,6 +21,11 @@ pub(crate) static CONFIG: Shape = Shape {
         field("ledger", Kind::Table(&LEDGER), "The record of everything."),
         field("providers", Kind::Named(&super::agents::PROVIDER), "Providers of models by name."),
         field(
+            "prices",
+            Kind::Named(&super::agents::PRICE),
+            "What models cost, by \"provider/model\" or \"provider/*\".",
+        ),
+        field(
             "budgets",
             Kind::Named(&super::agents::BUDGET),
             "What accounts may spend, by their path: \"acme\", \"acme/sales\", \"acme/sales/invoices\".",
