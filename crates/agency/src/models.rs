@@ -110,8 +110,14 @@ impl Models {
         match &known.talks {
             Talks::Provider(provider) => {
                 let mut provider = provider.clone();
+                for (name, value) in &mut provider.headers {
+                    match (self.keys)(format!("{name} of {}", provider.name), value.clone()).await {
+                        Ok(found) => *value = found,
+                        Err(why) => return Asked::nothing(failure(FailureClass::Auth, &why)),
+                    }
+                }
                 if let Some(from) = &known.key {
-                    match (self.keys)(provider.name.clone(), from.clone()).await {
+                    match (self.keys)(format!("the key of {}", provider.name), from.clone()).await {
                         Ok(key) => provider.key = Some(ApiKey::new(&key)),
                         Err(why) => return Asked::nothing(failure(FailureClass::Auth, &why)),
                     }

@@ -495,11 +495,13 @@ pub(crate) enum ConfigVerb {
     /// The configuration as Cella understands it, secrets hidden
     #[command(after_help = "Example:\n  cella config show")]
     Show,
-    /// The JSON Schema of cella.toml, or of contract files
-    #[command(after_help = "Examples:\n  cella config schema\n  cella config schema contract")]
+    /// The JSON Schema of cella.toml, of contract files, or of agents' files
+    #[command(
+        after_help = "Examples:\n  cella config schema\n  cella config schema contract\n  cella config schema agent"
+    )]
     Schema {
-        /// config or contract
-        #[arg(default_value = "config", value_parser = ["config", "contract"])]
+        /// config, contract or agent
+        #[arg(default_value = "config", value_parser = ["config", "contract", "agent"])]
         of: String,
     },
 }

@@ -51,14 +51,19 @@ impl Contract {
 }
 
 fn canonical_terms(terms: &ToolTerms) -> Value {
-    json!({
+    let mut canonical = json!({
         "allow": terms.allow,
         "effect": terms.effect.map(crate::Effect::as_str),
         "locks": terms.locks,
         "phases": terms.phases,
         "probe": terms.probe,
         "undo": terms.undo,
-    })
+    });
+    // Only where it was said: contracts from before this key keep their digests.
+    if let Some(argument) = &terms.key_argument {
+        canonical["key_argument"] = json!(argument);
+    }
+    canonical
 }
 
 /// Where it comes from, never what it is: the parser refuses a literal.

@@ -49,6 +49,7 @@ fn kind(kind: Kind) -> Value {
         Kind::Texts => texts,
         Kind::Flag => json!({ "type": "boolean" }),
         Kind::Count => json!({ "type": "integer", "minimum": 1 }),
+        Kind::Number => json!({ "type": "integer", "minimum": 0 }),
         Kind::Duration => json!({ "type": "string", "pattern": "^[0-9]+ *(ms|s|m|h|d)$" }),
         Kind::Size => json!({ "type": "string", "pattern": "^[0-9]+ *(B|KiB|MiB|GiB|TiB|kB|KB|MB|GB)$" }),
         Kind::Word(words) => json!({ "enum": words }),

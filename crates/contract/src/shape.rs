@@ -36,6 +36,8 @@ pub(crate) enum Kind {
     Flag,
     /// A whole number from 1.
     Count,
+    /// A whole number from 0.
+    Number,
     /// `"30s"`
     Duration,
     /// `"64MiB"`
@@ -64,6 +66,7 @@ impl Kind {
             Self::Texts => "a list of strings".into(),
             Self::Flag => "true or false".into(),
             Self::Count => "a whole number from 1".into(),
+            Self::Number => "a whole number from 0".into(),
             Self::Duration => "a duration like \"30s\", \"5m\" or \"2h\"".into(),
             Self::Size => "a size like \"64MiB\" or \"1GiB\"".into(),
             Self::Word(words) => format!("one of {}", quoted(words)),

@@ -57,8 +57,7 @@ pub(crate) fn models(config: &Config, base: PathBuf, secrets: Secrets) -> Models
     let keys: Keys = Arc::new(move |name, value| {
         let (base, secrets) = (base.clone(), secrets.clone());
         Box::pin(async move {
-            let label = format!("the key of {name}");
-            let looked_up = value_of(&label, &value, &base, &secrets).await;
+            let looked_up = value_of(&name, &value, &base, &secrets).await;
             looked_up.map_err(|error| match error.fix {
                 Some(fix) => format!("{} [{}]: {fix}", error.message, error.code),
                 None => format!("{} [{}]", error.message, error.code),

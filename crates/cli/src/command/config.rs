@@ -14,10 +14,10 @@ use crate::{
 pub(crate) fn run(args: &Config, global: &Global, printer: Printer) -> Outcome {
     match &args.what {
         ConfigVerb::Schema { of } => {
-            let schema = if of == "contract" {
-                cella_contract::contract_schema()
-            } else {
-                cella_contract::config_schema()
+            let schema = match of.as_str() {
+                "contract" => cella_contract::contract_schema(),
+                "agent" => cella_contract::agent_schema(),
+                _ => cella_contract::config_schema(),
             };
             printer.json(&schema);
             Ok(Code::Ok)

@@ -187,7 +187,7 @@ impl Reading<'_> {
             first: first?,
             fallbacks,
             canary,
-            retries: table.count("retries"),
+            retries: table.number("retries"),
             max_output: table.count("max_output"),
             first_token: table.duration("first_token"),
             between_tokens: table.duration("between_tokens"),
@@ -272,8 +272,8 @@ fn limits(table: Table<'_>) -> AgentLimits {
         calls: table.count("calls"),
         parallel: table.count("parallel"),
         time: table.duration("time"),
-        output_retries: table.count("output_retries"),
-        bad_calls: table.count("bad_calls"),
-        tries: table.count("tries"),
+        output_retries: table.number("output_retries"),
+        bad_calls: table.number("bad_calls"),
+        tries: table.number("tries"),
     }
 }

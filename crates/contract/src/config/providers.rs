@@ -125,7 +125,10 @@ impl Reading<'_> {
                 fix,
             );
         }
-        if clear && key.is_some() && table.flag("clear_text") != Some(true) {
+        // A header that is looked up somewhere is a secret as well.
+        let looked_up = |(_, value, _): &(&str, &str, _)| !matches!(Text::read(value), Text::Plain(_));
+        let secret = key.is_some() || table.text_map("headers").iter().any(looked_up);
+        if clear && secret && table.flag("clear_text") != Some(true) {
             let fix = "use https://, or clear_text = true where the network between is trusted".to_owned();
             let text = format!("the key of `{name}` would go to {url} in clear text");
             self.error(table.place("url"), CLEAR_TEXT, text, fix);
@@ -195,6 +198,8 @@ mod tests {
         let own = "[providers.own]\nwire = \"openai-chat\"\nkey = \"env:K\"\n";
         assert_eq!(refused(&format!("{own}url = \"http://10.0.0.1/v1\"\n")), [CLEAR_TEXT]);
         assert!(read(&format!("{own}url = \"http://10.0.0.1/v1\"\nclear_text = true\n")).is_ok());
+        let header = "[providers.own]\nwire = \"openai-chat\"\nurl = \"http://10.0.0.1/v1\"\nheaders = { authorization = \"env:K\" }\n";
+        assert_eq!(refused(header), [CLEAR_TEXT]);
         for here in ["http://127.0.0.1:80/v1", "http://localhost/v1", "http://[::1]:8000/v1"] {
             assert!(read(&format!("{own}url = \"{here}\"\n")).is_ok(), "{here}");
         }

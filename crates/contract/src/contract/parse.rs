@@ -107,6 +107,13 @@ impl Reading<'_> {
             let text = format!("`{name}` is reversible, but nothing undoes it");
             self.error(table.place("effect"), "CE1024", text, "name the tool: undo = \"…\"".into());
         }
+        for key in ["undo", "probe"] {
+            if table.text(key) == Some(name) {
+                let text = format!("`{name}` is its own {key}");
+                let fix = "name the other tool of the same server that does it".to_owned();
+                self.error(table.place(key), crate::codes::CONTRADICTION, text, fix);
+            }
+        }
         let line = self.origin.at(place, Severity::Error, "", "", None).line;
         ToolTerms {
             effect,

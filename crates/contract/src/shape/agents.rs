@@ -81,7 +81,7 @@ static MODEL: Shape = Shape {
         field("use", Kind::Text, "provider/model: who is asked first."),
         field("fallbacks", Kind::List(&FALLBACK), "Who is asked when it fails, in order."),
         field("canary", Kind::Table(&CANARY), "A model on trial for a share of the runs."),
-        field("retries", Kind::Count, "Further attempts with the same model; 2 when absent."),
+        field("retries", Kind::Number, "Further attempts with the same model; 2 when absent."),
         field("max_output", Kind::Count, "Most tokens of one answer."),
         field("first_token", Kind::Duration, "Longest time to the first token; 60s when absent."),
         field("between_tokens", Kind::Duration, "Longest silence within an answer; 60s when absent."),
@@ -146,11 +146,11 @@ static LIMITS: Shape = Shape {
         ),
         field(
             "output_retries",
-            Kind::Count,
+            Kind::Number,
             "Answers of the wrong shape that are asked again; 2 when absent.",
         ),
-        field("bad_calls", Kind::Count, "Calls of unknown tools or with broken arguments; 5 when absent."),
-        field("tries", Kind::Count, "Tries about one call in doubt before a human is asked; 3 when absent."),
+        field("bad_calls", Kind::Number, "Calls of unknown tools or with broken arguments; 5 when absent."),
+        field("tries", Kind::Number, "Tries about one call in doubt before a human is asked; 3 when absent."),
     ],
 };
 

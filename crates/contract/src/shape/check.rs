@@ -146,6 +146,7 @@ fn fits(kind: Kind, value: &DeValue<'_>) -> bool {
         Kind::Text => text.is_some(),
         Kind::Flag => value.as_bool().is_some(),
         Kind::Count => count(value).is_some(),
+        Kind::Number => number(value).is_some(),
         Kind::Duration => text.and_then(units::parse_duration).is_some(),
         Kind::Size => text.and_then(units::parse_size).is_some(),
         Kind::Word(words) | Kind::WordOrTexts(words) => text.is_some_and(|t| words.contains(&t)),
@@ -155,7 +156,12 @@ fn fits(kind: Kind, value: &DeValue<'_>) -> bool {
 
 /// A whole number from 1 to 2^31.
 pub(crate) fn count(value: &DeValue<'_>) -> Option<u32> {
+    number(value).filter(|n| *n >= 1)
+}
+
+/// A whole number from 0 to 2^31.
+pub(crate) fn number(value: &DeValue<'_>) -> Option<u32> {
     let number = value.as_integer()?;
     let n = i64::from_str_radix(&number.as_str().replace('_', ""), number.radix()).ok()?;
-    u32::try_from(n).ok().filter(|n| (1..=1 << 31).contains(n))
+    u32::try_from(n).ok().filter(|n| *n <= 1 << 31)
 }

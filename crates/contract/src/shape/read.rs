@@ -7,7 +7,7 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-use super::check::count;
+use super::check::{count, number};
 use crate::units;
 
 /// A table, read by key. A value of the wrong kind reads as absent: its diagnostic was written by the check.
@@ -49,6 +49,10 @@ impl<'a> Table<'a> {
 
     pub(crate) fn count(self, key: &str) -> Option<u32> {
         count(self.get(key)?.get_ref())
+    }
+
+    pub(crate) fn number(self, key: &str) -> Option<u32> {
+        number(self.get(key)?.get_ref())
     }
 
     pub(crate) fn duration(self, key: &str) -> Option<Duration> {
