@@ -11,7 +11,9 @@ use tokio::{
 };
 
 use crate::{
-    Broken, Cut, Host, Notice, crash_point,
+    Broken, Cut, Host, Notice,
+    claims::{Claim, Claims},
+    crash_point,
     feed::{Events, Feed},
     load::decode,
     perform::Performing,
@@ -24,6 +26,7 @@ pub(crate) struct Shared<H> {
     pub(crate) ledger: Ledger,
     pub(crate) feed: Feed,
     pub(crate) purse: Purse,
+    pub(crate) claims: Claims,
     /// True once the node is about to end.
     pub(crate) draining: watch::Receiver<bool>,
 }
@@ -33,6 +36,8 @@ pub(crate) struct Driver<H> {
     shared: Shared<H>,
     run: RunId,
     principal: Arc<str>,
+    /// Given back when everything of it has stopped.
+    _claim: Claim,
     state: State,
     decoder: Decoder,
     events: Events,
@@ -55,6 +60,8 @@ enum Turn {
 
 /// A run from its ledger, with its ears open.
 pub(crate) struct Taken {
+    /// The right to pursue it.
+    pub(crate) claim: Claim,
     /// Who wanted it.
     pub(crate) principal: Arc<str>,
     pub(crate) state: State,
@@ -71,6 +78,7 @@ impl<H> Clone for Shared<H> {
             ledger: self.ledger.clone(),
             feed: self.feed.clone(),
             purse: self.purse.clone(),
+            claims: self.claims.clone(),
             draining: self.draining.clone(),
         }
     }
@@ -80,21 +88,38 @@ impl<H> Clone for Shared<H> {
 
 impl<H: Host> Driver<H> {
     pub(crate) fn new(shared: Shared<H>, run: RunId, taken: Taken) -> Self {
-        let Taken { principal, state, decoder, events } = taken;
-        Self { shared, run, principal, state, decoder, events, flying: HashMap::new(), work: JoinSet::new() }
+        let Taken { claim, principal, state, decoder, events } = taken;
+        Self {
+            shared,
+            run,
+            principal,
+            _claim: claim,
+            state,
+            decoder,
+            events,
+            flying: HashMap::new(),
+            work: JoinSet::new(),
+        }
     }
 
-    /// Pursues the run until it is over or paused, or cannot be pursued.
+    /// Pursues the run until it is over or paused, or cannot be pursued. When this returns, nothing of it is under way.
     pub(crate) async fn drive(mut self) -> Result<State, Broken> {
+        let ended = self.pursue().await;
+        // What is left is waits, and after a fault calls: nothing of them may be put on record when another life has begun.
+        self.work.shutdown().await;
+        ended.map(|()| self.state)
+    }
+
+    async fn pursue(&mut self) -> Result<(), Broken> {
         loop {
             match self.state.status() {
                 Status::Ended => {
                     self.shared.host.tell(Notice::Ended { run: self.run.clone() });
-                    return Ok(self.state);
+                    return Ok(());
                 }
                 Status::Paused => {
                     self.shared.host.tell(Notice::Paused { run: self.run.clone() });
-                    return Ok(self.state);
+                    return Ok(());
                 }
                 Status::Running | Status::Waiting => {}
             }
@@ -194,7 +219,7 @@ impl<H: Host> Driver<H> {
     }
 
     /// The node ends: nothing new is begun, what is under way is waited for as long as the node lets us.
-    async fn drain(mut self) -> Result<State, Broken> {
+    async fn drain(&mut self) -> Result<(), Broken> {
         for (key, flight) in &self.flying {
             if matches!(key, Key::Wait(..) | Key::Deadline) {
                 flight.task.abort();

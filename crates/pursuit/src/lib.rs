@@ -4,6 +4,7 @@
 //!
 //! Refuses to do: deciding (the kernel's), speaking to models and tools (a [`Host`]'s), knowing what a call may do (contracts').
 
+mod claims;
 mod crash;
 mod drive;
 mod error;

@@ -230,7 +230,9 @@ impl<H: Host> Performing<H> {
     /// Pursues the run of another agent from its start or from where it is.
     async fn child(&self, step: StepId, run: RunId, agent: &str, task: String) -> Result<(), Broken> {
         self.write(&What::ChildStarted { step, run: run.clone() }, Beside::default()).await?;
-        let taken = runs::take_up(&self.shared, &run).await;
+        // Somebody may have resumed it by itself; then this waits until they are done with it.
+        let claim = self.shared.claims.wait(&run).await;
+        let taken = runs::take_up(&self.shared, &run, claim).await;
         let taken = match taken {
             Err(StartError::Load(LoadError::NoSuchRun { .. })) => {
                 match self.shared.host.colleague(agent).await {

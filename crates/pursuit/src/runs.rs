@@ -13,6 +13,7 @@ use tokio::{sync::watch, task::JoinSet};
 
 use crate::{
     BadDecision, Broken, Host, LoadError, Notice, StartError,
+    claims::{Claim, Claims},
     drive::{Driver, Shared, Taken},
     feed::Feed,
     load::{self, Read, fold},
@@ -90,7 +91,14 @@ impl<H: Host> Runs<H> {
         let feed = Feed::default();
         tokio::spawn(feed.clone().follow(ledger.clone()));
         Self {
-            shared: Shared { host, ledger, feed, purse: Purse::default(), draining },
+            shared: Shared {
+                host,
+                ledger,
+                feed,
+                purse: Purse::default(),
+                claims: Claims::default(),
+                draining,
+            },
             active: Arc::default(),
             drain: Arc::new(drain),
         }
@@ -120,10 +128,9 @@ impl<H: Host> Runs<H> {
         if *self.shared.draining.borrow() {
             return Err(StartError::Draining);
         }
-        if self.is_active(run) {
-            return Ok(());
-        }
-        let taken = take_up(&self.shared, run).await?;
+        // Somebody pursues it: whoever else wants it resumed has what they want.
+        let Some(claim) = self.shared.claims.claim(run) else { return Ok(()) };
+        let taken = take_up(&self.shared, run, claim).await?;
         self.drive(run.clone(), taken);
         Ok(())
     }
@@ -152,7 +159,8 @@ impl<H: Host> Runs<H> {
         let events = self.shared.feed.listen(&run);
         record(&self.shared.ledger, &run, &what, beside, Durability::Flushed).await?;
         self.shared.purse.fork(&run, from, state.last());
-        let taken = taken(&self.shared, &run, events).await?;
+        let claim = self.shared.claims.wait(&run).await;
+        let taken = taken(&self.shared, &run, events, claim).await?;
         self.drive(run.clone(), taken);
         Ok(run)
     }
@@ -221,7 +229,7 @@ impl<H: Host> Runs<H> {
     /// True while a driver of this node is at it.
     #[must_use]
     pub fn is_active(&self, run: &RunId) -> bool {
-        self.lock().runs.contains_key(run)
+        self.shared.claims.is_taken(run)
     }
 
     /// The budgets of accounts, from now on.
@@ -281,6 +289,7 @@ pub(crate) async fn begin<H: Host>(
 ) -> Result<Taken, StartError> {
     shared.purse.open(shared.ledger.reader()).await?;
     let run = started.run.clone();
+    let claim = shared.claims.wait(&run).await;
     let events = shared.feed.listen(&run);
     let limits = purse::limits(&started.agent);
     let (account, parent) = (started.account.clone(), started.parent.clone());
@@ -289,11 +298,15 @@ pub(crate) async fn begin<H: Host>(
     let beside = Beside { body, principal, ..Beside::default() };
     record(&shared.ledger, &run, &what, beside, Durability::Flushed).await?;
     shared.purse.begin(&run, account.as_deref(), parent.as_ref(), limits);
-    taken(shared, &run, events).await
+    taken(shared, &run, events, claim).await
 }
 
 /// Takes a run up that is not over: what was under way is in doubt from here on.
-pub(crate) async fn take_up<H: Host>(shared: &Shared<H>, run: &RunId) -> Result<Taken, StartError> {
+pub(crate) async fn take_up<H: Host>(
+    shared: &Shared<H>,
+    run: &RunId,
+    claim: Claim,
+) -> Result<Taken, StartError> {
     shared.purse.open(shared.ledger.reader()).await?;
     let (reader, of) = (shared.ledger.reader(), run.clone());
     let (mut state, mut decoder, principal) = blocking(move || {
@@ -315,7 +328,7 @@ pub(crate) async fn take_up<H: Host>(shared: &Shared<H>, run: &RunId) -> Result<
         for fact in load::read_on(&reader, &of, state.last(), &mut decoder)? {
             state.apply(&fact).map_err(|fault| LoadError::Impossible { run: of.clone(), fault })?;
         }
-        Ok(Taken { principal, state, decoder, events })
+        Ok(Taken { claim, principal, state, decoder, events })
     })
     .await
     .map_err(StartError::from)
@@ -326,11 +339,12 @@ async fn taken<H: Host>(
     shared: &Shared<H>,
     run: &RunId,
     events: crate::feed::Events,
+    claim: Claim,
 ) -> Result<Taken, StartError> {
     let (reader, of) = (shared.ledger.reader(), run.clone());
     blocking(move || {
         let Read { facts, decoder, principal } = load::read(&reader, &of)?;
-        Ok(Taken { principal: name(principal), state: fold(&of, &facts)?, decoder, events })
+        Ok(Taken { claim, principal: name(principal), state: fold(&of, &facts)?, decoder, events })
     })
     .await
     .map_err(StartError::from)

@@ -1,11 +1,20 @@
 //! Runs through the admin door.
 
+use std::{
+    future::ready,
+    sync::{Arc, OnceLock},
+};
+
 use bytes::Bytes;
-use cella_agency::{ApiError, follow};
-use futures_util::StreamExt as _;
+use cella_agency::{ApiError, Crew, follow};
+use cella_event::RunId;
+use cella_kernel::Status;
+use cella_pursuit::Runs;
+use futures_util::{StreamExt as _, stream};
 use http::{Method, Request, Response, StatusCode};
 use http_body::Frame;
 use http_body_util::{BodyExt as _, StreamBody};
+use serde_json::json;
 
 use super::{Admin, Body, error, json_body, log::streamed, nothing_here};
 
@@ -32,16 +41,39 @@ impl Admin {
 
     async fn watched(&self, run: &str) -> Result<Body, ApiError> {
         let run = self.runs.named(run).await?;
-        let facts = follow(&self.ledger, run).await?;
-        let mut draining = self.draining.clone();
-        // Who watches has no call that a drain should wait for.
+        let facts = follow(&self.ledger, run.clone()).await?;
+        let (mut draining, runs) = (self.draining.clone(), self.runs.runs().clone());
+        let broken = Arc::new(OnceLock::new());
+        let told = Arc::clone(&broken);
+        // Who watches has no call that a drain should wait for; and of a run that broke off nothing more comes.
         let until = async move {
-            let _begun_or_over = draining.wait_for(|begun| *begun).await;
+            tokio::select! {
+                _begun_or_over = draining.wait_for(|begun| *begun) => {}
+                why = broke_off(&runs, &run) => drop(told.set(why)),
+            }
         };
-        let lines =
-            facts.take_until(Box::pin(until)).map(|line| Ok(Frame::data(Bytes::from(format!("{line}\n")))));
+        let last = stream::once(async move { broken.get().map(|why: &String| json!({ "broken": why })) });
+        let lines = facts.take_until(Box::pin(until)).chain(last.filter_map(ready));
+        let lines = lines.map(|line| Ok(Frame::data(Bytes::from(format!("{line}\n")))));
         Ok(StreamBody::new(lines).boxed_unsync())
     }
+}
+
+/// Completes when the pursuit of a run has broken off, and says why. Never, where it comes to its end.
+async fn broke_off(runs: &Runs<Crew>, run: &RunId) -> String {
+    match runs.finished(run).await {
+        Some(Err(broken)) => return broken.to_string(),
+        // It broke off before anybody watched.
+        None if runs
+            .show(run)
+            .await
+            .is_ok_and(|known| !known.active && known.state.status() == Status::Running) =>
+        {
+            return "nobody pursues this run".to_owned();
+        }
+        _ => {}
+    }
+    std::future::pending().await
 }
 
 fn refusal(refused: &ApiError) -> Response<Body> {

@@ -111,6 +111,41 @@ async fn a_cancelled_run_breaks_off_the_answer_that_comes_in() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_many_resume_at_once_is_pursued_once() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let ledger = open(dir.path());
+    let script = [Says::Calls(vec![("pay", "{}")]), Says::Text("ok")];
+    let host = Scripted::new(&ledger, None, &script);
+    let runs = Runs::new(host.clone(), ledger.clone());
+    let tools = [Tool { approval: true, ..tool("pay", Class::Irreversible) }];
+    let run = runs.begin(begin(agent(&tools))).await.expect("begun");
+    until("it waits", async || {
+        runs.show(&run).await.is_ok_and(|known| known.state.status() == Status::Waiting)
+    })
+    .await;
+    ledger.flush().await.expect("flushed");
+    // Another node's life: nobody pursues it, and five people say so at once.
+    runs.drain().await;
+    let again = Runs::new(host.clone(), ledger.clone());
+    let before = load(&ledger.reader(), &run).expect("readable").len();
+    let tasks: Vec<_> = (0..5)
+        .map(|_| {
+            let (again, run) = (again.clone(), run.clone());
+            tokio::spawn(async move { again.resume(&run).await })
+        })
+        .collect();
+    for task in tasks {
+        task.await.expect("no panic").expect("taken up or left alone");
+    }
+    let facts = load(&ledger.reader(), &run).expect("readable");
+    assert_eq!(facts.len(), before + 1, "it was taken up once");
+    again.decide(&run, StepId(1), Decision::Approve, "bob").await.expect("asked");
+    assert_eq!(ended(&again, &run).await.ending().expect("over").output, "ok");
+    assert_eq!(host.done.lock().expect("fine").len(), 1);
+    replays(&ledger, &run);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn another_agent_has_a_run_of_its_own() {
     let dir = tempfile::tempdir().expect("a directory");
     let ledger = open(dir.path());

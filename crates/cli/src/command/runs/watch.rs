@@ -33,6 +33,10 @@ pub(super) async fn watch(session: &Session, answer: &Value, printer: Printer) -
                 printer.note(sentence(&line["fact"]));
                 continue;
             }
+            if let Some(why) = line["broken"].as_str() {
+                return Err(Stop::new(Code::Failed, codes::NODE_ENDED, why)
+                    .fix(format!("the run has lost nothing; mend that, then: cella resume {run}")));
+            }
             last = line["state"].clone();
             if let Some(outcome) = stands(session, &run, &last, printer).await? {
                 return Ok(outcome);
