@@ -220,6 +220,8 @@ impl<H: Host> Performing<H> {
         let order = CallOrder { run: self.run.clone(), principal: Arc::clone(&self.principal), call, facts };
         let made = self.shared.host.call(order).await;
         if matches!(made, Ok(true)) {
+            // An outcome that cannot be put on record is heard of by nobody; then the run breaks off, and the call is in doubt.
+            self.shared.ledger.flush().await?;
             purse.settle(&id, upper, self.shared.ledger.head().seq, self.shared.host.now());
         } else {
             purse.release(&id);
