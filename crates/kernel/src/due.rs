@@ -38,7 +38,7 @@ impl State {
             Life::Pausing { code, why } => {
                 self.due_orphan(&mut due);
                 if self.is_still() {
-                    due.push((Key::End, Effect::Pause { code, why: why.clone() }));
+                    due.push((Key::Pause, Effect::Pause { code, why: why.clone() }));
                 }
                 return due;
             }
@@ -86,7 +86,7 @@ impl State {
             }
             Next::GiveUp => {
                 let why = no_model(question);
-                due.push((Key::End, Effect::Pause { code: codes::NO_MODEL, why }));
+                due.push((Key::Pause, Effect::Pause { code: codes::NO_MODEL, why }));
             }
         }
     }

@@ -27,7 +27,9 @@ pub enum Key {
     Note(StepId),
     /// A task for another agent.
     Child(StepId),
-    /// The run's own end, or pause.
+    /// The run's own pause.
+    Pause,
+    /// Its end.
     End,
 }
 

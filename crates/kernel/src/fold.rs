@@ -7,7 +7,7 @@ use cella_event::{Micros, Seq};
 use crate::{
     Attempt, EndStatus, Ending, Fact, Forked, Started, What, codes,
     digest::Chain,
-    state::{Counts, Life, Question, Stage, State, Step},
+    state::{Counts, Life, Stage, State},
 };
 
 /// A fact that cannot have happened.
@@ -104,7 +104,10 @@ impl State {
                 Ok(())
             }
             What::Paused { code, why } => {
-                self.life = Life::Paused { code: code.clone(), why: why.clone() };
+                // Somebody wanted its end in the same moment: then it does not pause.
+                if !matches!(self.life, Life::Ending(_)) {
+                    self.life = Life::Paused { code: code.clone(), why: why.clone() };
+                }
                 Ok(())
             }
             What::Ended(ending) => {
@@ -236,21 +239,12 @@ impl State {
         });
     }
 
-    /// The run is to end: what is not under way is not begun any more.
+    /// The run is to end: what is not under way is not due any more. It stays as it is, because a driver may have begun it a moment
+    /// ago, so that its beginning is on record after this.
     fn close(&mut self, ending: Ending) {
-        if matches!(self.life, Life::Ending(_)) {
-            return;
+        if !matches!(self.life, Life::Ending(_)) {
+            self.life = Life::Ending(ending);
         }
-        if !self.question.as_ref().is_some_and(Question::is_open) {
-            self.question = None;
-        }
-        let idle = |step: &&mut Step| {
-            !step.is_over() && !step.is_in_doubt() && !matches!(step.stage, Stage::Flying(_))
-        };
-        for step in self.batch.iter_mut().filter(idle) {
-            step.over("the run ended before this call was made", true);
-        }
-        self.life = Life::Ending(ending);
     }
 
     fn forked(&mut self, fact: &Fact, forked: &Forked) -> Result<(), Impossible> {

@@ -1,6 +1,8 @@
 //! Doing a run again without doing anything: its facts are folded in, and each thing that was begun must be what the kernel wants
 //! begun at that point.
 
+use std::collections::BTreeMap;
+
 use crate::{Effect, Fact, Impossible, Intended, Key, Part, State, What};
 
 /// A run that was replayed to its last fact.
@@ -44,14 +46,27 @@ pub fn replay(facts: &[Fact]) -> Result<Replayed, Divergence> {
     let (first, rest) = facts.split_first().ok_or(Divergence::Empty)?;
     let mut state = State::begin(first)?;
     let mut compared = 0;
+    let mut offered = Offered::default();
     for fact in rest {
+        offered.add(state.due());
         if let Some(begun) = Begun::of(&fact.what) {
             compared += 1;
-            begun.compare(&state, fact)?;
+            begun.compare(&state, &mut offered, fact)?;
         }
         state.apply(fact)?;
     }
     Ok(Replayed { state, facts: facts.len(), compared })
+}
+
+/// What was due and has not been begun. A driver may begin it and somebody else may say something in the same moment, so that it
+/// is on record when it is due no longer.
+#[derive(Default)]
+struct Offered(BTreeMap<Key, Effect>);
+
+impl Offered {
+    fn add(&mut self, due: Vec<(Key, Effect)>) {
+        self.0.extend(due);
+    }
 }
 
 /// The beginning of something that the kernel decides.
@@ -74,11 +89,16 @@ impl<'f> Begun<'f> {
         }
     }
 
-    fn compare(&self, state: &State, fact: &Fact) -> Result<(), Divergence> {
-        let due = state.due();
-        if due.iter().any(|(key, effect)| self.is(*key, effect)) {
+    fn compare(&self, state: &State, offered: &mut Offered, fact: &Fact) -> Result<(), Divergence> {
+        let found = offered.0.iter().find(|(key, effect)| self.is(**key, effect)).map(|(key, _)| *key);
+        if let Some(key) = found {
+            // The last moment of a run is waited for all its life.
+            if key != Key::Deadline {
+                offered.0.remove(&key);
+            }
             return Ok(());
         }
+        let due = state.due();
         let due: Vec<String> = due.iter().map(|(_, effect)| effect.words()).collect();
         let due = if due.is_empty() { "nothing".to_owned() } else { due.join(", or ") };
         Err(Divergence::Other { fact: Box::new(fact.clone()), recorded: words(self.0), due })

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use cella_event::RunId;
-use cella_kernel::{Decoder, Key, State, Status};
+use cella_kernel::{Decoder, Effect, Key, State, Status};
 use cella_ledger::Ledger;
 use tokio::{
     sync::watch,
@@ -42,6 +42,8 @@ pub(crate) struct Driver<H> {
     decoder: Decoder,
     events: Events,
     flying: HashMap<Key, Flight>,
+    /// Of these, those that are not over, without waits.
+    busy: usize,
     work: JoinSet<(Key, Result<(), Broken>)>,
 }
 
@@ -98,6 +100,7 @@ impl<H: Host> Driver<H> {
             decoder,
             events,
             flying: HashMap::new(),
+            busy: 0,
             work: JoinSet::new(),
         }
     }
@@ -128,28 +131,57 @@ impl<H: Host> Driver<H> {
             }
             self.cut_abandoned();
             self.begin_due();
+            self.end_when_calm().await;
             self.turn().await?;
         }
     }
 
     fn begin_due(&mut self) {
         for (key, effect) in self.state.due() {
-            if self.flying.contains_key(&key) {
+            if self.flying.contains_key(&key) || is_last(key) {
                 continue;
             }
-            let (cut, cuts) = watch::channel(None);
-            let performing = Performing {
-                shared: self.shared.clone(),
-                run: self.run.clone(),
-                account: self.state.account().map(str::to_owned),
-                principal: Arc::clone(&self.principal),
-                deadlines: self.state.agent().model.deadlines,
-                cuts,
-            };
-            // The dialogue is copied only for the question that needs it.
-            let request = matches!(key, Key::Ask(..)).then(|| self.state.request());
-            let task = self.work.spawn(async move { (key, performing.perform(effect, request).await) });
-            self.flying.insert(key, Flight { cut, task });
+            self.begin(key, effect);
+        }
+    }
+
+    /// The end, or a pause, is begun last: when nothing that was begun is under way, and everything of it has come back. What was begun
+    /// in the moment in which somebody cancelled the run is on record before its end.
+    async fn end_when_calm(&mut self) {
+        let last = |state: &State, flying: &HashMap<Key, Flight>| {
+            state.due().into_iter().find(|(key, _)| is_last(*key) && !flying.contains_key(key))
+        };
+        if self.busy > 0 || last(&self.state, &self.flying).is_none() {
+            return;
+        }
+        if let Ok(head) = self.shared.ledger.flush().await {
+            self.shared.feed.caught_up(head.seq).await;
+        }
+        // What came back meanwhile is taken in first, and may change how it ends.
+        if !self.events.is_empty() {
+            return;
+        }
+        if let Some((key, effect)) = last(&self.state, &self.flying) {
+            self.begin(key, effect);
+        }
+    }
+
+    fn begin(&mut self, key: Key, effect: Effect) {
+        let (cut, cuts) = watch::channel(None);
+        let performing = Performing {
+            shared: self.shared.clone(),
+            run: self.run.clone(),
+            account: self.state.account().map(str::to_owned),
+            principal: Arc::clone(&self.principal),
+            deadlines: self.state.agent().model.deadlines,
+            cuts,
+        };
+        // The dialogue is copied only for the question that needs it.
+        let request = matches!(key, Key::Ask(..)).then(|| self.state.request());
+        let task = self.work.spawn(async move { (key, performing.perform(effect, request).await) });
+        self.flying.insert(key, Flight { cut, task });
+        if !matches!(key, Key::Wait(..) | Key::Deadline) {
+            self.busy += 1;
         }
     }
 
@@ -206,6 +238,9 @@ impl<H: Host> Driver<H> {
     ) -> Result<(), Broken> {
         match ended {
             Ok((key, Ok(()))) => {
+                if !matches!(key, Key::Wait(..) | Key::Deadline) {
+                    self.busy -= 1;
+                }
                 // Its events are on record and on their way here; until they have come, it still counts as under way.
                 tracing::trace!(?key, run = %self.run, "done");
                 Ok(())
@@ -230,4 +265,9 @@ impl<H: Host> Driver<H> {
         }
         Err(Broken::Draining)
     }
+}
+
+/// What is begun when nothing else is under way.
+const fn is_last(key: Key) -> bool {
+    matches!(key, Key::End | Key::Pause)
 }

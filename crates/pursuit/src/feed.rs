@@ -5,13 +5,15 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use cella_event::RunId;
+use cella_event::{RunId, Seq};
 use cella_ledger::{Entry, Ledger, ReadError};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 /// Where drivers wait for events.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Feed {
+    /// The last event that was handed on.
+    seen: Arc<watch::Sender<Seq>>,
     waiting: Arc<Mutex<HashMap<RunId, mpsc::UnboundedSender<Entry>>>>,
 }
 
@@ -23,21 +25,45 @@ pub(crate) struct Events {
     receiver: mpsc::UnboundedReceiver<Entry>,
 }
 
+impl Default for Feed {
+    fn default() -> Self {
+        Self { seen: Arc::new(watch::Sender::new(Seq(0))), waiting: Arc::default() }
+    }
+}
+
 impl Feed {
     /// Follows the ledger until it is closed.
     pub(crate) async fn follow(self, ledger: Ledger) {
-        let mut tail = ledger.tail(ledger.head().seq.next());
+        let head = ledger.head().seq;
+        self.seen.send_replace(head);
+        let mut tail = ledger.tail(head.next());
         loop {
             match tail.next().await {
-                Ok(entry) => self.hand_on(entry),
-                Err(ReadError::Closed) => return,
+                Ok(entry) => {
+                    let seq = entry.event.seq;
+                    self.hand_on(entry);
+                    self.seen.send_replace(seq);
+                }
+                Err(ReadError::Closed) => {
+                    // Nothing more comes, and nobody is to wait for it.
+                    self.seen.send_replace(Seq(u64::MAX));
+                    return;
+                }
                 Err(error) => {
                     tracing::error!(%error, "runs hear nothing more: the ledger cannot be followed");
                     self.lock().clear();
+                    self.seen.send_replace(Seq(u64::MAX));
                     return;
                 }
             }
         }
+    }
+
+    /// Completes when everything up to an event was handed on.
+    pub(crate) async fn caught_up(&self, to: Seq) {
+        let mut seen = self.seen.subscribe();
+        // An error means that the sender is gone, which lives as long as this value.
+        let _seen = seen.wait_for(|seen| *seen >= to).await;
     }
 
     /// Events of a run from now on. Whoever was listening hears no more.
@@ -62,6 +88,11 @@ impl Feed {
 }
 
 impl Events {
+    /// True when nothing waits here.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.receiver.is_empty()
+    }
+
     /// The next event; `None` when the ledger is closed.
     pub(crate) async fn next(&mut self) -> Option<Entry> {
         self.receiver.recv().await

@@ -75,8 +75,21 @@ impl World {
         }
     }
 
-    /// One thing that is under way goes on.
+    /// One thing that is under way goes on. The end is begun last.
     fn go_on(&mut self, key: Key, dice: &mut Dice) {
+        if matches!(key, Key::End | Key::Pause)
+            && self.flights.keys().any(|k| !matches!(k, Key::End | Key::Pause))
+        {
+            return;
+        }
+        if matches!(key, Key::End | Key::Pause) {
+            self.flights.remove(&key);
+            // As the run stands when everything else has come back.
+            if let Some((key, effect)) = self.state.due().into_iter().find(|(due, _)| *due == key) {
+                self.put_on_record(key, effect, dice);
+            }
+            return;
+        }
         match self.flights.remove(&key) {
             Some(Flight::Begun(effect)) => self.put_on_record(key, effect, dice),
             Some(Flight::OnRecord(Effect::Call(call), intent)) => {
@@ -131,6 +144,7 @@ impl World {
             }
             Effect::Pause { code, why } => {
                 self.record(What::Paused { code: (*code).into(), why: why.clone() });
+                self.flights.clear();
                 self.record(What::Resumed);
             }
             Effect::End(ending) => self.record(What::Ended(ending.clone())),
@@ -262,6 +276,50 @@ fn ten_thousand_schedules_with_faults_end_as_they_would_without() {
         return holds(seed);
     }
     (0..number("CELLA_SEEDS").unwrap_or(10_000)).for_each(holds);
+}
+
+/// As [`disturbed`], and at some moment somebody wants the run to end: also while something is begun and not yet on record.
+fn cancelled(seed: u64) -> World {
+    let (mut world, mut dice) = (World::new(seed), Dice::new(seed ^ 0xca11));
+    let moment = dice.below(60);
+    for step in 0..PATIENCE as u64 {
+        if world.state.status() == Status::Ended {
+            return world;
+        }
+        world.begin();
+        if step == moment {
+            world.record(What::CancelAsked { by: "ann".into() });
+        }
+        // What is of no use any more is given up by its driver.
+        world.flights.retain(|key, flight| {
+            !(matches!(key, Key::Wait(..) | Key::Deadline)
+                && matches!(flight, Flight::Begun(_))
+                && world.state.is_abandoned(*key))
+        });
+        if dice.below(20) == 0 {
+            world.crash(&mut dice);
+            continue;
+        }
+        let keys: Vec<Key> = world.flights.keys().copied().collect();
+        if keys.is_empty() {
+            world.human();
+            continue;
+        }
+        world.go_on(keys[dice.below(keys.len() as u64) as usize], &mut dice);
+    }
+    panic!("seed {seed}: the run is stuck at {:?}", world.state.due());
+}
+
+#[test]
+fn a_run_that_is_cancelled_at_any_moment_ends_pays_nothing_twice_and_replays() {
+    for seed in 0..2_000 {
+        let world = cancelled(seed);
+        let mut paid = world.outside.paid.clone();
+        paid.sort();
+        paid.dedup();
+        assert_eq!(paid.len(), world.outside.paid.len(), "seed {seed}: paid twice");
+        replay(&world.facts).unwrap_or_else(|fault| panic!("seed {seed}: {fault}"));
+    }
 }
 
 #[test]

@@ -146,6 +146,30 @@ async fn a_run_that_many_resume_at_once_is_pursued_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_is_cancelled_at_any_moment_ends_and_replays() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let ledger = open(dir.path());
+    let turn = || Says::Calls(vec![("look", "{}"), ("look", "{}"), ("pay", "{}")]);
+    let script: Vec<Says> = (0..400).map(|_| turn()).collect();
+    let host = Scripted::new(&ledger, None, &script);
+    let runs = Runs::new(host.clone(), ledger.clone());
+    let tools = [tool("look", Class::Read), tool("pay", Class::Irreversible)];
+    for moment in 0..60 {
+        let run = runs.begin(begin(agent(&tools))).await.expect("begun");
+        tokio::time::sleep(std::time::Duration::from_micros(moment * 700)).await;
+        runs.cancel(&run, "ann").await.expect("taken");
+        let state = ended(&runs, &run).await;
+        assert_eq!(state.ending().expect("over").status, EndStatus::Cancelled, "{moment}");
+        replays(&ledger, &run);
+    }
+    let mut keys = host.done.lock().expect("fine").clone();
+    let all = keys.len();
+    keys.sort();
+    keys.dedup();
+    assert_eq!(keys.len(), all, "nothing was done twice");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn another_agent_has_a_run_of_its_own() {
     let dir = tempfile::tempdir().expect("a directory");
     let ledger = open(dir.path());
