@@ -219,6 +219,7 @@ impl Agents {
             limits: limits(config),
             budget: config.budget.clone(),
             name: config.name.clone(),
+            relay: None,
         })
     }
 

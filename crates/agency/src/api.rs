@@ -193,7 +193,8 @@ impl Api {
             return Err(ApiError::Request("the task is empty".into()));
         }
         let account = new.account.or(config.account);
-        let begin = Begin { agent, task: new.task, account, principal: principal.to_owned() };
+        let begin =
+            Begin { agent, task: new.task, earlier: Vec::new(), account, principal: principal.to_owned() };
         let run = self.runs.begin(begin).await?;
         Ok(json!({ "schema": "cella/v1", "run": run.as_str() }))
     }

@@ -11,11 +11,12 @@ use cella_kernel::{Agent, Target};
 use cella_pursuit::{AskOrder, Asked, Broken, CallOrder, Cost, Host, Notice, Prepared};
 use futures_util::future::BoxFuture;
 
-use crate::{AgentError, Agents, Models, Tools};
+use crate::{AgentError, Agents, Ears, Models, Tools};
 
 /// Agents, models and tools of a node.
 pub struct Crew {
     tools: Arc<dyn Tools>,
+    ears: Ears,
     now: RwLock<Arc<Now>>,
 }
 
@@ -29,7 +30,7 @@ impl Crew {
     /// A crew with these tools.
     #[must_use]
     pub fn new(tools: Arc<dyn Tools>, agents: Agents, models: Models) -> Self {
-        Self { tools, now: RwLock::new(Arc::new(Now { agents, models })) }
+        Self { tools, ears: Ears::default(), now: RwLock::new(Arc::new(Now { agents, models })) }
     }
 
     /// Takes another configuration; runs go on with the agents that they began with.
@@ -60,6 +61,18 @@ impl Crew {
         self.now().agents.config(name)
     }
 
+    /// Who hears the runs' answers come in.
+    #[must_use]
+    pub const fn ears(&self) -> &Ears {
+        &self.ears
+    }
+
+    /// The providers as they are now.
+    #[must_use]
+    pub fn models(&self) -> Models {
+        self.now().models.clone()
+    }
+
     fn now(&self) -> Arc<Now> {
         Arc::clone(&self.now.read().unwrap_or_else(PoisonError::into_inner))
     }
@@ -80,7 +93,7 @@ impl Host for Crew {
 
     fn send(&self, order: AskOrder) -> BoxFuture<'_, Asked> {
         let now = self.now();
-        Box::pin(async move { now.models.send(order).await })
+        Box::pin(async move { now.models.send(order, &self.ears).await })
     }
 
     fn colleague(&self, name: &str) -> BoxFuture<'_, Result<Agent, String>> {

@@ -9,17 +9,25 @@ use std::{
 
 use cella_agreement::Price;
 use cella_contract::{Config, PriceConfig, ProviderConfig};
-use cella_dialogue::{Answer, Failure, FailureClass, OutputSchema, Request, Stop, Usage, Wire};
+use cella_dialogue::{Answer, Failure, FailureClass, OutputSchema, Relay, Request, Stop, Turn, Usage, Wire};
 use cella_event::{Int, Map};
 use cella_kernel::{Target, request_digest};
-use cella_model::{ApiKey, Cassette, Deadlines, Provider, Reply, ask, encode, input_tokens};
+use cella_model::{
+    Cassette, Deadlines, Delta, NotCarried, Provider, Relayed, Reply, Seen, Wants, ask, encode, input_tokens,
+    relayed, translated,
+};
 use cella_pursuit::{AskOrder, Asked, Cost, Cut, Meter, Prepared};
 use futures_util::future::BoxFuture;
 use tokio::sync::Semaphore;
 
+use crate::{Ears, Heard};
+
 /// Requests to one provider at the same time where the configuration does not say. Stops one node from running into every provider's
 /// limit of its own; further ones wait.
 const CONCURRENCY: u32 = 16;
+
+/// Is told what comes in.
+type Hears<'h> = &'h (dyn Fn(Heard) + Sync);
 
 /// Tokens of output that are reserved where an agent says nothing.
 const OUTPUT_TOKENS: u64 = 8_192;
@@ -30,18 +38,18 @@ pub type Keys = Arc<dyn Fn(String, String) -> BoxFuture<'static, Result<String, 
 /// The providers of a configuration.
 #[derive(Clone)]
 pub struct Models {
-    providers: Arc<HashMap<String, Known>>,
+    pub(crate) providers: Arc<HashMap<String, Known>>,
     prices: Arc<BTreeMap<String, Price>>,
-    keys: Keys,
+    pub(crate) keys: Keys,
 }
 
-struct Known {
-    talks: Talks,
-    key: Option<String>,
+pub(crate) struct Known {
+    pub(crate) talks: Talks,
+    pub(crate) key: Option<String>,
     gate: Semaphore,
 }
 
-enum Talks {
+pub(crate) enum Talks {
     Provider(Box<Provider>),
     Recording(Cassette),
     /// What is wrong with it. Said when it is asked, so that one of ten providers does not keep the node from starting.
@@ -83,6 +91,9 @@ impl Models {
     }
 
     pub(crate) fn prepare(&self, target: &Target, request: &Request) -> Result<Prepared, Failure> {
+        if let Some(relay) = &request.relay {
+            return self.prepare_relay(target, relay, request);
+        }
         let bytes = match &self.known(target)?.talks {
             Talks::Provider(provider) => encode(provider, &target.model, request),
             // A recording is asked with the request itself.
@@ -94,11 +105,50 @@ impl Models {
             input_tokens: input_tokens(bytes.len()),
             output_tokens: request.max_output.unwrap_or(OUTPUT_TOKENS),
             bytes: bytes.into(),
+            relay: None,
         })
     }
 
-    pub(crate) async fn send(&self, order: AskOrder) -> Asked {
-        let AskOrder { prepared, deadlines, output, meter, .. } = order;
+    /// A client's own request: its body is the one turn.
+    fn prepare_relay(&self, target: &Target, relay: &Relay, request: &Request) -> Result<Prepared, Failure> {
+        let bad = |why: NotCarried| failure(FailureClass::BadRequest, &why.to_string());
+        let Some(Turn::User { text: body }) = request.turns.first() else {
+            return Err(failure(FailureClass::BadRequest, "the request is empty"));
+        };
+        let wants = Wants::of(relay.dialect, body).map_err(bad)?;
+        let (bytes, as_is) = match &self.known(target)?.talks {
+            Talks::Provider(provider) => {
+                let Relayed { bytes, as_is } = relayed(provider, &target.model, relay, body).map_err(bad)?;
+                (bytes, as_is)
+            }
+            Talks::Recording(_) => {
+                let request = translated(relay.dialect, body).map_err(bad)?;
+                (serde_json::to_vec(&request).unwrap_or_default(), false)
+            }
+            Talks::Nobody(why) => return Err(failure(FailureClass::Unreachable, why)),
+        };
+        Ok(Prepared {
+            target: target.clone(),
+            input_tokens: input_tokens(bytes.len()),
+            output_tokens: wants.output_tokens,
+            bytes: bytes.into(),
+            relay: as_is.then(|| relay.clone()),
+        })
+    }
+
+    pub(crate) async fn send(&self, order: AskOrder, ears: &Ears) -> Asked {
+        let run = order.run.clone();
+        let as_is = order.prepared.relay.is_some();
+        let asked = self.attempt(order, ears).await;
+        if ears.is_heard(&run) {
+            let raw = if as_is { asked.raw.clone() } else { Vec::new() };
+            ears.tell(&run, &Heard::Over { result: asked.result.clone(), raw });
+        }
+        asked
+    }
+
+    async fn attempt(&self, order: AskOrder, ears: &Ears) -> Asked {
+        let AskOrder { run, prepared, deadlines, output, meter } = order;
         let known = match self.known(&prepared.target) {
             Ok(known) => known,
             Err(failure) => return Asked::nothing(failure),
@@ -107,24 +157,23 @@ impl Models {
         let Ok(_place) = known.gate.acquire().await else {
             return Asked::nothing(failure(FailureClass::Cancelled, "the node ends"));
         };
+        let hears = |heard: Heard| ears.tell(&run, &heard);
         match &known.talks {
             Talks::Provider(provider) => {
-                let mut provider = provider.clone();
-                for (name, value) in &mut provider.headers {
-                    match (self.keys)(format!("{name} of {}", provider.name), value.clone()).await {
-                        Ok(found) => *value = found,
-                        Err(why) => return Asked::nothing(failure(FailureClass::Auth, &why)),
-                    }
-                }
-                if let Some(from) = &known.key {
-                    match (self.keys)(format!("the key of {}", provider.name), from.clone()).await {
-                        Ok(key) => provider.key = Some(ApiKey::new(&key)),
-                        Err(why) => return Asked::nothing(failure(FailureClass::Auth, &why)),
-                    }
-                }
-                asked(&provider, &prepared, waits(deadlines), meter, output.as_ref()).await
+                let provider = match self.keyed(provider, known.key.as_deref()).await {
+                    Ok(provider) => provider,
+                    Err(why) => return Asked::nothing(failure(FailureClass::Auth, &why)),
+                };
+                let listened = ears.is_heard(&run).then_some(&hears as Hears<'_>);
+                asked(&provider, &prepared, waits(deadlines), meter, output.as_ref(), listened).await
             }
-            Talks::Recording(cassette) => recorded(cassette, &prepared, output.as_ref()),
+            Talks::Recording(cassette) => {
+                let asked = recorded(cassette, &prepared, output.as_ref());
+                if let Ok(answer) = &asked.result {
+                    pieces(answer).for_each(|delta| hears(Heard::Delta(delta)));
+                }
+                asked
+            }
             Talks::Nobody(why) => Asked::nothing(failure(FailureClass::Unreachable, why)),
         }
     }
@@ -145,6 +194,7 @@ async fn asked(
     deadlines: Deadlines,
     meter: Meter,
     output: Option<&OutputSchema>,
+    hears: Option<Hears<'_>>,
 ) -> Asked {
     let Meter { output_tokens_max, mut cut } = meter;
     let when = Box::pin(async move {
@@ -155,9 +205,18 @@ async fn asked(
             Err(_) => std::future::pending().await,
         }
     });
-    let stop = cella_model::Stop { output_tokens_max, when, sees: &mut |_| {} };
+    let as_is = prepared.relay.is_some();
+    let mut sees = |seen: Seen<'_>| match (seen, hears) {
+        // Whoever wrote the request itself reads the answer itself.
+        (Seen::Event { name, data }, Some(hears)) if as_is => {
+            hears(Heard::Event { name: name.to_owned(), data: data.to_owned() });
+        }
+        (Seen::Delta(delta), Some(hears)) if !as_is => hears(Heard::Delta(delta.clone())),
+        _ => {}
+    };
+    let stop = cella_model::Stop { output_tokens_max, when, sees: &mut sees };
     let Reply { result, raw, first, took, seen_tokens } =
-        ask(provider, prepared.bytes.to_vec(), deadlines, stop).await;
+        ask(provider, prepared.bytes.to_vec(), prepared.relay.as_ref(), deadlines, stop).await;
     let us = |time: Duration| Int::saturating(u64::try_from(time.as_micros()).unwrap_or(u64::MAX));
     let mut facts = Map::new().with("took_us", us(took));
     if let Some(first) = first {
@@ -194,6 +253,18 @@ fn recorded(cassette: &Cassette, prepared: &Prepared, output: Option<&OutputSche
         // The same question would have no answer again.
         Err(fault) => Asked::nothing(failure(FailureClass::BadRequest, &fault.to_string())),
     }
+}
+
+/// An answer that is there already, in the pieces in which it might have come.
+fn pieces(answer: &Answer) -> impl Iterator<Item = Delta> + '_ {
+    let text = Some(&answer.turn.text).filter(|text| !text.is_empty());
+    let calls = answer.turn.calls.iter().enumerate().map(|(at, call)| Delta::Call {
+        at,
+        id: call.id.clone(),
+        name: call.name.clone(),
+        arguments: call.arguments.clone(),
+    });
+    text.map(|text| Delta::Text(text.clone())).into_iter().chain(calls)
 }
 
 fn talks(name: &str, config: &ProviderConfig, base: &Path) -> Talks {

@@ -10,11 +10,13 @@
 mod answer;
 mod failure;
 mod json;
+mod relay;
 mod request;
 mod turn;
 
 pub use answer::{Answer, Stop, Usage};
 pub use failure::{Failure, FailureClass};
 pub use json::Json;
+pub use relay::{Dialect, Relay};
 pub use request::{OutputSchema, Request, ToolChoice, ToolSpec};
 pub use turn::{Assistant, ToolCall, ToolResult, Turn, Verbatim, Wire};

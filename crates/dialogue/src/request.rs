@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Json, Turn};
+use crate::{Json, Relay, Turn};
 
 /// Everything a model is told. The order is that of every wire's prefix (instructions, tools, turns), and each part only
 /// grows at its end in the life of a run, so that providers' prompt caches hit.
@@ -28,6 +28,9 @@ pub struct Request {
     /// More parameters of the wire (`temperature`, `reasoning`, ...): a JSON object that is merged into its request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub extra: Option<Json>,
+    /// A client wrote all of it: the first turn is its body, and nothing else here says anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub relay: Option<Relay>,
 }
 
 /// A tool on offer.

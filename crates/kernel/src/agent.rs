@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use cella_contract::Effect;
-use cella_dialogue::{Json, OutputSchema, ToolSpec};
+use cella_dialogue::{Json, OutputSchema, Relay, ToolSpec};
 use serde::{Deserialize, Serialize};
 
 use crate::ModelPolicy;
@@ -42,6 +42,9 @@ pub struct Agent {
     /// What a run may spend, by the field of each resource in events (`tokens`, `money_micros`, ...).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub budget: BTreeMap<String, u64>,
+    /// Nobody's agent: a client's own request is passed on, and whatever comes back is the end of the run. The task is its body.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub relay: Option<Relay>,
 }
 
 /// A tool that a run may call.

@@ -1,14 +1,14 @@
 //! Codes of what ends or pauses a run; each has a page in `docs/errors`.
 
 /// A limit of the agent is reached.
-pub(crate) const LIMIT: &str = "CE1505";
+pub const LIMIT: &str = "CE1505";
 /// A budget is used up.
-pub(crate) const OVER_BUDGET: &str = "CE1506";
+pub const OVER_BUDGET: &str = "CE1506";
 /// The model would not answer.
-pub(crate) const MODEL_REFUSED: &str = "CE1507";
+pub const MODEL_REFUSED: &str = "CE1507";
 /// The final answer has the wrong shape, again and again.
-pub(crate) const MISFIT: &str = "CE1508";
+pub const MISFIT: &str = "CE1508";
 /// The final answer is cut off.
-pub(crate) const CUT_SHORT: &str = "CE1509";
+pub const CUT_SHORT: &str = "CE1509";
 /// No model answered.
-pub(crate) const NO_MODEL: &str = "CE1510";
+pub const NO_MODEL: &str = "CE1510";

@@ -1,7 +1,7 @@
 //! What happened in a run: the only way in which anything enters the kernel.
 
 use cella_contract::Effect;
-use cella_dialogue::{Answer, Failure, Json};
+use cella_dialogue::{Answer, Failure, Json, Turn};
 use cella_event::{CallId, Hash, Map, Micros, RunId, Seq};
 
 use crate::{Agent, AskId, Part, StepId, Target, Tool};
@@ -192,6 +192,8 @@ pub struct Started {
     pub agent: Agent,
     /// What it is to do.
     pub task: String,
+    /// What was said before, where the task goes on with a talk.
+    pub earlier: Vec<Turn>,
     /// The run that gave the task.
     pub parent: Option<RunId>,
     /// The account it spends from, from the organisation down.

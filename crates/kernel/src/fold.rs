@@ -31,7 +31,7 @@ impl State {
         let What::Started(started) = &fact.what else {
             return Err(impossible(fact, "the start of a run", "another fact"));
         };
-        let Started { run, agent, task, parent, account } = &**started;
+        let Started { run, agent, task, earlier, parent, account } = &**started;
         let phase = (!agent.phases.is_empty()).then_some(0);
         let mut state = Self {
             run: run.clone(),
@@ -55,6 +55,7 @@ impl State {
             counts: Counts::default(),
             life: Life::Going,
         };
+        earlier.iter().for_each(|turn| state.push(turn.clone()));
         state.push(Turn::User { text: task.clone() });
         state.ask();
         Ok(state)
@@ -95,7 +96,7 @@ impl State {
                 self.take_answer(fact)
             }
             What::OverBudget { why } => {
-                self.life = Life::Pausing { code: codes::OVER_BUDGET, why: why.clone() };
+                self.stop(codes::OVER_BUDGET, why.clone());
                 Ok(())
             }
             What::CancelAsked { by } => {
@@ -169,7 +170,19 @@ impl State {
         }
         question.orphaned = false;
         if failure.class == cella_dialogue::FailureClass::OverBudget {
-            self.life = Life::Pausing { code: codes::OVER_BUDGET, why: failure.message.clone() };
+            self.stop(codes::OVER_BUDGET, failure.message.clone());
+        } else if self.agent.relay.is_some() {
+            // Whoever asked is told, and asks again if they like.
+            self.fail(codes::NO_MODEL, failure.message.clone());
+        }
+    }
+
+    /// The run cannot go on by itself. An agent's waits for somebody who helps; of a client's request there is nothing to go on with.
+    fn stop(&mut self, code: &'static str, why: String) {
+        if self.agent.relay.is_some() {
+            self.fail(code, why);
+        } else {
+            self.life = Life::Pausing { code, why };
         }
     }
 
@@ -177,7 +190,10 @@ impl State {
         self.counts.turns += 1;
         self.push(Turn::Assistant(answer.turn.clone()));
         let limits = self.agent.limits;
-        if answer.stop == Stop::Refused {
+        if self.agent.relay.is_some() {
+            let output = answer.turn.text.clone();
+            self.close(Ending { status: EndStatus::Completed, code: None, why: None, output });
+        } else if answer.stop == Stop::Refused {
             self.fail(codes::MODEL_REFUSED, "the model refused".into());
         } else if !answer.turn.calls.is_empty() {
             if self.counts.turns >= limits.turns {
@@ -216,6 +232,9 @@ impl State {
         }
         if matches!(self.life, Life::Pausing { .. } | Life::Paused { .. }) {
             self.life = Life::Going;
+        }
+        if self.agent.relay.is_some() {
+            self.fail(codes::NO_MODEL, "whoever asked is gone".into());
         }
         let limits = self.agent.limits;
         for at in 0..self.batch.len() {

@@ -11,7 +11,7 @@
 //! Refuses to do: clocks, randomness, I/O, async, counting money (`agreement`), writing any wire (`model`).
 
 mod agent;
-mod codes;
+pub mod codes;
 mod digest;
 mod due;
 mod effect;

@@ -287,7 +287,7 @@ impl State {
     }
 
     fn request_head(&self) -> Request {
-        let own = own::tools(&self.agent);
+        let own = if self.agent.relay.is_some() { Vec::new() } else { own::tools(&self.agent) };
         Request {
             instructions: self.agent.instructions.clone(),
             tools: own.into_iter().chain(self.agent.tools.iter().map(|tool| tool.spec.clone())).collect(),
@@ -296,6 +296,7 @@ impl State {
             output: self.agent.output.clone(),
             max_output: self.agent.limits.max_output,
             extra: self.agent.extra.clone(),
+            relay: self.agent.relay.clone(),
         }
     }
 

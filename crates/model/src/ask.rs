@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use cella_dialogue::{Answer, Failure, FailureClass, Wire};
+use cella_dialogue::{Answer, Dialect, Failure, FailureClass, Relay, Wire};
 use cella_transport::net;
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, HeaderValue, Response, header};
@@ -51,11 +51,27 @@ pub enum Delta {
     Call {
         /// Its place in the answer.
         at: usize,
+        /// The provider's name for the call, as far as it is known.
+        id: String,
         /// The tool, as far as it is known.
         name: String,
         /// More of the arguments.
         arguments: String,
     },
+}
+
+/// What is seen of an answer that comes in.
+#[derive(Clone, Copy, Debug)]
+pub enum Seen<'s> {
+    /// An event as the provider wrote it. The pieces that it holds come after it.
+    Event {
+        /// Its name; empty where it has none.
+        name: &'s str,
+        /// What it holds.
+        data: &'s str,
+    },
+    /// A piece, in no wire's own words.
+    Delta(&'s Delta),
 }
 
 /// When to break an answer off, and who sees it come in.
@@ -65,7 +81,7 @@ pub struct Stop<'s> {
     /// When this completes, for this reason.
     pub when: BoxFuture<'s, FailureClass>,
     /// Sees each piece.
-    pub sees: &'s mut (dyn FnMut(&Delta) + Send),
+    pub sees: &'s mut (dyn FnMut(Seen<'_>) + Send),
 }
 
 /// What came of an attempt.
@@ -83,8 +99,15 @@ pub struct Reply {
     pub seen_tokens: u64,
 }
 
-/// Sends a request that [`crate::encode`] wrote. Dropping the future closes the connection.
-pub async fn ask(provider: &Provider, body: Vec<u8>, deadlines: Deadlines, mut stop: Stop<'_>) -> Reply {
+/// Sends a request that [`crate::encode`] wrote, or a client's own as it is where `relay` says in what it is written. Dropping the
+/// future closes the connection.
+pub async fn ask(
+    provider: &Provider,
+    body: Vec<u8>,
+    relay: Option<&Relay>,
+    deadlines: Deadlines,
+    mut stop: Stop<'_>,
+) -> Reply {
     let began = Instant::now();
     let mut reply = Reply {
         result: Err(malformed("nothing")),
@@ -93,7 +116,8 @@ pub async fn ask(provider: &Provider, body: Vec<u8>, deadlines: Deadlines, mut s
         took: Duration::ZERO,
         seen_tokens: 0,
     };
-    let attempt = attempt(provider, body, deadlines, &mut reply, stop.output_tokens_max, stop.sees);
+    let sent = Sent { provider, body, relay };
+    let attempt = attempt(sent, deadlines, &mut reply, stop.output_tokens_max, stop.sees);
     let result = tokio::select! {
         biased;
         class = &mut stop.when => Err(failure(class, broken_off(class))),
@@ -108,16 +132,23 @@ pub async fn ask(provider: &Provider, body: Vec<u8>, deadlines: Deadlines, mut s
     reply
 }
 
-async fn attempt(
-    provider: &Provider,
+/// What is sent, and to whom.
+struct Sent<'s> {
+    provider: &'s Provider,
     body: Vec<u8>,
+    relay: Option<&'s Relay>,
+}
+
+async fn attempt(
+    sent: Sent<'_>,
     deadlines: Deadlines,
     reply: &mut Reply,
     output_tokens_max: Option<u64>,
-    sees: &mut (dyn FnMut(&Delta) + Send),
+    sees: &mut (dyn FnMut(Seen<'_>) + Send),
 ) -> Result<Answer, Failure> {
     let began = Instant::now();
-    let response = timeout_at(began + deadlines.first_token, send(provider, body)).await;
+    let (wire, relay) = (sent.provider.wire, sent.relay);
+    let response = timeout_at(began + deadlines.first_token, send(sent)).await;
     let response = response.map_err(|_| no_first_token(deadlines))??;
     let (parts, mut incoming) = response.into_parts();
     if !parts.status.is_success() {
@@ -132,7 +163,10 @@ async fn attempt(
         let reading = timeout(deadlines.total, whole(&mut incoming, &mut reply.raw, RAW_BYTES_MAX)).await;
         reading.map_err(|_| stalled(deadlines.total))??;
         reply.first = Some(began.elapsed());
-        return Reading::whole(provider.wire, &reply.raw);
+        if relay.is_some_and(|relay| relay.dialect == Dialect::Embeddings) {
+            return wire::embeddings(&reply.raw);
+        }
+        return Reading::whole(wire, &reply.raw);
     }
     if kind != "text/event-stream" {
         let reading =
@@ -140,7 +174,7 @@ async fn attempt(
         let _as_far_as_it_came = reading.await;
         return Err(malformed(&format!("the content type {kind:?} where a stream of events was expected")));
     }
-    let mut reading = Reading::new(provider.wire);
+    let mut reading = Reading::new(wire);
     let mut written = 0_u64;
     loop {
         let first = reply.first.is_none();
@@ -158,10 +192,12 @@ async fn attempt(
             return Err(malformed("an answer without an end"));
         }
         reply.raw.extend_from_slice(&data);
-        for delta in reading.feed(&data)? {
-            written += delta.bytes();
-            sees(&delta);
-        }
+        reading.follow(&data, &mut |seen| {
+            if let Seen::Delta(delta) = seen {
+                written += delta.bytes();
+            }
+            sees(seen);
+        })?;
         reply.seen_tokens = written / BYTES_PER_TOKEN;
         if output_tokens_max.is_some_and(|max| reply.seen_tokens > max) {
             return Err(failure(FailureClass::OverBudget, broken_off(FailureClass::OverBudget)));
@@ -170,7 +206,16 @@ async fn attempt(
     reading.finish()
 }
 
-async fn send(provider: &Provider, body: Vec<u8>) -> Result<Response<Incoming>, Failure> {
+async fn send(sent: Sent<'_>) -> Result<Response<Incoming>, Failure> {
+    let provider = sent.provider;
+    exchange(provider, request(sent)?).await
+}
+
+/// One request on a connection of its own.
+pub(crate) async fn exchange(
+    provider: &Provider,
+    request: http::Request<Full<Bytes>>,
+) -> Result<Response<Incoming>, Failure> {
     let unreachable = |fault: &dyn std::fmt::Display| {
         failure(FailureClass::Unreachable, format!("{} cannot be reached: {fault}", provider.name))
     };
@@ -180,20 +225,33 @@ async fn send(provider: &Provider, body: Vec<u8>) -> Result<Response<Incoming>, 
     let (mut sender, connection) = shaken.map_err(|fault| unreachable(&fault))?;
     // It ends when the answer is read, or given up.
     tokio::spawn(connection);
-    let request = request(provider, body)?;
     sender
         .send_request(request)
         .await
         .map_err(|fault| failure(FailureClass::Cut, format!("no answer: {fault}")))
 }
 
-fn request(provider: &Provider, body: Vec<u8>) -> Result<http::Request<Full<Bytes>>, Failure> {
-    let bad = |what: &str| failure(FailureClass::Auth, format!("{} cannot be asked: {what}", provider.name));
-    let uri = format!("{}{}", provider.base_path, wire::path(provider.wire));
-    let mut request = http::Request::post(uri)
-        .header(header::HOST, &provider.authority)
+fn request(sent: Sent<'_>) -> Result<http::Request<Full<Bytes>>, Failure> {
+    let Sent { provider, body, relay } = sent;
+    let path = relay.map_or(wire::path(provider.wire), |relay| relay.dialect.path());
+    let own = relay.map_or(&[][..], |relay| &relay.headers);
+    let request = headed(provider, http::Method::POST, path, own)?
         .header(header::CONTENT_TYPE, "application/json")
-        .header(header::ACCEPT, "text/event-stream, application/json")
+        .header(header::ACCEPT, "text/event-stream, application/json");
+    request.body(Full::new(Bytes::from(body))).map_err(|fault| unaskable(provider, &fault.to_string()))
+}
+
+/// The head of a request: where it goes, who asks, with which key.
+pub(crate) fn headed(
+    provider: &Provider,
+    method: http::Method,
+    path: &str,
+    own: &[(String, String)],
+) -> Result<http::request::Builder, Failure> {
+    let mut request = http::Request::builder()
+        .method(method)
+        .uri(format!("{}{path}", provider.base_path))
+        .header(header::HOST, &provider.authority)
         .header(header::USER_AGENT, concat!("cella/", env!("CARGO_PKG_VERSION")));
     if let Some(key) = &provider.key {
         let (name, text) = match provider.wire {
@@ -201,20 +259,25 @@ fn request(provider: &Provider, body: Vec<u8>) -> Result<http::Request<Full<Byte
             _ => ("authorization", format!("Bearer {}", key.reveal())),
         };
         let mut value = HeaderValue::from_str(&text)
-            .map_err(|_| bad("its key has a character that no header can have"))?;
+            .map_err(|_| unaskable(provider, "its key has a character that no header can have"))?;
         value.set_sensitive(true);
         request = request.header(name, value);
     }
-    if provider.wire == Wire::AnthropicMessages {
+    let says = |name: &str| own.iter().any(|(given, _)| given.eq_ignore_ascii_case(name));
+    if provider.wire == Wire::AnthropicMessages && !says("anthropic-version") {
         request = request.header("anthropic-version", "2023-06-01");
     }
-    for (name, value) in &provider.headers {
+    for (name, value) in own.iter().chain(&provider.headers) {
         request = request.header(name, value);
     }
-    request.body(Full::new(Bytes::from(body))).map_err(|fault| bad(&fault.to_string()))
+    Ok(request)
 }
 
-async fn whole(incoming: &mut Incoming, into: &mut Vec<u8>, max: usize) -> Result<(), Failure> {
+pub(crate) fn unaskable(provider: &Provider, what: &str) -> Failure {
+    failure(FailureClass::Auth, format!("{} cannot be asked: {what}", provider.name))
+}
+
+pub(crate) async fn whole(incoming: &mut Incoming, into: &mut Vec<u8>, max: usize) -> Result<(), Failure> {
     while let Some(frame) = incoming.frame().await {
         let frame =
             frame.map_err(|fault| failure(FailureClass::Cut, format!("the answer broke off: {fault}")))?;

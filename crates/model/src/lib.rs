@@ -7,12 +7,17 @@
 
 mod ask;
 mod cassette;
+mod dialect;
 mod failure;
+mod list;
 mod provider;
+mod relay;
 mod sse;
 mod wire;
 
-pub use ask::{Deadlines, Delta, RAW_BYTES_MAX, Reply, Stop, ask};
+pub use ask::{Deadlines, Delta, RAW_BYTES_MAX, Reply, Seen, Stop, ask};
 pub use cassette::{Cassette, CassetteError};
+pub use list::models;
 pub use provider::{ApiKey, BadProvider, Provider};
+pub use relay::{NotCarried, RELAY_OUTPUT_TOKENS, Relayed, Wants, relayed, translated};
 pub use wire::{Reading, encode, input_tokens};

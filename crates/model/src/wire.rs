@@ -5,11 +5,11 @@ mod chat;
 mod messages;
 mod responses;
 
-use cella_dialogue::{Answer, Failure, FailureClass, Request, Wire};
+use cella_dialogue::{Answer, Assistant, Failure, FailureClass, Request, Stop, Usage, Wire};
 use serde_json::{Map, Value};
 
 use crate::{
-    Delta, Provider,
+    Delta, Provider, Seen,
     failure::{failure, of_error},
     sse::{Parser, SseEvent},
 };
@@ -79,12 +79,28 @@ impl Reading {
     /// # Errors
     /// The stream is not what the wire says, or an error came in it.
     pub fn feed(&mut self, bytes: &[u8]) -> Result<Vec<Delta>, Failure> {
+        let mut deltas = Vec::new();
+        self.follow(bytes, &mut |seen| {
+            if let Seen::Delta(delta) = seen {
+                deltas.push(delta.clone());
+            }
+        })?;
+        Ok(deltas)
+    }
+
+    /// The same, for somebody who wants to see the events themselves too.
+    ///
+    /// # Errors
+    /// As [`Reading::feed`]; an event that is an error was seen.
+    pub fn follow(&mut self, bytes: &[u8], sees: &mut dyn FnMut(Seen<'_>)) -> Result<(), Failure> {
         let events = self.parser.feed(bytes).map_err(|_| malformed("an event without an end"))?;
         let mut deltas = Vec::new();
         for event in events {
+            sees(Seen::Event { name: &event.name, data: &event.data });
             self.take(&event, &mut deltas)?;
+            deltas.drain(..).for_each(|delta| sees(Seen::Delta(&delta)));
         }
-        Ok(deltas)
+        Ok(())
     }
 
     fn take(&mut self, event: &SseEvent, deltas: &mut Vec<Delta>) -> Result<(), Failure> {
@@ -134,6 +150,18 @@ impl Reading {
             Wire::AnthropicMessages => messages::whole(&value),
         }
     }
+}
+
+/// What an answer of vectors used. The vectors themselves are for whoever asked.
+pub(crate) fn embeddings(body: &[u8]) -> Result<Answer, Failure> {
+    let value: Value = serde_json::from_slice(body)
+        .map_err(|fault| malformed(&format!("a body that is no JSON ({fault})")))?;
+    if let Some(error) = value.get("error").filter(|error| !error.is_null()) {
+        return Err(of_error(error));
+    }
+    let usage = Usage { input: number(&value, &["usage", "prompt_tokens"]), ..Usage::default() };
+    let model = text(&value, "model").to_owned();
+    Ok(Answer { turn: Assistant::default(), stop: Stop::End, usage, model })
 }
 
 pub(crate) fn malformed(got: &str) -> Failure {

@@ -45,6 +45,8 @@ pub(crate) struct Admin {
     pub(crate) workspaces: Workspaces,
     /// The runs of this node.
     pub(crate) runs: cella_agency::Api,
+    /// Where clients of models ask.
+    pub(crate) models: cella_openai::Door,
 }
 
 impl Admin {
@@ -52,6 +54,9 @@ impl Admin {
     pub(crate) async fn answer(&self, request: Request<Bytes>, principal: &str) -> Response<Body> {
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let read = method == Method::GET || method == Method::HEAD;
+        if cella_openai::Door::is_here(&path) {
+            return self.models.answer(&request, principal).await;
+        }
         if let Some(run) = path.strip_prefix("/api/v1/runs") {
             return self.run(&request, run, principal).await;
         }

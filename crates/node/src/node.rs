@@ -241,6 +241,7 @@ impl Parts<'_> {
             tracing: Tracing::from_env()?,
         };
         let crew = crew::crew(&dispatch, &loaded.load().config, self.places);
+        let runs = crew::runs(crew, ledger, &loaded.load().config);
         let admin = Admin {
             catalog,
             ledger: ledger.clone(),
@@ -253,7 +254,8 @@ impl Parts<'_> {
             living,
             shells,
             workspaces,
-            runs: crew::runs(crew, ledger, &loaded.load().config),
+            models: cella_openai::Door::new(runs.runs().clone(), Arc::clone(runs.crew())),
+            runs,
         };
         let doorkeeper = Doorkeeper::new(self.token, rustix::process::getuid().as_raw());
         let service = NodeService { dispatch, doorkeeper, admin, metrics: self.metrics };

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cella_dialogue::{Answer, Failure, OutputSchema, Request, Usage};
+use cella_dialogue::{Answer, Failure, OutputSchema, Relay, Request, Usage};
 use cella_event::{Map, Micros, RunId};
 use cella_kernel::{Agent, Deadlines, StepId, Target, ToCall};
 use futures_util::future::BoxFuture;
@@ -73,6 +73,8 @@ pub struct Prepared {
     pub target: Target,
     /// The bytes.
     pub bytes: Arc<[u8]>,
+    /// They are a client's own; then this is what they are written in.
+    pub relay: Option<Relay>,
     /// At most so many tokens of input, by a safe estimate.
     pub input_tokens: u64,
     /// At most so many tokens of output.

@@ -21,4 +21,4 @@ pub use error::{BadDecision, Broken, LoadError, StartError};
 pub use host::{AskOrder, Asked, CallOrder, Cost, Cut, Host, Meter, Notice, Prepared};
 pub use load::{known_runs, load, state};
 pub use purse::RUN_TOKENS;
-pub use runs::{Begin, Decision, Known, Runs};
+pub use runs::{Begin, Decision, Known, Runs, fresh};

@@ -243,6 +243,7 @@ impl<H: Host> Performing<H> {
                             run: run.clone(),
                             agent,
                             task,
+                            earlier: Vec::new(),
                             parent: Some(self.run.clone()),
                             account: self.account.clone(),
                         };

@@ -6,6 +6,7 @@ use std::{
 };
 
 use cella_agreement::{Budget, Left};
+use cella_dialogue::Turn;
 use cella_event::{Label, Map, RunId, Seq};
 use cella_kernel::{Agent, Fact, Forked, Started, State, Status, StepId, Verdict, What};
 use cella_ledger::{Durability, Ledger};
@@ -41,6 +42,8 @@ pub struct Begin {
     pub agent: Agent,
     /// What it is to do.
     pub task: String,
+    /// What was said before, where the task goes on with a talk.
+    pub earlier: Vec<Turn>,
     /// The account it spends from.
     pub account: Option<String>,
     /// Who wants it.
@@ -109,12 +112,20 @@ impl<H: Host> Runs<H> {
     /// # Errors
     /// [`StartError`]: it is not on record, and nothing is done.
     pub async fn begin(&self, begin: Begin) -> Result<RunId, StartError> {
+        self.begin_as(fresh()?, begin).await
+    }
+
+    /// Begins a run under a name of the caller's, who listens to it already. Of names that were used before none is to be given: see
+    /// [`fresh`].
+    ///
+    /// # Errors
+    /// [`StartError`]: it is not on record, and nothing is done.
+    pub async fn begin_as(&self, run: RunId, begin: Begin) -> Result<RunId, StartError> {
         if *self.shared.draining.borrow() {
             return Err(StartError::Draining);
         }
-        let run = fresh()?;
-        let Begin { agent, task, account, principal } = begin;
-        let started = Started { run: run.clone(), agent, task, parent: None, account };
+        let Begin { agent, task, earlier, account, principal } = begin;
+        let started = Started { run: run.clone(), agent, task, earlier, parent: None, account };
         let taken = self::begin(&self.shared, started, Some(Label::clipped(&principal))).await?;
         self.drive(run.clone(), taken);
         Ok(run)
@@ -397,7 +408,10 @@ fn words(waiting: &cella_kernel::Waiting) -> String {
 }
 
 /// A name that nobody can guess and that is never made twice.
-fn fresh() -> Result<RunId, StartError> {
+///
+/// # Errors
+/// The system gives no randomness.
+pub fn fresh() -> Result<RunId, StartError> {
     let mut bytes = [0; 8];
     getrandom::fill(&mut bytes).map_err(StartError::NoRandomness)?;
     let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();

@@ -42,6 +42,7 @@ const BELOW: &[(&str, &[&str])] = &[
     ("workspace", &["cell", "ledger"]),
     ("pursuit", &["kernel", "ledger", "agreement"]),
     ("agency", &["pursuit", "model"]),
+    ("openai", &["agency"]),
     (
         "node",
         &[
@@ -65,6 +66,7 @@ const BELOW: &[(&str, &[&str])] = &[
             "builtin",
             "otlp",
             "agency",
+            "openai",
             "vault",
             "workspace",
         ],

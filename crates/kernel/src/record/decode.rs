@@ -139,6 +139,11 @@ impl<P: Fn(&str) -> Option<Vec<u8>>> Reading<'_, P> {
                 run: self.run()?,
                 agent: self.parsed("agent")?,
                 task: self.text("task")?,
+                earlier: if self.event.payload("earlier").is_some() {
+                    self.parsed("earlier")?
+                } else {
+                    Vec::new()
+                },
                 parent: self.id("parent")?,
                 account: body.text("account").map(str::to_owned),
             })),

@@ -122,6 +122,9 @@ fn of_step(what: &What, payloads: &mut Vec<(&'static str, String)>) -> Option<(K
 
 fn begun(started: &Started, payloads: &mut Vec<(&'static str, String)>) -> Map {
     payloads.push(("agent", json(&started.agent)));
+    if !started.earlier.is_empty() {
+        payloads.push(("earlier", json(&started.earlier)));
+    }
     payloads.push(("task", started.task.clone()));
     let mut body = Map::new().with("agent", clipped(&started.agent.name)).with("kernel", KERNEL_VERSION);
     if let Some(account) = &started.account {

@@ -3,7 +3,7 @@
 
 use std::{fs, path::PathBuf};
 
-use cella_dialogue::{Failure, FailureClass, Json, OutputSchema};
+use cella_dialogue::{Dialect, Failure, FailureClass, Json, OutputSchema, Relay, Turn};
 use cella_event::{Event, Hash, Kept, Key, Map, Micros, PayloadRef, RunId, Seq};
 use cella_kernel::{
     AskId, Canary, Decoder, EndStatus, Ending, Fact, Fallback, Forked, State, StepId, Target, Verdict, What,
@@ -74,7 +74,18 @@ fn facts() -> Vec<What> {
         What::Paused { code: "CE1510".into(), why: "w".into() },
         What::Ended(ending),
         What::Forked(Box::new(forked)),
+        relayed(),
     ]
+}
+
+/// The start of a run that passes a client's request on, and goes on with a talk.
+fn relayed() -> What {
+    let relay = Relay { dialect: Dialect::Messages, headers: vec![("anthropic-beta".into(), "b".into())] };
+    let mut what = started(cella_kernel::Agent { relay: Some(relay), ..agent() });
+    if let What::Started(started) = &mut what {
+        started.earlier = vec![Turn::User { text: "earlier".into() }];
+    }
+    what
 }
 
 fn written(seq: u64, what: &What) -> Value {

@@ -59,6 +59,7 @@ pub(crate) fn agent() -> Agent {
         extra: None,
         limits: Limits { tries: 1_000, ..Limits::default() },
         budget: BTreeMap::new(),
+        relay: None,
     }
 }
 
@@ -68,7 +69,14 @@ pub(crate) fn run() -> RunId {
 
 pub(crate) fn started(agent: Agent) -> What {
     let task = "the task".to_owned();
-    What::Started(Box::new(Started { run: run(), agent, task, parent: None, account: None }))
+    What::Started(Box::new(Started {
+        run: run(),
+        agent,
+        task,
+        earlier: Vec::new(),
+        parent: None,
+        account: None,
+    }))
 }
 
 pub(crate) fn fact(seq: u64, what: What) -> Fact {

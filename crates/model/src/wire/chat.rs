@@ -127,7 +127,12 @@ impl Reader {
         call.name.push_str(text(function, "name"));
         let arguments = text(function, "arguments");
         call.arguments.push_str(arguments);
-        deltas.push(Delta::Call { at, name: call.name.clone(), arguments: arguments.to_owned() });
+        deltas.push(Delta::Call {
+            at,
+            id: call.id.clone(),
+            name: call.name.clone(),
+            arguments: arguments.to_owned(),
+        });
     }
 
     pub(super) fn finish(self) -> Result<Answer, Failure> {

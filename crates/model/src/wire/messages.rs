@@ -184,8 +184,8 @@ impl Reader {
             "input_json_delta" => {
                 let part = text(delta, "partial_json");
                 input.push_str(part);
-                let name = text(block, "name").to_owned();
-                deltas.push(Delta::Call { at, name, arguments: part.to_owned() });
+                let (id, name) = (text(block, "id").to_owned(), text(block, "name").to_owned());
+                deltas.push(Delta::Call { at, id, name, arguments: part.to_owned() });
             }
             _ => {}
         }

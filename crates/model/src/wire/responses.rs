@@ -80,10 +80,18 @@ fn assistant(said: &Assistant, input: &mut Vec<Value>) {
     }));
 }
 
+/// A call whose arguments come in.
+#[derive(Debug, Default, Clone)]
+struct Begun {
+    item: String,
+    call: String,
+    name: String,
+}
+
 /// An answer on its way. Everything stands once more in the last event, which is what counts.
 #[derive(Debug, Default)]
 pub(super) struct Reader {
-    calls: Vec<(String, String)>,
+    calls: Vec<Begun>,
     end: Option<Result<Answer, Failure>>,
 }
 
@@ -93,14 +101,15 @@ impl Reader {
             "response.output_text.delta" => deltas.push(Delta::Text(text(data, "delta").to_owned())),
             "response.output_item.added" => {
                 if let Some(item) = data.get("item").filter(|item| text(item, "type") == "function_call") {
-                    self.calls.push((text(item, "id").to_owned(), text(item, "name").to_owned()));
+                    let part = |name| text(item, name).to_owned();
+                    self.calls.push(Begun { item: part("id"), call: part("call_id"), name: part("name") });
                 }
             }
             "response.function_call_arguments.delta" => {
                 let id = text(data, "item_id");
-                let at = self.calls.iter().position(|(item, _)| item == id).unwrap_or_default();
-                let name = self.calls.get(at).map(|(_, name)| name.clone()).unwrap_or_default();
-                deltas.push(Delta::Call { at, name, arguments: text(data, "delta").to_owned() });
+                let at = self.calls.iter().position(|begun| begun.item == id).unwrap_or_default();
+                let Begun { call, name, .. } = self.calls.get(at).cloned().unwrap_or_default();
+                deltas.push(Delta::Call { at, id: call, name, arguments: text(data, "delta").to_owned() });
             }
             "response.completed" | "response.incomplete" => {
                 self.end = Some(ended(data, raw));

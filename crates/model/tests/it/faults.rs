@@ -23,7 +23,7 @@ async fn asked_with(provider: &Provider, deadlines: Deadlines, output_tokens_max
     let request = Request { turns: vec![Turn::User { text: "hi".into() }], ..Request::default() };
     let body = encode(provider, "m", &request);
     let stop = Stop { output_tokens_max, when: Box::pin(std::future::pending()), sees: &mut |_| {} };
-    ask(provider, body, deadlines, stop).await
+    ask(provider, body, None, deadlines, stop).await
 }
 
 async fn against(acts: Vec<Act>) -> Reply {
@@ -117,6 +117,6 @@ async fn an_answer_is_broken_off_at_its_budget_and_when_the_run_ends() {
     let body = encode(&provider, "m", &Request::default());
     let when = Box::pin(async { FailureClass::Cancelled });
     let reply =
-        ask(&provider, body, quick(), Stop { output_tokens_max: None, when, sees: &mut |_| {} }).await;
+        ask(&provider, body, None, quick(), Stop { output_tokens_max: None, when, sees: &mut |_| {} }).await;
     assert_eq!(reply.result.expect_err("cut").class, FailureClass::Cancelled);
 }

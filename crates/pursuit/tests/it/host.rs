@@ -177,6 +177,7 @@ pub(crate) fn agent(tools: &[Tool]) -> Agent {
         extra: None,
         limits: Limits::default(),
         budget: std::collections::BTreeMap::new(),
+        relay: None,
     }
 }
 

@@ -15,7 +15,7 @@ fn open(dir: &std::path::Path) -> Ledger {
 }
 
 fn begin(agent: cella_kernel::Agent) -> Begin {
-    Begin { agent, task: "do it".into(), account: None, principal: "ann".into() }
+    Begin { agent, task: "do it".into(), earlier: Vec::new(), account: None, principal: "ann".into() }
 }
 
 async fn ended(runs: &Runs<Scripted>, run: &RunId) -> State {
