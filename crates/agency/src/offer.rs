@@ -28,10 +28,10 @@ impl Models {
     /// The model that a client means: `provider/model`, or its bare name where just one provider takes such requests as they are.
     #[must_use]
     pub fn target(&self, dialect: Dialect, name: &str) -> Option<Target> {
-        if let Some((provider, model)) = name.split_once('/')
-            && self.providers.contains_key(provider)
-        {
-            return Some(Target { provider: provider.to_owned(), model: model.to_owned() });
+        if let Some((provider, model)) = name.split_once('/') {
+            // What is meant for one provider does not go to another because its name was misspelt.
+            let known = self.providers.contains_key(provider);
+            return known.then(|| Target { provider: provider.to_owned(), model: model.to_owned() });
         }
         let mut fitting = self.providers.iter().filter(|(_, known)| match &known.talks {
             Talks::Provider(provider) => dialect.is_of(provider.wire),

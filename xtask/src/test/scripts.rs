@@ -56,6 +56,12 @@ pub const SUITES: &[Suite] = &[
         shows: "real clients and agents against a running node",
     },
     Suite {
+        name: "models",
+        script: "conformance/models.mjs",
+        limit: minutes(10),
+        shows: "official clients of models through the models' door, with scripted providers behind it",
+    },
+    Suite {
         name: "faults",
         script: "conformance/faults.mjs",
         limit: minutes(15),

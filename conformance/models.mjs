@@ -1,0 +1,143 @@
+// Official clients of models against the models' door of a running node, with scripted providers behind it: OpenAI's for Python
+// and Node, Anthropic's, OpenAI's Agents SDK and pydantic-ai. No model is asked, and no key is needed.
+import { spawn } from 'node:child_process';
+import { appendFileSync, mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Node, contractFile, toml } from './lib/cella.mjs';
+import { here, installed, node as nodejs, scratch } from './lib/places.mjs';
+import { Skip, contains, ensure, equal, failed, finish, step, test } from './lib/report.mjs';
+import { provider } from './models/provider.mjs';
+
+const KEY = 'sk-upstream-5b1e', CLIENT_LIMIT_MS = 90_000;
+const script = (name) => join(here, 'models', name);
+
+function run(command, args) {
+  return new Promise((ok, no) => {
+    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, PYTHONDONTWRITEBYTECODE: '1' } });
+    let out = '', err = '';
+    child.stdout.on('data', (d) => { out += d; }); child.stderr.on('data', (d) => { err += d; });
+    const timer = setTimeout(() => child.kill('SIGKILL'), CLIENT_LIMIT_MS - 5000);
+    child.on('error', no);
+    child.on('exit', (code, signal) => { clearTimeout(timer); ok({ code: code ?? signal, out, err }); });
+  });
+}
+
+async function python(name, ...args) {
+  const interpreter = installed('model-clients', 'bin', 'python');
+  if (!interpreter) throw new Skip('the Python clients are not installed; see the lines above');
+  const { code, out, err } = await run(interpreter, [script(name), ...args]);
+  ensure(code === 0, `ended with ${code}: ${(err || out).trim().slice(-900)}`);
+  return out;
+}
+
+async function javascript(name, ...args) {
+  const dir = installed('model-clients-node');
+  if (!dir) throw new Skip('the Node clients are not installed; see the lines above');
+  const { code, out, err } = await run(nodejs, [script(name), dir, ...args]);
+  ensure(code === 0, `ended with ${code}: ${(err || out).trim().slice(-900)}`);
+  return out;
+}
+
+const upstream = await provider();
+const dir = scratch('models');
+mkdirSync(join(dir, 'agents'), { recursive: true });
+writeFileSync(join(dir, 'agents', 'clerk.toml'), 'description = "Tells the weather."\ninstructions = "Use the tools."\n\n[model]\nuse = "chat/gpt-test"\n\n[tools]\nservers = ["weather"]\n');
+writeFileSync(join(dir, 'tape.jsonl'), '{"answer":{"turn":{"text":"You said: on tape"},"stop":"end","usage":{"input":3,"output":2}}}\n');
+const wires = { chat: 'openai-chat', responses: 'openai-responses', claude: 'anthropic-messages' };
+const providers = Object.entries(wires).map(([name, wire]) => `[providers.${name}]\nwire = ${toml(wire)}\nurl = ${toml(upstream.url)}\nkey = "env:UPSTREAM_KEY"\n`);
+const extra = `${providers.join('\n')}\n[providers.tape]\nwire = "cassette"\nfile = "tape.jsonl"\n\n[budgets."acme/small"]\ntokens = 3000\n\n`;
+const contract = contractFile(dir, 'weather');
+appendFileSync(contract, '\n[tools.get_weather]\neffect = "read"\n');
+const cella = new Node({ dir, extra, env: { UPSTREAM_KEY: KEY }, servers: { weather: { command: nodejs, args: [script('weather.mjs')], contract } } });
+
+const PYTHON = ['chat', 'chat_stream', 'chat_tools', 'chat_tools_stream', 'shaped', 'embeddings', 'models', 'errors', 'budget', 'agent', 'once'];
+const RESPONSES = ['responses', 'responses_stream', 'responses_tools'];
+// the same checks where the provider speaks another protocol than the client
+const TRANSLATED = { 'responses/gpt-test': ['chat', 'chat_stream', 'chat_tools', 'chat_tools_stream'], 'claude/gpt-test': ['chat', 'chat_stream', 'chat_tools', 'chat_tools_stream', ...RESPONSES], 'chat/gpt-test': RESPONSES };
+
+async function clients(base, token) {
+  for (const check of PYTHON) await test(`openai for Python: ${check}`, () => python('openai_client.py', base, token, check), CLIENT_LIMIT_MS);
+  for (const check of RESPONSES) await test(`openai for Python: ${check}`, () => python('openai_client.py', base, token, check, 'responses/gpt-test'), CLIENT_LIMIT_MS);
+  for (const [model, checks] of Object.entries(TRANSLATED)) {
+    for (const check of checks) await test(`openai for Python: ${check} -> ${wires[model.split('/')[0]]}`, () => python('openai_client.py', base, token, check, model), CLIENT_LIMIT_MS);
+  }
+  for (const check of ['chat', 'stream', 'tools', 'responses', 'translated', 'embeddings', 'errors']) await test(`openai for Node: ${check}`, () => javascript('openai_client.mjs', base, token, check), CLIENT_LIMIT_MS);
+  for (const check of ['messages', 'stream', 'tools', 'errors']) await test(`anthropic for Python: ${check}`, () => python('anthropic_client.py', base, token, check), CLIENT_LIMIT_MS);
+  const weather = cella.url('weather');
+  for (const api of ['chat', 'responses']) {
+    await test(`OpenAI Agents SDK: ${api}, with tools from the MCP door`, async () => {
+      const out = await python('agents_sdk.py', base, token, weather, api);
+      equal(out.match(/^final: .*$/gm), ['final: It is sunny in Paris.', 'final: It is sunny in Paris.']);
+    }, CLIENT_LIMIT_MS);
+  }
+  await test('pydantic-ai, with tools from the MCP door', async () => {
+    const out = await python('pydantic_agent.py', base, token, weather);
+    equal(out.match(/^final: .*$/gm), ['final: It is sunny in Paris.', 'final: It is sunny in Paris.']);
+  }, CLIENT_LIMIT_MS);
+}
+
+const post = (path, body, more = {}) => fetch(`${cella.origin}/v1${path}`, { method: 'POST', headers: { authorization: `Bearer ${cella.token}`, 'content-type': 'application/json', ...more.headers }, body: JSON.stringify(body), signal: more.signal });
+const until = async (holds, what) => { for (let n = 0; n < 200; n += 1) { if (await holds()) return; await new Promise((ok) => { setTimeout(ok, 50); }); } throw new Error(`never: ${what}`); };
+const show = (name) => JSON.parse(cella.cli('show', name, '--json').out);
+
+async function own() {
+  await test('a recording answers clients too', async () => {
+    const answer = await (await post('/chat/completions', { model: 'tape/recorded', messages: [{ role: 'user', content: 'x' }] })).json();
+    equal(answer.choices[0].message.content, 'You said: on tape');
+  });
+  await test('a provider gets the body as it came, with its own key', async () => {
+    const body = { messages: [{ role: 'user', content: 'hi' }], model: 'chat/gpt-test', logit_bias: { 50256: -100 }, made_up: { z: 1, a: [1.0, 2e3] } };
+    const response = await post('/chat/completions', body, { headers: { 'openai-beta': 'b1' } });
+    equal(response.status, 200);
+    equal((await response.json()).system_fingerprint, 'fp_up', 'a field that Cella does not know');
+    const seen = upstream.seen.at(-1);
+    equal(seen.text, JSON.stringify({ model: 'gpt-test', messages: body.messages, logit_bias: body.logit_bias, made_up: body.made_up }));
+    equal([seen.headers.authorization, seen.headers['openai-beta']], [`Bearer ${KEY}`, 'b1']);
+  });
+  await test('a request is a run: shown, replayed, with what it used', async () => {
+    const response = await post('/chat/completions', { model: 'chat/gpt-test', messages: [{ role: 'user', content: 'hi' }] });
+    const name = response.headers.get('x-cella-run'); await response.text();
+    const shown = show(name);
+    equal([shown.status, shown.agent], ['completed', 'relay:chat']);
+    equal(shown.budget.spent.tokens, 18);
+    const replayed = cella.cli('replay', name);
+    equal(replayed.status, 0, replayed.err);
+  });
+  await test('a client that goes away ends its request, at the provider too', async () => {
+    const abort = new AbortController();
+    const response = await post('/chat/completions', { model: 'chat/endless', messages: [{ role: 'user', content: 'x' }], stream: true }, { signal: abort.signal });
+    await response.body.getReader().read(); abort.abort();
+    await until(() => upstream.seen.at(-1).cut, 'the provider sees its connection closed');
+    await until(() => show(response.headers.get('x-cella-run')).status === 'cancelled', 'the run is over');
+  });
+  await test('what cannot be translated is refused by name, before anybody is asked', async () => {
+    const before = upstream.seen.length;
+    const response = await post('/chat/completions', { model: 'claude/gpt-test', messages: [{ role: 'user', content: 'x' }], logprobs: true });
+    const { error } = await response.json();
+    equal([response.status, error.param, error.type], [400, 'logprobs', 'invalid_request_error']);
+    for (const body of ['', '[]', '{"model":7}', '{"model":"chat/gpt-test","messages":"\\ud800"']) {
+      const bad = await fetch(`${cella.origin}/v1/chat/completions`, { method: 'POST', headers: { authorization: `Bearer ${cella.token}` }, body });
+      equal(bad.status, 400, body); ensure((await bad.json()).error.message.includes('CE'), 'no code');
+    }
+    const path = await post('/completions', {});
+    equal([path.status, (await path.json()).error.code], [404, 'unknown_url']);
+    equal(upstream.seen.length, before);
+  });
+  await test('no key is in the ledger or in the log', async () => {
+    ensure(!cella.log.includes(KEY), 'the log has the key');
+    const files = (at) => readdirSync(at).flatMap((name) => { const path = join(at, name); return statSync(path).isDirectory() ? files(path) : [path]; });
+    const found = files(join(cella.dir, 'state')).filter((path) => readFileSync(path).includes(KEY));
+    equal(found, [], 'files with the key');
+    contains(cella.cli('log', 'verify').out + cella.cli('log', 'verify').err, 'ok', 'verification');
+  });
+}
+
+if (await step('the node starts', () => cella.start())) {
+  try {
+    await clients(`${cella.origin}/v1`, cella.token);
+    await own();
+  } catch (error) { failed('models', error.stack); }
+  await step('the node stops when asked', () => cella.stop());
+}
+upstream.stop();
+finish();

@@ -1,0 +1,17 @@
+// An MCP server with one tool, by hand: the weather, which is fine.
+import readline from 'node:readline';
+
+const tool = { name: 'get_weather', description: 'The weather of a city.', inputSchema: { type: 'object', properties: { city: { type: 'string' } }, required: ['city'] }, annotations: { readOnlyHint: true } };
+const ANSWERS = {
+  initialize: ({ protocolVersion }) => ({ protocolVersion, capabilities: { tools: {} }, serverInfo: { name: 'weather', version: '1' } }),
+  'tools/list': () => ({ tools: [tool] }),
+  'tools/call': (params) => ({ content: [{ type: 'text', text: `sunny in ${params.arguments.city}` }] }),
+  ping: () => ({}),
+};
+for await (const line of readline.createInterface({ input: process.stdin })) {
+  const { id, method, params } = JSON.parse(line);
+  if (id === undefined) continue;
+  const answer = ANSWERS[method];
+  const said = answer ? { result: answer(params ?? {}) } : { error: { code: -32601, message: `no ${method}` } };
+  process.stdout.write(`${JSON.stringify({ jsonrpc: '2.0', id, ...said })}\n`);
+}
