@@ -10,6 +10,9 @@ use cella_transport::{Peer, Refusal};
 /// Paths that say nothing but that the node lives; open so that a supervisor needs no secret.
 const PUBLIC: [&str; 4] = ["/livez", "/readyz", "/healthz", "/version"];
 
+/// Where clients of Anthropic's interface put a token.
+const API_KEY: &str = "x-api-key";
+
 /// Decides who may enter.
 #[derive(Debug)]
 pub(crate) struct Doorkeeper {
@@ -66,16 +69,19 @@ impl Doorkeeper {
             message: message.to_owned(),
         };
         let mut values = head.headers.get_all(AUTHORIZATION).iter();
-        let (Some(value), None) = (values.next(), values.next()) else {
-            return Err(refused(
-                "a token is needed: Authorization: Bearer TOKEN; `cella config path` says where it is",
-                "",
-            ));
-        };
-        let text = value.to_str().unwrap_or_default();
-        let given = match text.split_once(' ') {
-            Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim(),
-            _ => return Err(refused("only `Authorization: Bearer TOKEN` is understood", "")),
+        let given = match (values.next(), values.next(), head.headers.get(API_KEY)) {
+            // Anthropic's clients know no other place for it.
+            (None, _, Some(key)) => key.to_str().unwrap_or_default().trim(),
+            (Some(value), None, _) => match value.to_str().unwrap_or_default().split_once(' ') {
+                Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim(),
+                _ => return Err(refused("only `Authorization: Bearer TOKEN` is understood", "")),
+            },
+            _ => {
+                return Err(refused(
+                    "a token is needed: Authorization: Bearer TOKEN; `cella config path` says where it is",
+                    "",
+                ));
+            }
         };
         let digest: [u8; 32] = Sha256::digest(given.as_bytes()).into();
         if digest == self.token {
@@ -112,6 +118,9 @@ mod tests {
                 StatusCode::UNAUTHORIZED
             );
         }
+        let mut by_key = head("/v1/messages", None);
+        by_key.headers.insert(API_KEY, "s3cret".parse().expect("a value"));
+        assert_eq!(&*door.admit(&by_key, &tcp()).expect("in"), "token:default");
         let unix = |uid| Peer::Unix { pid: None, uid };
         assert_eq!(&*door.admit(&head("/mcp", None), &unix(1000)).expect("in"), "local:uid=1000");
         assert_eq!(

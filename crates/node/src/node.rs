@@ -189,11 +189,7 @@ type Assembled = (Arc<NodeService>, Arc<ArcSwap<Loaded>>, watch::Sender<bool>);
 
 impl Parts<'_> {
     fn assemble(self, ledger: &Ledger, about: &Arc<Announcement>) -> Result<Assembled, StartError> {
-        let swept = cella_cell::sweep();
-        let directories = cella_cell_vm::sweep();
-        if swept.cgroups + directories > 0 {
-            tracing::info!(swept.cgroups, directories, "removed what a killed node left behind");
-        }
+        sweep();
         let mut catalog_options = cella_catalog::Options {
             store: Some(Arc::new(ListFiles::new(self.places.lists()))),
             ..cella_catalog::Options::default()
@@ -260,6 +256,15 @@ impl Parts<'_> {
         let doorkeeper = Doorkeeper::new(self.token, rustix::process::getuid().as_raw());
         let service = NodeService { dispatch, doorkeeper, admin, metrics: self.metrics };
         Ok((Arc::new(service), loaded, draining))
+    }
+}
+
+/// Removes what a killed node left behind.
+fn sweep() {
+    let swept = cella_cell::sweep();
+    let directories = cella_cell_vm::sweep();
+    if swept.cgroups + directories > 0 {
+        tracing::info!(swept.cgroups, directories, "removed what a killed node left behind");
     }
 }
 

@@ -1,7 +1,7 @@
 //! Single rules, each in a run of its own.
 
 use cella_contract::Effect as Class;
-use cella_dialogue::{Failure, FailureClass, Json, OutputSchema, Stop, Turn};
+use cella_dialogue::{Dialect, Failure, FailureClass, Json, OutputSchema, Relay, Stop, Turn};
 use cella_event::{CallId, Micros, RunId, Seq};
 use cella_kernel::{
     Agent, AskId, Colleague, Divergence, Effect, EndStatus, Fact, Forked, Key, Limits, Part, State, Status,
@@ -475,4 +475,43 @@ fn an_answer_of_an_earlier_life_ends_the_doubt_unless_something_was_done_about_i
     assert_eq!(run.last_results(), [("sent".into(), false)]);
     run.record(late);
     assert_eq!(run.state.turns().len(), 3, "it is told once");
+}
+
+/// A client's own request, passed on.
+fn relayed() -> Driven {
+    let relay = Some(Relay { dialect: Dialect::Chat, headers: Vec::new() });
+    Driven::new(Agent { relay, ..with(Vec::new()) })
+}
+
+#[test]
+fn a_relay_ends_with_whatever_comes_back() {
+    // Tools that the answer wants called are the client's.
+    let mut run = relayed();
+    run.answered("", &[("look", "{}")]).end();
+    assert_eq!(run.state.ending().expect("ended").status, EndStatus::Completed);
+    assert!(run.state.request().tools.is_empty());
+
+    let mut run = relayed();
+    run.asked().unanswered(FailureClass::Overloaded).end();
+    let ending = run.state.ending().expect("ended");
+    assert_eq!((ending.status, ending.code.as_deref()), (EndStatus::Failed, Some("CE1510")));
+}
+
+#[test]
+fn a_relay_whose_client_is_gone_is_not_asked_again() {
+    let mut run = relayed();
+    run.record(What::Resumed).end();
+    assert_eq!(run.state.ending().expect("ended").status, EndStatus::Failed);
+
+    let mut run = relayed();
+    run.asked().record(What::Resumed).unanswered(FailureClass::Cut).end();
+    assert_eq!(run.state.ending().expect("ended").status, EndStatus::Failed);
+}
+
+#[test]
+fn a_relay_past_its_budget_fails_and_waits_for_nobody() {
+    let mut run = relayed();
+    run.record(What::OverBudget { why: "acme: 1 of 1".into() }).end();
+    let ending = run.state.ending().expect("ended");
+    assert_eq!((ending.status, ending.code.as_deref()), (EndStatus::Failed, Some("CE1506")));
 }

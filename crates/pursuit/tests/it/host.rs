@@ -99,7 +99,13 @@ impl Host for Scripted {
 
     fn prepare(&self, _run: &RunId, target: &Target, request: &Request) -> Result<Prepared, Failure> {
         let bytes = serde_json::to_vec(request).expect("JSON");
-        Ok(Prepared { target: target.clone(), bytes: bytes.into(), input_tokens: 1, output_tokens: 1 })
+        Ok(Prepared {
+            target: target.clone(),
+            bytes: bytes.into(),
+            relay: None,
+            input_tokens: 1,
+            output_tokens: 1,
+        })
     }
 
     fn send(&self, mut order: AskOrder) -> BoxFuture<'_, Asked> {
