@@ -1,14 +1,8 @@
 //! Providers that can be asked.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    path::Path,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, path::Path, sync::Arc, time::Duration};
 
-use cella_agreement::Price;
-use cella_contract::{Config, PriceConfig, ProviderConfig};
+use cella_contract::{Config, ProviderConfig};
 use cella_dialogue::{Answer, Failure, FailureClass, OutputSchema, Relay, Request, Stop, Turn, Usage, Wire};
 use cella_event::{Int, Map};
 use cella_kernel::{Target, request_digest};
@@ -20,7 +14,7 @@ use cella_pursuit::{AskOrder, Asked, Cost, Cut, Meter, Prepared};
 use futures_util::future::BoxFuture;
 use tokio::sync::Semaphore;
 
-use crate::{Ears, Heard};
+use crate::{Ears, Heard, Tariff};
 
 /// Requests to one provider at the same time where the configuration does not say. Stops one node from running into every provider's
 /// limit of its own; further ones wait.
@@ -39,7 +33,7 @@ pub type Keys = Arc<dyn Fn(String, String) -> BoxFuture<'static, Result<String, 
 #[derive(Clone)]
 pub struct Models {
     pub(crate) providers: Arc<HashMap<String, Known>>,
-    prices: Arc<BTreeMap<String, Price>>,
+    tariff: Tariff,
     pub(crate) keys: Keys,
 }
 
@@ -56,6 +50,16 @@ pub(crate) enum Talks {
     Nobody(String),
 }
 
+impl Talks {
+    /// Where answers come from.
+    fn host(&self) -> Option<&str> {
+        match self {
+            Self::Provider(provider) => Some(provider.host()),
+            Self::Recording(_) | Self::Nobody(_) => None,
+        }
+    }
+}
+
 // === impl Models ===
 
 impl Models {
@@ -67,11 +71,14 @@ impl Models {
             let gate = Semaphore::new(places as usize);
             (name.clone(), Known { talks: talks(name, config, base), key: config.key.clone(), gate })
         });
-        let prices = config.prices.iter().map(|(model, price)| {
-            let PriceConfig { input, output, cached_input, cache_write } = *price;
-            (model.clone(), Price { input, output, cached_input, cache_write })
-        });
-        Self { providers: Arc::new(known.collect()), prices: Arc::new(prices.collect()), keys }
+        let tariff = Tariff::new(config, base);
+        if let Some(why) = tariff.fault() {
+            tracing::error!(
+                why,
+                "a table of prices cannot be read: budgets in money refuse models whose price stands there"
+            );
+        }
+        Self { providers: Arc::new(known.collect()), tariff, keys }
     }
 
     /// Names of the providers.
@@ -79,15 +86,18 @@ impl Models {
         self.providers.keys().cloned()
     }
 
-    /// What so many tokens cost, by the configuration. A recording costs nothing.
+    /// What so many tokens cost. A recording costs nothing.
     pub(crate) fn cost(&self, target: &Target, usage: Usage) -> Option<Cost> {
         if let Some(Talks::Recording(_)) = self.providers.get(&target.provider).map(|known| &known.talks) {
             return Some(Cost { micros: 0, price: Map::new().with("recorded", true) });
         }
-        let name = format!("{}/{}", target.provider, target.model);
-        let all = format!("{}/*", target.provider);
-        let (row, price) = self.prices.get_key_value(&name).or_else(|| self.prices.get_key_value(&all))?;
-        Some(Cost { micros: price.cost(usage), price: price.to_map().with("row", row.clone()) })
+        let host = self.providers.get(&target.provider).and_then(|known| known.talks.host());
+        let quote = self.tariff.quote(&target.provider, host, &target.model)?;
+        let mut price = quote.price.to_map();
+        for (key, value) in quote.row.iter() {
+            price.insert(key.clone(), value.clone());
+        }
+        Some(Cost { micros: quote.price.cost(usage), price })
     }
 
     pub(crate) fn prepare(&self, target: &Target, request: &Request) -> Result<Prepared, Failure> {

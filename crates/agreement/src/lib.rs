@@ -7,7 +7,9 @@
 mod amounts;
 mod book;
 mod price;
+mod table;
 
 pub use amounts::{Amounts, Limits, Resource};
 pub use book::{Book, Budget, Exhausted, Left, ReservationId, Window, accounts_above};
-pub use price::Price;
+pub use price::{Long, Price};
+pub use table::{BadTable, Row, Table, vendor, vendors};

@@ -8,12 +8,11 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::{ArgValueCandidates, ArgValueCompleter};
 
 mod cells;
-mod runs;
 mod workspace;
 
 pub(crate) use self::cells::{ContractArgs, ContractVerb, Exec, Shell, Top};
-pub(crate) use self::runs::{Backtest, Fork, Resolve, Resume, Run, RunVerb, Step, Which};
 pub(crate) use self::workspace::{Workspace, WorkspaceVerb};
+pub(crate) use cella_runs::{Prices, RunVerb};
 
 use crate::complete;
 
@@ -125,6 +124,11 @@ pub(crate) enum Verb {
     Workspace(Workspace),
     #[command(flatten)]
     Runs(RunVerb),
+    /// What models cost, and who says so
+    #[command(
+        after_help = "Examples:\n  cella prices openai/gpt-5            what counts for this model, and where it is from\n  cella prices anthropic               all that are known of a vendor\n  cella prices --json\n  cella prices --from model_prices_and_context_window.json\n\nWhat [prices.\"PROVIDER/MODEL\"] of the configuration says counts first, then prices.tsv beside it, then the table that came along."
+    )]
+    Prices(Prices),
     /// Watch the cells of a running node: processor, memory, processes
     #[command(after_help = "Examples:\n  cella top\n  cella top --once\n  cella top --once --json")]
     Top(Top),

@@ -16,7 +16,6 @@ mod linger;
 mod log;
 mod ls;
 mod rm;
-mod runs;
 mod secret;
 mod shell;
 mod status;
@@ -27,7 +26,6 @@ mod up;
 mod workspace;
 
 pub(crate) use explain::PAGES as ERROR_PAGES;
-pub(crate) use runs::known as known_runs;
 
 use crate::{
     args::{Cli, Verb},
@@ -48,6 +46,7 @@ pub(crate) fn run(cli: Cli, printer: Printer) -> Outcome {
         Verb::Config(args) => config::run(&args, &global, printer),
         Verb::Ls => ls::run(&global, printer),
         Verb::Rm(args) => rm::run(&args, &global, printer),
+        Verb::Prices(args) => cella_runs::prices(&args, &global, printer),
         Verb::Secret(args) => secret::run(args, &global, printer),
         Verb::Up(args) => up::run(args, &global, printer),
         Verb::Linger(args) => linger::run(args, &global, printer),
@@ -65,7 +64,7 @@ pub(crate) fn run(cli: Cli, printer: Printer) -> Outcome {
         Verb::Contract(args) => block_on(contract::run(args.what, &global, printer)),
         Verb::Workspace(args) => block_on(workspace::run(args, &global, printer)),
         Verb::Top(args) => block_on(top::run(args, &global, printer)),
-        Verb::Runs(verb) => block_on(runs::run(verb, &global, printer)),
+        Verb::Runs(verb) => block_on(cella_runs::run(verb, &global, printer)),
         Verb::Stdio(args) => block_on(stdio::run(args, &global)),
     }
 }

@@ -1,18 +1,15 @@
 //! What the shell offers when the user presses Tab: servers, tools, views, clients and codes, read from files alone, so
 //! that it is quick and works without a node.
 
-use std::{ffi::OsStr, path::PathBuf};
+use std::ffi::OsStr;
 
-use cella_contract::{Config, Preset};
+use cella_contract::Preset;
 use clap::CommandFactory;
 use clap_complete::{CompleteEnv, CompletionCandidate, PathCompleter, engine::ValueCompleter, env::Shells};
 
-use crate::{
-    args::{Cli, Global},
-    command::ERROR_PAGES,
-    target,
-};
+use crate::{args::Cli, command::ERROR_PAGES, target};
 use cella_clients::KNOWN;
+use cella_terminal::typed::{config, global, words};
 
 /// Set by the script that `cella completion` prints.
 pub(crate) const VARIABLE: &str = "CELLA_COMPLETE";
@@ -72,21 +69,6 @@ pub(crate) fn workspaces() -> Vec<CompletionCandidate> {
         .collect()
 }
 
-/// The newest runs, with their tasks.
-pub(crate) fn runs() -> Vec<CompletionCandidate> {
-    let known = crate::command::known_runs(&global()).into_iter();
-    known.map(|(run, task)| CompletionCandidate::new(run).help(Some(task.into()))).collect()
-}
-
-/// The agents that have a file.
-pub(crate) fn agents() -> Vec<CompletionCandidate> {
-    let config = target::config_path(&global());
-    let base = config.parent().unwrap_or_else(|| std::path::Path::new(""));
-    let dir = self::config().node.agents.unwrap_or_else(|| "agents".into());
-    let agents = cella_agency::Agents::new(base.join(dir), []).known();
-    agents.into_iter().map(CompletionCandidate::new).collect()
-}
-
 /// The clients Cella knows.
 pub(crate) fn clients() -> Vec<CompletionCandidate> {
     KNOWN.iter().map(|c| CompletionCandidate::new(c.id).help(Some(c.title.into()))).collect()
@@ -100,29 +82,4 @@ pub(crate) fn shells() -> Vec<CompletionCandidate> {
 /// The error codes.
 pub(crate) fn codes() -> Vec<CompletionCandidate> {
     ERROR_PAGES.iter().map(|(code, _)| CompletionCandidate::new(*code)).collect()
-}
-
-/// The words of the command line that is being typed, without `cella` itself.
-fn words() -> Vec<String> {
-    let all = std::env::args_os().skip_while(|word| word != "--").skip(2);
-    all.map(|word| word.to_string_lossy().into_owned()).collect()
-}
-
-/// The options of that command line that say which configuration is meant.
-fn global() -> Global {
-    let words = words();
-    let value = |at: usize| match words[at].split_once('=') {
-        Some(("--config", path)) => Some(path.to_owned()),
-        _ if matches!(words[at].as_str(), "--config" | "-c") => words.get(at + 1).cloned(),
-        _ => None,
-    };
-    let named = (0..words.len()).find_map(value).map(PathBuf::from);
-    Global { config: named.or_else(|| target::var("CELLA_CONFIG").map(PathBuf::from)), ..Global::default() }
-}
-
-/// What can be read of the configuration; nothing, where it is wrong: this is no time to complain.
-fn config() -> Config {
-    let path = target::config_path(&global());
-    let text = std::fs::read_to_string(&path).unwrap_or_default();
-    Config::parse(&path.display().to_string(), &text).map(|(config, _)| config).unwrap_or_default()
 }

@@ -75,6 +75,15 @@ impl Provider {
         })
     }
 
+    /// The host's name.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        match &self.address {
+            Address::Tcp { host, .. } => host,
+            _ => "",
+        }
+    }
+
     /// True for OpenAI's own service, which takes parameters that compatible servers do not know yet.
     pub(crate) fn is_openai(&self) -> bool {
         self.authority.ends_with("openai.com") || self.authority.ends_with("openai.azure.com")

@@ -41,7 +41,7 @@ impl Talk {
                 Some(Ok(state)) => Ok(state),
                 Some(Err(broken)) => Err(Fault::Broken(broken)),
                 // It was over before anybody asked.
-                None => runs.show(&of).await.map(|known| known.state).map_err(unreadable),
+                None => runs.show(&of).await.map(|known| known.state).map_err(|fault| unreadable(&fault)),
             }
         });
         Self { run, ear, over }
@@ -64,7 +64,7 @@ impl Talk {
     }
 }
 
-fn unreadable(fault: LoadError) -> Fault {
+fn unreadable(fault: &LoadError) -> Fault {
     Fault::Broken(Broken::Read(fault.to_string()))
 }
 

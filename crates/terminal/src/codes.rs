@@ -59,3 +59,7 @@ pub const CONTRACT_THERE: &str = "CE6026";
 pub const NO_CELL: &str = "CE6024";
 /// The node that a client needs did not start.
 pub const NOT_STARTED: &str = "CE6025";
+/// A table of prices cannot be read or written.
+pub const PRICES: &str = "CE6027";
+/// Nobody knows what a model costs.
+pub const NO_PRICE: &str = "CE6028";

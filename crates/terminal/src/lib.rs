@@ -13,6 +13,7 @@ pub mod print;
 pub mod prompt;
 pub mod single_keys;
 pub mod target;
+pub mod typed;
 
 pub use args::{Color, Global, Target};
 pub use node_client::Response;

@@ -75,7 +75,8 @@ const BELOW: &[(&str, &[&str])] = &[
     ("clients", &["contract"]),
     ("words", &["node"]),
     ("terminal", &["words"]),
-    ("cli", &["terminal", "mesh", "clients"]),
+    ("runs", &["terminal"]),
+    ("cli", &["terminal", "runs", "mesh", "clients"]),
     // what tests of several crates share; any may use it, for its tests only
     ("testkit", &[]),
 ];

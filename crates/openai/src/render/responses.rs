@@ -42,7 +42,7 @@ impl Render {
         if std::mem::replace(&mut self.begun, true) {
             return String::new();
         }
-        let response = self.response("in_progress", json!([]));
+        let response = self.response("in_progress", &json!([]));
         let mut out = self.event("response.created", json!({ "response": response }));
         out.push_str(&self.event("response.in_progress", json!({ "response": response })));
         out
@@ -119,7 +119,7 @@ impl Render {
             self.done(at, &mut out);
         }
         let items: Vec<Value> = (0..self.items.len()).map(|at| self.item(at, "completed", true)).collect();
-        let response = self.ended(answer, items.into());
+        let response = self.ended(answer, &items.into());
         let name = if answer.stop == Stop::Length { "response.incomplete" } else { "response.completed" };
         out.push_str(&self.event(name, json!({ "response": response })));
         out
@@ -160,10 +160,10 @@ impl Render {
             arguments: call.arguments.clone(),
         }));
         let items: Vec<Value> = (0..said.items.len()).map(|at| said.item(at, "completed", true)).collect();
-        said.ended(answer, items.into())
+        said.ended(answer, &items.into())
     }
 
-    fn ended(&self, answer: &Answer, output: Value) -> Value {
+    fn ended(&self, answer: &Answer, output: &Value) -> Value {
         let (status, reason) = match answer.stop {
             Stop::Length => ("incomplete", Some("max_output_tokens")),
             Stop::Refused => ("incomplete", Some("content_filter")),
@@ -177,7 +177,7 @@ impl Render {
         response
     }
 
-    fn response(&self, status: &str, output: Value) -> Value {
+    fn response(&self, status: &str, output: &Value) -> Value {
         json!({
             "id": self.id, "object": "response", "created_at": self.created, "status": status, "model": self.model,
             "output": output, "error": null, "incomplete_details": null, "instructions": null, "metadata": {},

@@ -7,8 +7,9 @@ use clap_complete::ArgValueCandidates;
 
 use crate::{args::Target, complete};
 
+#[expect(missing_docs, reason = "a line on it would change what --help shows")]
 #[derive(Debug, Subcommand)]
-pub(crate) enum RunVerb {
+pub enum RunVerb {
     /// Give an agent a task, and watch it
     #[command(
         after_help = "Examples:\n  cella run invoices \"pay what is due\"\n  cella run invoices \"pay what is due\" --detach      prints the run's name and leaves\n  cella run invoices \"pay what is due\" --json\n\nAgents are files: agents/NAME.toml beside cella.toml (docs/guide/agents.md). Without a running node one is started for this run.\nKill it at any moment: cella resume last goes on, and does nothing twice.\nExit codes: 0 completed, 1 failed or cancelled, 3 paused, 75 it waits for somebody: cella show last."
@@ -75,7 +76,7 @@ pub(crate) enum RunVerb {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Run {
+pub struct Run {
     /// The agent: agents/AGENT.toml
     #[arg(add = ArgValueCandidates::new(complete::agents))]
     pub(crate) agent: String,
@@ -92,7 +93,7 @@ pub(crate) struct Run {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Resume {
+pub struct Resume {
     #[command(flatten)]
     pub(crate) which: Which,
     /// Leave it to the running node
@@ -101,7 +102,7 @@ pub(crate) struct Resume {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Which {
+pub struct Which {
     /// The run: its name, the beginning of it, or last
     #[arg(add = ArgValueCandidates::new(complete::runs))]
     pub(crate) run: String,
@@ -110,7 +111,7 @@ pub(crate) struct Which {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Step {
+pub struct Step {
     /// The run: its name, the beginning of it, or last
     #[arg(add = ArgValueCandidates::new(complete::runs))]
     pub(crate) run: String,
@@ -122,7 +123,7 @@ pub(crate) struct Step {
 
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("verdict").required(true))]
-pub(crate) struct Resolve {
+pub struct Resolve {
     #[command(flatten)]
     pub(crate) step: Step,
     /// It was done
@@ -140,7 +141,7 @@ pub(crate) struct Resolve {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Fork {
+pub struct Fork {
     /// The run, and the event at which to leave it: RUN@SEQ; without one at its last event at rest
     #[arg(value_name = "RUN[@SEQ]", add = ArgValueCandidates::new(complete::runs))]
     pub(crate) from: String,
@@ -159,7 +160,7 @@ pub(crate) struct Fork {
 
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("rule").required(true))]
-pub(crate) struct Backtest {
+pub struct Backtest {
     /// A contract file
     #[arg(long, group = "rule", requires = "server", value_name = "FILE")]
     pub(crate) contract: Option<PathBuf>,

@@ -13,7 +13,11 @@ use crate::{
     print::Printer,
 };
 
-pub(crate) async fn run(verb: RunVerb, global: &Global, printer: Printer) -> Outcome {
+/// Runs the verb.
+///
+/// # Errors
+/// How it ends, for people.
+pub async fn run(verb: RunVerb, global: &Global, printer: Printer) -> Outcome {
     match verb {
         RunVerb::Run(args) => live::begin(args, global, printer).await,
         RunVerb::Resume(args) => live::resume(args, global, printer).await,

@@ -1,0 +1,9 @@
+//! Arguments of the verbs.
+
+mod prices;
+mod runs;
+
+pub(crate) use cella_terminal::{Global, Target};
+
+pub(crate) use self::runs::{Backtest, Fork, Resolve, Resume, Run, Step, Which};
+pub use self::{prices::Prices, runs::RunVerb};
