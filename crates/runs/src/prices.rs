@@ -58,7 +58,7 @@ fn one(
     url: Option<&str>,
     printer: Printer,
 ) -> Outcome {
-    let host = url.and_then(|url| cella_agency::host(url));
+    let host = url.and_then(cella_agency::host);
     let Some(Quote { price, from, .. }) = tariff.quote(provider, host.as_deref(), name) else {
         let why = match (url, host.as_deref().and_then(cella_agreement::vendor)) {
             (None, _) => format!("the configuration has no provider {provider}"),
