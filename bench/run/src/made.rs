@@ -87,9 +87,17 @@ fn started() -> What {
         extra: None,
         limits: Limits { turns: u32::MAX, calls: u32::MAX, ..Limits::default() },
         budget: std::collections::BTreeMap::new(),
+        relay: None,
     };
     let task = "look".to_owned();
-    What::Started(Box::new(Started { run: run(), agent, task, parent: None, account: None }))
+    What::Started(Box::new(Started {
+        run: run(),
+        agent,
+        task,
+        earlier: Vec::new(),
+        parent: None,
+        account: None,
+    }))
 }
 
 fn answer() -> Answer {

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use cella_agreement::{Budget, Limits, Resource, Window};
-use cella_contract::{BudgetPeriod, Config};
+use cella_agreement::Resource;
+use cella_contract::Config;
 use cella_event::{RunId, Seq};
 use cella_kernel::{StepId, Verdict};
 use cella_ledger::Ledger;
@@ -11,7 +11,7 @@ use cella_pursuit::{BadDecision, Begin, Decision, LoadError, Runs, StartError, k
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::{AgentError, Crew, view};
+use crate::{AgentError, Crew, terms::budgets, view};
 
 /// Runs of a node, as its admin door offers them.
 #[derive(Clone)]
@@ -93,21 +93,7 @@ impl Api {
 
     /// Takes the budgets of a configuration.
     pub fn set_budgets(&self, config: &Config) {
-        let budgets = config.budgets.iter().map(|(account, budget)| {
-            let limits = Limits {
-                money_micros: budget.money_micros,
-                tokens: budget.tokens,
-                calls: budget.calls,
-                ..Limits::default()
-            };
-            let window = match budget.per {
-                BudgetPeriod::Total => Window::Total,
-                BudgetPeriod::Day => Window::Day,
-                BudgetPeriod::Month => Window::Month,
-            };
-            (account.clone(), Budget { limits, window })
-        });
-        self.runs.set_budgets(budgets.collect());
+        self.runs.set_budgets(budgets(config));
     }
 
     /// The runs themselves.

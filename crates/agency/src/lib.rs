@@ -12,6 +12,7 @@ mod machine;
 mod models;
 mod offer;
 mod tariff;
+mod terms;
 mod told;
 mod tools;
 mod view;
@@ -25,6 +26,7 @@ pub use machine::{RUNS_TESTED, compared, replayed, under_config, under_contract}
 pub use models::{Keys, Models};
 pub use offer::Listed;
 pub use tariff::{NoList, PRICES_FILE, Quote, Tariff, host, table_of_list};
+pub use terms::under_agreement;
 pub use told::Teller;
 pub use tools::{Offer, Offers, Tools};
 pub use view::{RUNS_LISTED, list, show, status, told, whole};

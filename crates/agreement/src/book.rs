@@ -172,11 +172,17 @@ impl Book {
         upper: Amounts,
         at: Micros,
     ) -> Result<(), Exhausted> {
-        for name in self.chain(run) {
-            self.fits(&name, upper, at)?;
-        }
+        self.check(run, upper, at)?;
         self.take(id, run, upper);
         Ok(())
+    }
+
+    /// Whether so much could be reserved, without doing it.
+    ///
+    /// # Errors
+    /// [`Exhausted`], as [`Book::reserve`].
+    pub fn check(&self, run: &RunId, upper: Amounts, at: Micros) -> Result<(), Exhausted> {
+        self.chain(run).iter().try_for_each(|name| self.fits(name, upper, at))
     }
 
     /// Settles what a reservation was for. More than was reserved counts as it is; whoever lets that happen is wrong, and the

@@ -20,5 +20,5 @@ pub use crash::crash_point;
 pub use error::{BadDecision, Broken, LoadError, StartError};
 pub use host::{AskOrder, Asked, CallOrder, Cost, Cut, Host, Meter, Notice, Prepared};
 pub use load::{known_runs, load, state};
-pub use purse::RUN_TOKENS;
+pub use purse::{RUN_TOKENS, SPENDING};
 pub use runs::{Begin, Decision, Known, Runs, fresh};

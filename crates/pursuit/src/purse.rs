@@ -19,7 +19,7 @@ use crate::LoadError;
 pub const RUN_TOKENS: u64 = 2_000_000;
 
 /// Events that the book is folded from.
-const KINDS: [Kind; 10] = [
+pub const SPENDING: [Kind; 10] = [
     Kind::RunStarted,
     Kind::RunForked,
     Kind::RunResumed,
@@ -132,7 +132,7 @@ pub(crate) fn limits(agent: &Agent) -> Option<Limits> {
 
 fn folded(reader: &Reader, budgets: BTreeMap<String, Budget>) -> Result<Book, LoadError> {
     let mut book = Book::new(budgets, Limits { tokens: Some(RUN_TOKENS), ..Limits::default() });
-    let filter = Filter { kinds: KINDS.to_vec(), limit: Some(usize::MAX), ..Filter::default() };
+    let filter = Filter { kinds: SPENDING.to_vec(), limit: Some(usize::MAX), ..Filter::default() };
     for entry in reader.query(&filter)?.entries {
         book.fold(&entry.event);
     }

@@ -132,6 +132,37 @@ fn a_run_waits_for_its_approval_and_is_replayed_forked_compared_and_tested() {
 }
 
 #[test]
+fn old_runs_are_tested_under_another_agreement() {
+    let home = home(&[]);
+    home.write("tape.jsonl", &tape(&[("Nothing to do.", &[])]));
+    for account in ["acme/ops", "acme/lab"] {
+        let run = home.cella(&["run", "clerk", "do it", "--account", account]);
+        assert_eq!(run.status, 0, "{run:?}");
+    }
+    home.write("wide.toml", "[budgets.acme]\ntokens = 1000000\n");
+    let same = home.cella(&["backtest", "--agreement", "wide.toml", "--json"]);
+    assert_eq!((same.status, same.json()["runs_tested"].as_u64()), (0, Some(2)), "{same:?}");
+    assert_eq!(same.json()["accounts"][0]["spent"]["tokens"].as_u64(), Some(30));
+    home.write("tight.toml", "[budgets.\"acme/lab\"]\ntokens = 20\n");
+    let tight = home.cella(&["backtest", "--agreement", "tight.toml", "--json"]);
+    assert_eq!(tight.status, 7, "{tight:?}");
+    let refused = tight.json()["refused"].clone();
+    assert_eq!(
+        (refused.as_array().map(Vec::len), refused[0]["account"].as_str()),
+        (Some(1), Some("acme/lab"))
+    );
+    home.write("wrong.toml", "[budgets.acme]\ntokens = -1\n");
+    assert_eq!(home.cella(&["backtest", "--agreement", "wrong.toml"]).status, 78);
+    // What a model of this machine costs nobody knows, and what a vendor's does stands in the table.
+    let price = home.cella(&["prices", "tape/tape"]);
+    assert_eq!(price.code(), "CE6028", "{price:?}");
+    let listed = home.cella(&["prices", "anthropic", "--json"]);
+    assert!(listed.json()["models"].as_array().unwrap().len() > 5, "{listed:?}");
+    home.write("prices.tsv", "broken");
+    assert_eq!(home.cella(&["prices"]).code(), "CE6027");
+}
+
+#[test]
 fn a_run_lives_in_the_node_and_everybody_may_look() {
     let home = writing();
     let node = home.up();

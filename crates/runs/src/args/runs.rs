@@ -68,9 +68,9 @@ pub enum RunVerb {
         #[arg(add = ArgValueCandidates::new(complete::runs))]
         right: String,
     },
-    /// What old runs would have met under another contract, or done as another agent
+    /// What old runs would have met under another contract or agreement, or done as another agent
     #[command(
-        after_help = "Examples:\n  cella backtest --contract stricter.toml --server bank\n  cella backtest --agent agents/careful.toml --since 7d --json\n\nExact up to the first divergence of each run, and says so. Exit codes: 0 nothing changes, 7 something does."
+        after_help = "Examples:\n  cella backtest --contract stricter.toml --server bank\n  cella backtest --agent agents/careful.toml --since 7d --json\n  cella backtest --agreement tighter.toml      [budgets] and [prices] as in cella.toml\n\nExact up to the first divergence of each run, and says so. Exit codes: 0 nothing changes, 7 something does."
     )]
     Backtest(Backtest),
 }
@@ -170,6 +170,9 @@ pub struct Backtest {
     /// An agent's file, named as the agent whose runs are meant
     #[arg(long, group = "rule", value_name = "FILE")]
     pub(crate) agent: Option<PathBuf>,
+    /// A file with [budgets] and [prices], as in cella.toml
+    #[arg(long, group = "rule", value_name = "FILE")]
+    pub(crate) agreement: Option<PathBuf>,
     /// How far back
     #[arg(long, default_value = "30d", value_name = "TIME")]
     pub(crate) since: String,

@@ -3,7 +3,7 @@
 use std::{path::Path, time::SystemTime};
 
 use cella_agency::{self as agency};
-use cella_contract::{AgentConfig, Contract, parse_duration};
+use cella_contract::{AgentConfig, Config, Contract, parse_duration};
 use cella_event::{Micros, RunId};
 use cella_ledger::Reader;
 use cella_pursuit::{LoadError, known_runs, load};
@@ -141,6 +141,10 @@ pub(super) fn backtest(args: &Backtest, global: &Global, printer: Printer) -> Ou
         let answer = agency::under_contract(&reader, server, &contract, since).map_err(unreadable)?;
         let changed = answer["changed"].as_array().is_some_and(|changed| !changed.is_empty());
         (answer, changed)
+    } else if let Some(file) = &args.agreement {
+        let answer = as_agreed(&reader, file, since)?;
+        let changed = answer["refused"].as_array().is_some_and(|refused| !refused.is_empty());
+        (answer, changed)
     } else {
         let file = args.agent.as_deref().unwrap_or_else(|| Path::new(""));
         let answer = as_agent(&reader, file, since)?;
@@ -165,7 +169,37 @@ fn as_agent(reader: &Reader, file: &Path, since: Micros) -> Result<Value, Stop> 
         .map_err(|fault| Stop::new(Code::Failed, fault.code(), fault.to_string()).fix(fault.fix()))
 }
 
+/// Runs under other budgets and prices; the providers are those of the configuration where the file names none.
+fn as_agreed(reader: &Reader, file: &Path, since: Micros) -> Result<Value, Stop> {
+    let (config, _) = Config::parse(&file.display().to_string(), &text(file)?)
+        .map_err(|faults| Stop::diagnostics(&faults))?;
+    let base = file.parent().unwrap_or_else(|| Path::new(""));
+    agency::under_agreement(reader, &config, base, since).map_err(unreadable)
+}
+
+fn agreed(answer: &Value, printer: Printer) {
+    let refused = answer["refused"].as_array().cloned().unwrap_or_default();
+    printer.line(format!("{} runs: {} would have been stopped", answer["runs_tested"], refused.len()));
+    for line in &refused {
+        let text = |name: &str| line[name].as_str().unwrap_or_default();
+        printer.line(format!("  {} at {}: {}", text("run"), line["seq"], text("why")));
+    }
+    let micros = |name: &str| answer["cost_micros"][name].as_u64().unwrap_or_default();
+    if micros("was") != micros("would_be") {
+        let dollars = |micros: u64| format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000);
+        printer.line(format!(
+            "cost: {} then, {} by these prices",
+            dollars(micros("was")),
+            dollars(micros("would_be"))
+        ));
+    }
+    printer.note(format!("exact {}", answer["exact"].as_str().unwrap_or_default()));
+}
+
 fn tested(answer: &Value, printer: Printer) {
+    if answer["refused"].is_array() {
+        return agreed(answer, printer);
+    }
     let runs = &answer["runs_tested"];
     if answer["server"].is_string() {
         let (calls, denied) = (&answer["calls"], &answer["denied"]);
