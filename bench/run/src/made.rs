@@ -88,6 +88,7 @@ fn started() -> What {
         limits: Limits { turns: u32::MAX, calls: u32::MAX, ..Limits::default() },
         budget: std::collections::BTreeMap::new(),
         relay: None,
+        rehearses: None,
     };
     let task = "look".to_owned();
     What::Started(Box::new(Started {

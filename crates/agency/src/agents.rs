@@ -220,6 +220,7 @@ impl Agents {
             budget: config.budget.clone(),
             name: config.name.clone(),
             relay: None,
+            rehearses: None,
         })
     }
 

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use cella_agreement::Resource;
 use cella_contract::Config;
 use cella_event::{RunId, Seq};
-use cella_kernel::{StepId, Verdict};
+use cella_kernel::{ModelPolicy, Started, StepId, Target, Verdict, What};
 use cella_ledger::Ledger;
-use cella_pursuit::{BadDecision, Begin, Decision, LoadError, Runs, StartError, known_runs};
+use cella_pursuit::{BadDecision, Begin, Decision, LoadError, Runs, StartError, known_runs, load};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -69,6 +69,12 @@ struct Word {
     verdict: Option<String>,
     #[serde(default)]
     result: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewModel {
+    model: String,
 }
 
 #[derive(Default, Deserialize)]
@@ -185,6 +191,39 @@ impl Api {
         Ok(json!({ "schema": "cella/v1", "run": run.as_str() }))
     }
 
+    /// Another model at the task of a run, with the answers that its tools gave then.
+    async fn rehearse(&self, of: &RunId, model: &str, principal: &str) -> Result<Value, ApiError> {
+        let (reader, from) = (self.ledger.reader(), of.clone());
+        let facts = blocking(move || Ok(load(&reader, &from)?)).await?;
+        let Some(What::Started(started)) = facts.first().map(|fact| fact.what.clone()) else {
+            return Err(LoadError::NoSuchRun { run: of.as_str().to_owned() }.into());
+        };
+        let other = |why: &str| ApiError::Request(format!("{of} {why}"));
+        if started.agent.relay.is_some() {
+            return Err(other("is a client's own request: it has no tools to be answered for"));
+        }
+        if facts.iter().any(|fact| matches!(fact.what, What::Forked(_))) {
+            return Err(other("is a fork: name the run that it left"));
+        }
+        let (provider, name) = model
+            .split_once('/')
+            .ok_or_else(|| ApiError::Request(format!("expected PROVIDER/MODEL, got {model}")))?;
+        if !self.crew.models().names().any(|known| known == provider) {
+            let (agent, provider) = (started.agent.name.clone(), provider.to_owned());
+            return Err(AgentError::Provider { agent, provider }.into());
+        }
+        let target = Target { provider: provider.to_owned(), model: name.to_owned() };
+        let Started { mut agent, task, earlier, account, .. } = *started;
+        agent.model = ModelPolicy { deadlines: agent.model.deadlines, ..ModelPolicy::only(target) };
+        // Nothing is done that somebody would have to agree to; and another agent's run would be a real one.
+        agent.tools.iter_mut().for_each(|tool| tool.approval = false);
+        agent.agents.clear();
+        agent.rehearses = Some(of.clone());
+        let begin = Begin { agent, task, earlier, account, principal: principal.to_owned() };
+        let run = self.runs.begin(begin).await?;
+        Ok(json!({ "schema": "cella/v1", "run": run.as_str(), "rehearses": of.as_str() }))
+    }
+
     async fn order(
         &self,
         run: &RunId,
@@ -212,6 +251,10 @@ impl Api {
                 };
                 let fork = self.runs.fork(run, new.at.map(Seq), agent, new.say, principal).await?;
                 return Ok(Some(json!({ "schema": "cella/v1", "run": fork.as_str(), "from": run.as_str() })));
+            }
+            "replay" => {
+                let new: NewModel = parsed(body)?;
+                return self.rehearse(run, &new.model, principal).await.map(Some);
             }
             _ => return Ok(None),
         }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use cella_contract::Effect;
 use cella_dialogue::{Json, OutputSchema, Relay, ToolSpec};
+use cella_event::RunId;
 use serde::{Deserialize, Serialize};
 
 use crate::ModelPolicy;
@@ -45,6 +46,10 @@ pub struct Agent {
     /// Nobody's agent: a client's own request is passed on, and whatever comes back is the end of the run. The task is its body.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub relay: Option<Relay>,
+    /// The calls of this run are made up of what another run heard: nothing is called, and a call that the other one did not make is the
+    /// end.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "words::run")]
+    pub rehearses: Option<RunId>,
 }
 
 /// A tool that a run may call.
@@ -119,6 +124,29 @@ impl Default for Limits {
 }
 
 mod words {
+    pub(super) mod run {
+        use cella_event::RunId;
+        use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+        pub(in super::super) fn serialize<S: Serializer>(
+            run: &Option<RunId>,
+            to: S,
+        ) -> Result<S::Ok, S::Error> {
+            match run {
+                Some(run) => to.serialize_some(run.as_str()),
+                None => to.serialize_none(),
+            }
+        }
+
+        pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
+            from: D,
+        ) -> Result<Option<RunId>, D::Error> {
+            let name = Option::<String>::deserialize(from)?;
+            name.map(|name| RunId::new(name).map_err(|_| D::Error::custom("expected the name of a run")))
+                .transpose()
+        }
+    }
+
     pub(super) mod effect {
         use cella_contract::Effect;
         use serde::{Deserialize, Deserializer, Serializer, de::Error};

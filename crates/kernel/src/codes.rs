@@ -10,5 +10,7 @@ pub const MODEL_REFUSED: &str = "CE1507";
 pub const MISFIT: &str = "CE1508";
 /// The final answer is cut off.
 pub const CUT_SHORT: &str = "CE1509";
+/// A call that the run which is rehearsed did not make.
+pub const NOT_RECORDED: &str = "CE1511";
 /// No model answered.
 pub const NO_MODEL: &str = "CE1510";

@@ -136,7 +136,12 @@ impl State {
             }
             What::Done { part, result, .. } => self.done(at, *part, result),
             What::Failed { part, why, in_doubt: true, .. } => self.doubt(at, *part, why, &limits),
-            What::Failed { part, why, .. } | What::Refused { part, why, .. } => self.not_done(at, *part, why),
+            What::Failed { part, why, .. } | What::Refused { part, why, .. } => {
+                self.not_done(at, *part, why);
+                if self.agent.rehearses.is_some() && matches!(fact.what, What::Refused { .. }) {
+                    self.fail(codes::NOT_RECORDED, why.clone());
+                }
+            }
             What::ApprovalAsked { .. } => self.batch[at].stage = Stage::AwaitsApproval,
             What::ApprovalGranted { .. } => self.batch[at].stage = Stage::ToDo,
             What::ApprovalDenied { by, why, .. } => {

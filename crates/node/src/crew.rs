@@ -74,8 +74,16 @@ impl Tools for NodeTools {
 
     fn call(&self, order: CallOrder) -> BoxFuture<'_, Result<bool, Broken>> {
         Box::pin(async move {
-            let CallOrder { run, principal, call, facts } = order;
+            let CallOrder { run, principal, call, rehearses, facts } = order;
             let ToCall { step, part, server, tool, arguments, key, phase, .. } = call;
+            if let Some(of) = rehearses {
+                let (place, arguments) = (
+                    Place { run, step: step.to_string(), part: part.as_str(), key, phase },
+                    arguments.text().to_owned(),
+                );
+                let errand = Errand { place, server, tool, arguments, principal, facts };
+                return Ok(self.0.rehearse(errand, of).await?);
+            }
             let arguments = match part {
                 Part::Do => arguments.text().to_owned(),
                 Part::Undo | Part::Probe => self.fitted(&server, &tool, &arguments, key.as_deref()),

@@ -3,16 +3,19 @@
 
 use std::sync::Arc;
 
+use cella_agency::recalled;
 use cella_catalog::Resolved;
-use cella_event::{Label, Map};
+use cella_contract::Effect;
+use cella_event::{Label, Map, RunId};
 use cella_ledger::AppendError;
 use cella_mcp::{META, Object, Raw, RpcError};
 use cella_pursuit::crash_point;
-use cella_transport::{Call, Caller, Exchange, Failure, Fault, Scope, Step};
+use cella_transport::{Answer, Call, Caller, Exchange, Failure, Fault, Scope, Step};
 
 use crate::{
     dispatch::{Dispatch, facts, gone, new_call_id, subject},
     record::{Begun, Place, Subject},
+    trace::OpenSpan,
 };
 
 /// What a server is told under which it may recognise a call.
@@ -96,6 +99,63 @@ impl Dispatch {
         Ok(true)
     }
 
+    /// Answers with what another run heard when it made this call; nobody is called. On record as every call is, with whose answer
+    /// it was.
+    pub(crate) async fn rehearse(&self, errand: Errand, of: RunId) -> Result<bool, AppendError> {
+        let Errand { place, server, tool, arguments, principal, facts } = errand;
+        let place = Arc::new(place);
+        let caller = Arc::new(Caller { principal, ..Caller::cella() });
+        let (reader, asking) = (self.recorder.ledger().reader(), place.run.clone());
+        let (with, from, to) = (of.clone(), (server.clone(), tool.clone()), arguments.clone());
+        // What the run itself heard a moment ago is to be seen.
+        let _durable_or_failing = self.recorder.ledger().flush().await;
+        let recalled =
+            tokio::task::spawn_blocking(move || recalled(&reader, &with, &asking, &from.0, &from.1, &to))
+                .await;
+        let answer = match recalled {
+            Ok(Ok(Some(result))) => {
+                cella_mcp::raw_json(result.text().to_owned()).map_err(|fault| fault.to_string())
+            }
+            Ok(Ok(None)) => {
+                Err(format!("{of} made no such call: from here on nobody knows what it would have heard"))
+            }
+            Ok(Err(fault)) => Err(format!("{of} cannot be read: {fault}")),
+            Err(fault) => Err(fault.to_string()),
+        };
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(why) => return self.not_begun(&place, &server, &tool, &caller, &why).await,
+        };
+        let subject = self.made_up(&place, &server, &tool, &caller)?;
+        let span = OpenSpan::none();
+        let facts = facts.with("rehearses", of.as_str().to_owned());
+        let recorded = params(&tool, &arguments, place.run.as_str());
+        let recorded = without_meta(recorded.as_ref());
+        let begun = Begun { subject, facts, span };
+        let intended = self.recorder.intend(begun, Effect::Pure, recorded.as_ref()).await?;
+        intended.conclude(&Answer::own(Ok(answer)));
+        self.recorder.settled().await;
+        Ok(true)
+    }
+
+    fn made_up(
+        &self,
+        place: &Arc<Place>,
+        server: &str,
+        tool: &str,
+        caller: &Caller,
+    ) -> Result<Subject, AppendError> {
+        Ok(Subject {
+            call: new_call_id().map_err(|_| AppendError::Closed)?,
+            parent: None,
+            principal: Label::clipped(&caller.principal),
+            server: Label::clipped(server),
+            target: Some(Label::clipped(tool)),
+            method: "tools/call".into(),
+            errand: Some(place.clone()),
+        })
+    }
+
     /// The call was not begun: no server heard of it.
     async fn not_begun(
         &self,
@@ -105,16 +165,7 @@ impl Dispatch {
         caller: &Caller,
         why: &str,
     ) -> Result<bool, AppendError> {
-        let call = new_call_id().map_err(|_| AppendError::Closed)?;
-        let subject = Subject {
-            call,
-            parent: None,
-            principal: Label::clipped(&caller.principal),
-            server: Label::clipped(server),
-            target: Some(Label::clipped(tool)),
-            method: "tools/call".into(),
-            errand: Some(place.clone()),
-        };
+        let subject = self.made_up(place, server, tool, caller)?;
         let why = Map::new().with("rule", why.to_owned());
         self.recorder.refuse(&subject, why, None).await.map(|()| false)
     }

@@ -165,6 +165,14 @@ impl Place {
 
 impl OpenSpan {
     /// The call is over.
+    /// No span: of what was not done there is none.
+    pub(crate) const fn none() -> Self {
+        Self {
+            #[cfg(feature = "otlp")]
+            open: None,
+        }
+    }
+
     pub(crate) fn end(&mut self, end: SpanEnd<'_>) {
         #[cfg(feature = "otlp")]
         if let Some(open) = self.open.take() {

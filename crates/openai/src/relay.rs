@@ -81,6 +81,7 @@ fn agent(asked: &Asked, target: &Target) -> Agent {
         limits: Limits::default(),
         budget: std::collections::BTreeMap::new(),
         relay: Some(asked.relay.clone()),
+        rehearses: None,
     }
 }
 

@@ -173,6 +173,7 @@ impl<H: Host> Driver<H> {
             run: self.run.clone(),
             account: self.state.account().map(str::to_owned),
             principal: Arc::clone(&self.principal),
+            rehearses: self.state.agent().rehearses.clone(),
             deadlines: self.state.agent().model.deadlines,
             cuts,
         };

@@ -62,6 +62,8 @@ pub struct CallOrder {
     pub principal: Arc<str>,
     /// What.
     pub call: ToCall,
+    /// The run whose answers are given instead of calling anybody.
+    pub rehearses: Option<RunId>,
     /// More for the body of the intent.
     pub facts: Map,
 }

@@ -29,6 +29,7 @@ pub(crate) struct Performing<H> {
     pub(crate) run: RunId,
     pub(crate) account: Option<String>,
     pub(crate) principal: Arc<str>,
+    pub(crate) rehearses: Option<RunId>,
     pub(crate) deadlines: Deadlines,
     pub(crate) cuts: watch::Receiver<Option<Cut>>,
 }
@@ -217,7 +218,13 @@ impl<H: Host> Performing<H> {
             return self.over_budget(&exhausted).await;
         }
         let facts = Map::new().with("reserve", upper.to_map());
-        let order = CallOrder { run: self.run.clone(), principal: Arc::clone(&self.principal), call, facts };
+        let order = CallOrder {
+            run: self.run.clone(),
+            principal: Arc::clone(&self.principal),
+            call,
+            rehearses: self.rehearses.clone(),
+            facts,
+        };
         let made = self.shared.host.call(order).await;
         if matches!(made, Ok(true)) {
             // An outcome that cannot be put on record is heard of by nobody; then the run breaks off, and the call is in doubt.

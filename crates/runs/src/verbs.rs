@@ -1,5 +1,6 @@
 //! Runs: one file for those that need a node, one for those that read a ledger, one for watching.
 
+mod cells;
 mod live;
 mod read;
 mod session;
@@ -28,7 +29,10 @@ pub async fn run(verb: RunVerb, global: &Global, printer: Printer) -> Outcome {
         RunVerb::Fork(args) => live::fork(args, global, printer).await,
         RunVerb::Runs(target) => read::list(&target, global, printer).await,
         RunVerb::Show(args) => read::show(args, global, printer).await,
-        RunVerb::Replay(args) => read::replay(&args, global, printer),
+        RunVerb::Replay(args) => match &args.model {
+            Some(model) => live::rehearse(&args.which, model, global, printer).await,
+            None => cells::replay(&args, global, printer).await,
+        },
         RunVerb::Diff { left, right } => read::diff(&left, &right, global, printer),
         RunVerb::Backtest(args) => read::backtest(&args, global, printer),
     }

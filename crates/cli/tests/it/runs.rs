@@ -163,6 +163,46 @@ fn old_runs_are_tested_under_another_agreement() {
 }
 
 #[test]
+fn another_model_is_tried_with_the_answers_of_then_and_nobody_is_called() {
+    let home = writing();
+    assert_eq!(home.cella(&["run", "clerk", "do it"]).status, 75);
+    assert_eq!(home.cella(&["approve", "last", "s2"]).status, 0);
+    let run = home.cella(&["runs", "--json"]).json()["runs"][0]["run"].as_str().unwrap().to_owned();
+    std::fs::remove_file(home.path("data/b.txt")).unwrap();
+    // The same recording makes the same calls: it hears what was heard, needs no approval, and writes nothing.
+    let tried = home.cella(&["replay", &run, "--model", "tape/tape"]);
+    assert_eq!((tried.status, tried.out.trim()), (0, "It is done."), "{tried:?}");
+    assert!(!home.path("data/b.txt").exists(), "a rehearsal called a tool");
+    assert_eq!(home.cella(&["replay", "last"]).status, 0);
+    // Another one wants what was never called, and ends there.
+    let other: [(&str, &[(&str, Value)]); 2] =
+        [("", &[("files__read_file", json!({ "path": "/elsewhere" }))]), ("Done.", &[])];
+    home.write("tape.jsonl", &tape(&other));
+    let ended = home.cella(&["replay", &run, "--model", "tape/tape"]);
+    assert!(ended.status == 1 && ended.err.contains("CE1511"), "{ended:?}");
+    assert_eq!(home.cella(&["replay", &run, "--model", "nobody/knows"]).code(), "CE1543");
+    assert_eq!(home.cella(&["replay", &run, "--model", "nameless"]).code(), "CE1530");
+}
+
+#[test]
+fn pure_calls_are_made_once_more_and_compared() {
+    let home = home(&[]);
+    home.write("data/a.txt", "one");
+    let read = json!({ "path": path(&home, "a.txt") });
+    home.write("tape.jsonl", &tape(&[("", &[("files__read_file", read)]), ("Read.", &[])]));
+    let contract = home.read("files.toml");
+    home.write("files.toml", &format!("{contract}\n[tools.read_file]\neffect = \"pure\"\n"));
+    let run = home.cella(&["run", "clerk", "do it"]);
+    assert_eq!(run.status, 0, "{run:?}");
+    let same = home.cella(&["replay", "last", "--cells", "--json"]);
+    assert_eq!((same.status, same.json()["cells"]["pure"].as_u64()), (0, Some(1)), "{same:?}");
+    home.write("data/a.txt", "two");
+    let other = home.cella(&["replay", "last", "--cells"]);
+    assert_eq!(other.status, 7, "{other:?}");
+    assert!(other.out.contains("files.read_file") && other.out.contains("two"), "{other:?}");
+}
+
+#[test]
 fn a_run_lives_in_the_node_and_everybody_may_look() {
     let home = writing();
     let node = home.up();

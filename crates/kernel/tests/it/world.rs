@@ -60,6 +60,7 @@ pub(crate) fn agent() -> Agent {
         limits: Limits { tries: 1_000, ..Limits::default() },
         budget: BTreeMap::new(),
         relay: None,
+        rehearses: None,
     }
 }
 

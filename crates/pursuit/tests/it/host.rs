@@ -184,6 +184,7 @@ pub(crate) fn agent(tools: &[Tool]) -> Agent {
         limits: Limits::default(),
         budget: std::collections::BTreeMap::new(),
         relay: None,
+        rehearses: None,
     }
 }
 

@@ -50,9 +50,9 @@ pub enum RunVerb {
     Cancel(Which),
     /// Do a run again for nothing: no network, no model, no tool; stops at the first event that is not what it would be
     #[command(
-        after_help = "Examples:\n  cella replay last\n  cella replay 3f9a --json\n\nExit codes: 0 identical, 7 it diverges."
+        after_help = "Examples:\n  cella replay last\n  cella replay 3f9a --json\n  cella replay last --cells                  calls tools without effect once more, and compares what they answer\n  cella replay last --model openai/gpt-5     asks another model; its calls hear what the run heard, and nobody is called\n\nExit codes: 0 identical, 7 it diverges."
     )]
-    Replay(Which),
+    Replay(Replay),
     /// Begin a run that shares everything with another up to an event
     #[command(
         after_help = "Examples:\n  cella fork last --say \"do not send the mail\"\n  cella fork 3f9a@41\n  cella fork 3f9a@41 --agent careful\n\nBetween the beginning of a call and its end there is no state that two runs could share; the error says which events are near."
@@ -108,6 +108,18 @@ pub struct Which {
     pub(crate) run: String,
     #[command(flatten)]
     pub(crate) target: Target,
+}
+
+#[derive(Debug, Args)]
+pub struct Replay {
+    #[command(flatten)]
+    pub(crate) which: Which,
+    /// Make the calls once more whose contract says that they are pure, and compare what comes of them
+    #[arg(long, conflicts_with = "model")]
+    pub(crate) cells: bool,
+    /// Ask this model instead, which costs what it costs; what tools answered comes from the ledger
+    #[arg(long, value_name = "PROVIDER/MODEL")]
+    pub(crate) model: Option<String>,
 }
 
 #[derive(Debug, Args)]

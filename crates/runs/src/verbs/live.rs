@@ -33,6 +33,13 @@ pub(super) async fn resume(args: Resume, global: &Global, printer: Printer) -> O
     pursued(&args.which.target, args.detach, global, printer, order).await
 }
 
+/// Another model at the same task, with the answers of then.
+pub(super) async fn rehearse(which: &Which, model: &str, global: &Global, printer: Printer) -> Outcome {
+    let path = format!("/{}/replay", which.run);
+    let body = json!({ "model": model });
+    pursued(&which.target, false, global, printer, async |session| session.post(&path, &body).await).await
+}
+
 pub(super) async fn fork(args: Fork, global: &Global, printer: Printer) -> Outcome {
     let (run, at) = match args.from.split_once('@') {
         Some((run, at)) => {

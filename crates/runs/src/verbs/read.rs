@@ -85,13 +85,11 @@ pub(super) async fn show(args: Which, global: &Global, printer: Printer) -> Outc
     Ok(Code::Ok)
 }
 
-pub(super) fn replay(args: &Which, global: &Global, printer: Printer) -> Outcome {
-    let reader = reader(global)?;
-    let run = named(&reader, &args.run)?;
-    let answer = agency::replayed(&reader, &run).map_err(unreadable)?;
+/// A replay in words; true where it is identical.
+pub(super) fn tell_replay(run: &str, answer: &Value, printer: Printer) -> bool {
     let identical = answer["identical"] == true;
     if printer.is_json() {
-        printer.json(&answer);
+        printer.json(answer);
     } else if identical {
         let (events, compared) = (&answer["events"], &answer["compared"]);
         printer.line(format!(
@@ -109,7 +107,7 @@ pub(super) fn replay(args: &Which, global: &Global, printer: Printer) -> Outcome
             None => printer.line(format!("{run}: cannot be replayed: {}", text("why"))),
         }
     }
-    Ok(if identical { Code::Ok } else { Code::Differs })
+    identical
 }
 
 pub(super) fn diff(left: &str, right: &str, global: &Global, printer: Printer) -> Outcome {
@@ -258,17 +256,17 @@ fn text(file: &Path) -> Result<String, Stop> {
     })
 }
 
-fn reader(global: &Global) -> Result<Reader, Stop> {
+pub(super) fn reader(global: &Global) -> Result<Reader, Stop> {
     let history = target::places(global).history().map_err(Stop::from)?;
     Ok(history.reader())
 }
 
-fn named(reader: &Reader, text: &str) -> Result<RunId, Stop> {
+pub(super) fn named(reader: &Reader, text: &str) -> Result<RunId, Stop> {
     agency::named(reader, text)
         .map_err(|fault| Stop::new(Code::Failed, fault.code(), fault.to_string()).fix(fault.fix()))
 }
 
-fn unreadable(fault: LoadError) -> Stop {
+pub(super) fn unreadable(fault: LoadError) -> Stop {
     let fault = agency::ApiError::from(fault);
     Stop::new(Code::Failed, fault.code(), fault.to_string()).fix(fault.fix())
 }
