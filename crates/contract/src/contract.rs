@@ -114,6 +114,8 @@ pub struct ToolTerms {
     pub probe: Option<String>,
     /// The argument into which the idempotency key goes.
     pub key_argument: Option<String>,
+    /// The HTTP header in which the idempotency key goes to a server over HTTP.
+    pub key_header: Option<String>,
     /// Phases in which it may be called; `None`: any.
     pub phases: Option<Vec<String>>,
     /// Resources it holds.
@@ -181,6 +183,7 @@ impl Contract {
             undo: own.undo.or_else(|| next.undo.clone()),
             probe: own.probe.or_else(|| next.probe.clone()),
             key_argument: own.key_argument.or_else(|| next.key_argument.clone()),
+            key_header: own.key_header.or_else(|| next.key_header.clone()),
             phases: own.phases.or_else(|| next.phases.clone()),
             locks: if own.locks.is_empty() { next.locks.clone() } else { own.locks },
             line: own.line.or(next.line),

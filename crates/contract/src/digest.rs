@@ -59,9 +59,12 @@ fn canonical_terms(terms: &ToolTerms) -> Value {
         "probe": terms.probe,
         "undo": terms.undo,
     });
-    // Only where it was said: contracts from before this key keep their digests.
+    // Only where they were said: contracts from before these keys keep their digests.
     if let Some(argument) = &terms.key_argument {
         canonical["key_argument"] = json!(argument);
+    }
+    if let Some(header) = &terms.key_header {
+        canonical["key_header"] = json!(header);
     }
     canonical
 }

@@ -334,6 +334,7 @@ impl HttpLink {
             params,
             caller: Arc::clone(&self.interests.cella),
             param_headers: Vec::new(),
+            own_headers: Vec::new(),
         }
     }
 }

@@ -134,6 +134,7 @@ impl NodeTools {
             params: cursor.map(|cursor| with_cursor(None, Some(cursor))),
             caller: Arc::new(Caller::cella()),
             param_headers: Vec::new(),
+            own_headers: Vec::new(),
         };
         let mut exchange = self.0.catalog.list(ListKind::Tools, call).await;
         loop {

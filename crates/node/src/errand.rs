@@ -48,13 +48,14 @@ impl Dispatch {
         let Some(params) = params(&tool, &arguments, place.run.as_str()) else {
             return self.not_begun(&place, &server, &tool, &caller, "the arguments are no JSON").await;
         };
-        let call = Call {
+        let mut call = Call {
             scope: Scope::Server(server.as_str().into()),
             method: "tools/call".into(),
             id: None,
             params: Some(params),
             caller: caller.clone(),
             param_headers: Vec::new(),
+            own_headers: Vec::new(),
         };
         let resolved = self.catalog.resolve(&call.scope, &call.method, call.params.as_deref()).await;
         let mut route = match resolved {
@@ -88,8 +89,10 @@ impl Dispatch {
         crash_point();
         let intended = self.recorder.intend(begun, permit.effect(), recorded.as_ref()).await?;
         if let Some(key) = intended.key() {
-            let argument = served.contract.terms(&tool).key_argument;
-            route.params = route.params.as_ref().map(|params| with_key(params, key, argument.as_deref()));
+            let terms = served.contract.terms(&tool);
+            route.params =
+                route.params.as_ref().map(|params| with_key(params, key, terms.key_argument.as_deref()));
+            call.own_headers.extend(terms.key_header.map(|header| (header.into(), key.into())));
         }
         crash_point();
         let exchange = self.catalog.call(route, call).await.observed(Box::new(intended));

@@ -128,6 +128,7 @@ impl McpClient {
             params: Some(params),
             caller: Arc::new(Caller::cella()),
             param_headers: Vec::new(),
+            own_headers: Vec::new(),
         };
         match finish(self.link.call(call).await).await {
             Ok(result) => serde_json::from_str(result.get()).map(Ok).map_err(|e| {

@@ -20,6 +20,8 @@ pub struct Call {
     pub caller: Arc<Caller>,
     /// `Mcp-Param-*` headers as received, in order, names in lower case. A link forwards those it does not compute itself.
     pub param_headers: Vec<(Box<str>, Box<str>)>,
+    /// Headers of the node's own for a server over HTTP; elsewhere nobody hears of them.
+    pub own_headers: Vec<(Box<str>, Box<str>)>,
 }
 
 /// Which endpoint the caller used.

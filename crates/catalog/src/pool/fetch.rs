@@ -305,6 +305,7 @@ async fn fetch_pages(
             params: cursor.as_deref().map(|c| with_cursor(None, Some(c))),
             caller: caller.clone(),
             param_headers: Vec::new(),
+            own_headers: Vec::new(),
         };
         let answer = timeout(page_time, finish(upstream, &call)).await;
         let answer = answer.map_err(|_| faults::list_timed_out(server, kind.method(), page_time))?;

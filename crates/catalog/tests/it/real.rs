@@ -78,6 +78,7 @@ fn request(scope: Scope, method: &str, params: Option<&str>) -> Call {
         params: params.map(|p| raw_json(p).unwrap()),
         caller: Arc::new(Caller::cella()),
         param_headers: Vec::new(),
+        own_headers: Vec::new(),
     }
 }
 

@@ -114,6 +114,11 @@ impl Reading<'_> {
                 self.error(table.place(key), crate::codes::CONTRADICTION, text, fix);
             }
         }
+        if table.text("key_header").is_some_and(|header| !may_carry_a_key(header)) {
+            let text = format!("`{}` is no header for a key", table.text("key_header").unwrap_or_default());
+            let fix = "name one that means nothing else, for example Idempotency-Key".to_owned();
+            self.error(table.place("key_header"), crate::codes::WRONG_VALUE, text, fix);
+        }
         let line = self.origin.at(place, Severity::Error, "", "", None).line;
         ToolTerms {
             effect,
@@ -121,6 +126,7 @@ impl Reading<'_> {
             undo: table.text("undo").map(str::to_owned),
             probe: table.text("probe").map(str::to_owned),
             key_argument: table.text("key_argument").map(str::to_owned),
+            key_header: table.text("key_header").map(str::to_owned),
             phases: table.texts("phases"),
             locks: table.texts("locks").unwrap_or_default(),
             line: Some(line),
@@ -256,5 +262,45 @@ fn limits(table: Table<'_>, preset: Limits) -> Limits {
         connection_rate: table.count("connection_rate").or(preset.connection_rate),
         copy_bytes: table.size("copy_bytes").or(preset.copy_bytes),
         egress_bytes: table.size("egress_bytes").or(preset.egress_bytes),
+    }
+}
+
+/// A header's name (RFC 9110, 5.6.2) that neither HTTP nor MCP nor anybody's login needs.
+fn may_carry_a_key(header: &str) -> bool {
+    const TAKEN: [&str; 12] = [
+        "accept",
+        "authorization",
+        "connection",
+        "cookie",
+        "expect",
+        "host",
+        "last-event-id",
+        "origin",
+        "te",
+        "trailer",
+        "upgrade",
+        "user-agent",
+    ];
+    const BEGINS: [&str; 5] = ["content-", "mcp-", "proxy-", "transfer-", "x-forwarded-"];
+    let name = header.to_ascii_lowercase();
+    let is_name = !name.is_empty()
+        && name.len() <= 64
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte));
+    is_name && !TAKEN.contains(&&*name) && !BEGINS.iter().any(|begin| name.starts_with(begin))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::Contract;
+
+    #[test]
+    fn a_key_goes_in_a_header_that_means_nothing_else() {
+        let with = |header: &str| Contract::parse("c", &format!("[tools.pay]\nkey_header = \"{header}\"\n"));
+        let contract = with("Idempotency-Key").expect("a contract");
+        assert_eq!(contract.terms("pay").key_header.as_deref(), Some("Idempotency-Key"));
+        assert_ne!(contract.digest(), with("X-Key").expect("a contract").digest());
+        for taken in ["Authorization", "mcp-session-id", "Content-Length", "Host", "a b", "", "x\\r\\ny"] {
+            assert!(with(taken).is_err(), "{taken}");
+        }
     }
 }

@@ -233,6 +233,11 @@ static TOOL: Shape = Shape {
             Kind::Text,
             "The argument into which the idempotency key goes, beside _meta; none when absent.",
         ),
+        field(
+            "key_header",
+            Kind::Text,
+            "The HTTP header in which the idempotency key goes to a server over HTTP; none when absent.",
+        ),
         field("phases", Kind::Texts, "Phases of a plan in which it may be called; any when absent."),
         field("locks", Kind::Texts, "Resources it holds, for example \"write fs:/invoices/**\"."),
     ],

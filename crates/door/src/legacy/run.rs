@@ -122,6 +122,7 @@ impl<S: Service> Run<S> {
             params,
             caller: self.caller.clone(),
             param_headers: Vec::new(),
+            own_headers: Vec::new(),
         };
         self.call = Calling::of(&self.shared, call);
     }

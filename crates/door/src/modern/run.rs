@@ -74,6 +74,7 @@ impl<S: Service> Run<S> {
             params,
             caller: caller.clone(),
             param_headers,
+            own_headers: Vec::new(),
         };
         Self {
             shared: shared.clone(),

@@ -84,6 +84,7 @@ fn start(link: &Link, caller: &Arc<Caller>, tool: &str) -> JoinHandle<Exchange> 
         params: Some(raw_json(json!({ "name": tool }).to_string()).unwrap()),
         caller: Arc::clone(caller),
         param_headers: Vec::new(),
+        own_headers: Vec::new(),
     };
     let link = link.clone();
     tokio::spawn(async move { link.call(call).await })

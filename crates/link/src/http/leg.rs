@@ -86,6 +86,7 @@ impl Leg {
             let tool = tool_of(&request).and_then(|tool| link.header_params(&tool));
             request::mirror(http.headers_mut(), &request, tool.as_deref(), &call.param_headers);
         }
+        request::add(http.headers_mut(), &call.own_headers);
         let repeatable = outgoing::is_repeatable(&call.method);
         Ok(Self {
             link: Arc::clone(link),

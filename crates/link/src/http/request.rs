@@ -76,6 +76,29 @@ pub(super) fn mirror(
     }
 }
 
+/// Adds headers of the node's own.
+pub(super) fn add(headers: &mut HeaderMap, own: &[(Box<str>, Box<str>)]) {
+    for (name, value) in own {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(&**name), HeaderValue::try_from(&**value)) {
+            headers.insert(name, value);
+        }
+    }
+}
+
 fn is_param(name: &str, header: &str) -> bool {
     name.strip_prefix("mcp-param-").is_some_and(|rest| rest.eq_ignore_ascii_case(header))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn own_headers_are_added_and_broken_ones_left_out() {
+        let mut headers = HeaderMap::new();
+        let own = [("Idempotency-Key", "k-1"), ("bad name", "v"), ("x-broken", "a\nb")];
+        add(&mut headers, &own.map(|(name, value)| (name.into(), value.into())));
+        assert_eq!(headers.get("idempotency-key").expect("it").as_bytes(), b"k-1");
+        assert_eq!(headers.len(), 1);
+    }
 }

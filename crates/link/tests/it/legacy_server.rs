@@ -229,6 +229,7 @@ pub(crate) fn call_by(caller: Caller) -> Call {
         params: Some(raw_json(r#"{"name":"t"}"#).unwrap()),
         caller: Arc::new(caller),
         param_headers: Vec::new(),
+        own_headers: Vec::new(),
     }
 }
 

@@ -425,6 +425,7 @@ pub(super) fn request(scope: Scope, method: &str, params: Option<&str>) -> Call 
         params: params.map(|p| raw_json(p).unwrap()),
         caller: client("ann"),
         param_headers: Vec::new(),
+        own_headers: Vec::new(),
     }
 }
 
