@@ -42,6 +42,7 @@ const upstream = await provider();
 const dir = scratch('models');
 mkdirSync(join(dir, 'agents'), { recursive: true });
 writeFileSync(join(dir, 'agents', 'clerk.toml'), 'description = "Tells the weather."\ninstructions = "Use the tools."\n\n[model]\nuse = "chat/gpt-test"\n\n[tools]\nservers = ["weather"]\n');
+writeFileSync(join(dir, 'agents', 'careful.toml'), 'description = "Asks before each call."\n\n[model]\nuse = "chat/gpt-test"\n\n[tools]\nservers = ["weather"]\napprove = "always"\n');
 writeFileSync(join(dir, 'tape.jsonl'), '{"answer":{"turn":{"text":"You said: on tape"},"stop":"end","usage":{"input":3,"output":2}}}\n');
 const wires = { chat: 'openai-chat', responses: 'openai-responses', claude: 'anthropic-messages' };
 const providers = Object.entries(wires).map(([name, wire]) => `[providers.${name}]\nwire = ${toml(wire)}\nurl = ${toml(upstream.url)}\nkey = "env:UPSTREAM_KEY"\n`);
@@ -123,6 +124,22 @@ async function own() {
     equal([path.status, (await path.json()).error.code], [404, 'unknown_url']);
     equal(upstream.seen.length, before);
   });
+  for (const mode of ['auto', 'legacy']) {
+    const ask = (answer) => python('agents_mcp.py', mode, cella.url('agents'), cella.token, answer);
+    await test(`an agent as a tool asks its client's user (${mode})`, async () => {
+      const yes = await ask('yes');
+      contains(yes, 'final: It is sunny in Paris.', 'answer'); contains(yes, 'asked: 1 May the agent call', 'question');
+      // the scripted model repeats what it heard of the refused call
+      contains(await ask('no'), 'not approved by', 'what the agent hears of a no');
+    });
+    await test(`a client that cannot be asked waits for somebody else (${mode})`, async () => {
+      const waits = ask('mute');
+      const runs = () => JSON.parse(cella.cli('runs', '--json').out).runs.filter((run) => run.status === 'waiting');
+      await until(() => runs().length === 1, 'a run waits');
+      equal(cella.cli('approve', runs()[0].run, 's1').status, 0);
+      contains(await waits, 'final: It is sunny in Paris.', 'answer');
+    });
+  }
   await test('no key is in the ledger or in the log', async () => {
     ensure(!cella.log.includes(KEY), 'the log has the key');
     const files = (at) => readdirSync(at).flatMap((name) => { const path = join(at, name); return statSync(path).isDirectory() ? files(path) : [path]; });

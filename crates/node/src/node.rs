@@ -47,6 +47,7 @@ use crate::{
     trace::Tracing,
     vault::Secrets,
 };
+use cella_tasking::Agents;
 
 /// The address of the HTTP door, where nothing else is said.
 pub const LISTEN_DEFAULT: &str = "127.0.0.1:7878";
@@ -238,6 +239,7 @@ impl Parts<'_> {
         };
         let crew = crew::crew(&dispatch, &loaded.load().config, self.places);
         let runs = crew::runs(crew, ledger, &loaded.load().config);
+        let agents = Agents::new(runs.runs().clone(), Arc::clone(runs.crew()), ledger.clone());
         let admin = Admin {
             catalog,
             ledger: ledger.clone(),
@@ -254,7 +256,7 @@ impl Parts<'_> {
             runs,
         };
         let doorkeeper = Doorkeeper::new(self.token, rustix::process::getuid().as_raw());
-        let service = NodeService { dispatch, doorkeeper, admin, metrics: self.metrics };
+        let service = NodeService { agents, dispatch, doorkeeper, admin, metrics: self.metrics };
         Ok((Arc::new(service), loaded, draining))
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use cella_mcp::{HeaderParams, ServerFacts};
+use cella_tasking::{Agents, SERVER};
 use cella_transport::{Call, Caller, Exchange, Interest, Peer, Refusal, Scope, Service, TaskWatch, Watch};
 use http::request::Parts;
 
@@ -20,6 +21,16 @@ pub(crate) struct NodeService {
     pub(crate) doorkeeper: Doorkeeper,
     pub(crate) admin: Admin,
     pub(crate) metrics: Metrics,
+    /// The agents as tools.
+    pub(crate) agents: Agents,
+}
+
+impl NodeService {
+    /// True for the endpoint of the agents. A server of that name comes first.
+    fn is_agents(&self, scope: &Scope) -> bool {
+        matches!(scope, Scope::Server(name) if &**name == SERVER)
+            && self.dispatch.catalog.facts(scope).is_none()
+    }
 }
 
 impl Service for NodeService {
@@ -28,10 +39,16 @@ impl Service for NodeService {
     }
 
     fn facts(&self, scope: &Scope) -> Option<Arc<ServerFacts>> {
+        if self.is_agents(scope) {
+            return Some(self.agents.facts());
+        }
         self.dispatch.catalog.facts(scope)
     }
 
     async fn call(&self, call: Call) -> Exchange {
+        if self.is_agents(&call.scope) {
+            return self.agents.call(call).await;
+        }
         self.dispatch.call(call).await
     }
 

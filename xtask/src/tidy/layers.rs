@@ -43,6 +43,7 @@ const BELOW: &[(&str, &[&str])] = &[
     ("pursuit", &["kernel", "ledger", "agreement"]),
     ("agency", &["pursuit", "model"]),
     ("openai", &["agency"]),
+    ("tasking", &["agency"]),
     (
         "node",
         &[
@@ -67,6 +68,7 @@ const BELOW: &[(&str, &[&str])] = &[
             "otlp",
             "agency",
             "openai",
+            "tasking",
             "vault",
             "workspace",
         ],

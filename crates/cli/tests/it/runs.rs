@@ -1,5 +1,7 @@
 //! Runs as people and scripts meet them: a recorded model, the built-in `files` server, and everything that can be wrong.
 
+use std::process::Command;
+
 use serde_json::{Value, json};
 
 use super::home::{Ended, Home};
@@ -323,4 +325,27 @@ fn what_goes_wrong_in_a_run_pauses_it_and_says_why() {
     // It goes on when what was wrong is mended: here by another agent's model, in a fork.
     let gone_on = home.cella(&["fork", "last", "--agent", "clerk"]);
     assert_eq!((gone_on.status, gone_on.out.trim()), (0, "late"), "{gone_on:?}");
+}
+
+#[test]
+fn a_replay_needs_no_network() {
+    let home = writing();
+    assert_eq!(home.cella(&["run", "clerk", "do it"]).status, 75);
+    assert_eq!(home.cella(&["approve", "last", "s2"]).status, 0);
+    // With no network but its own, which is down.
+    let apart = |program: &std::ffi::OsStr, args: &[&std::ffi::OsStr]| {
+        let mut command = Command::new("unshare");
+        command.args(["--map-root-user", "--net"]).arg(program).args(args);
+        command
+    };
+    if !apart("true".as_ref(), &[]).status().is_ok_and(|status| status.success()) {
+        println!("skipped: no network namespace may be made here");
+        return;
+    }
+    let plain = home.command(&["replay", "last", "--json"]);
+    let mut command = apart(plain.get_program(), &plain.get_args().collect::<Vec<_>>());
+    command.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command.current_dir(plain.get_current_dir().expect("a directory"));
+    let replayed = Ended::of(&mut command);
+    assert_eq!((replayed.status, replayed.json()["identical"].as_bool()), (0, Some(true)), "{replayed:?}");
 }
