@@ -11,6 +11,7 @@ mod follow;
 mod machine;
 mod models;
 mod offer;
+mod pace;
 mod rehearsal;
 mod tariff;
 mod terms;

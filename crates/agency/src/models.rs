@@ -1,6 +1,11 @@
 //! Providers that can be asked.
 
-use std::{collections::HashMap, path::Path, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use cella_contract::{Config, ProviderConfig};
 use cella_dialogue::{Answer, Failure, FailureClass, OutputSchema, Relay, Request, Stop, Turn, Usage, Wire};
@@ -12,9 +17,9 @@ use cella_model::{
 };
 use cella_pursuit::{AskOrder, Asked, Cost, Cut, Meter, Prepared};
 use futures_util::future::BoxFuture;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::{Ears, Heard, Tariff};
+use crate::{Ears, Heard, Tariff, pace::Pace};
 
 /// Requests to one provider at the same time where the configuration does not say. Stops one node from running into every provider's
 /// limit of its own; further ones wait.
@@ -41,6 +46,7 @@ pub(crate) struct Known {
     pub(crate) talks: Talks,
     pub(crate) key: Option<String>,
     gate: Semaphore,
+    pace: Option<Mutex<Pace>>,
 }
 
 pub(crate) enum Talks {
@@ -48,6 +54,30 @@ pub(crate) enum Talks {
     Recording(Cassette),
     /// What is wrong with it. Said when it is asked, so that one of ten providers does not keep the node from starting.
     Nobody(String),
+}
+
+impl Known {
+    /// Waits for its turn: not too many at the same time, not too many in a while.
+    async fn place(&self, meter: &Meter) -> Result<SemaphorePermit<'_>, Failure> {
+        let mut cut = meter.cut.clone();
+        let turn = async {
+            // The node never closes it.
+            let place = self.gate.acquire().await.ok();
+            while let Some(pace) = &self.pace {
+                let taken = pace.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now());
+                match taken {
+                    Ok(()) => break,
+                    Err(wait) => tokio::time::sleep(wait).await,
+                }
+            }
+            place
+        };
+        let cancelled = || failure(FailureClass::Cancelled, "the run was given up before it was asked");
+        tokio::select! {
+            place = turn => place.ok_or_else(cancelled),
+            Ok(_wanted) = cut.wait_for(Option::is_some) => Err(cancelled()),
+        }
+    }
 }
 
 impl Talks {
@@ -69,7 +99,8 @@ impl Models {
         let known = config.providers.iter().map(|(name, config)| {
             let places = config.concurrency.unwrap_or(CONCURRENCY).max(1);
             let gate = Semaphore::new(places as usize);
-            (name.clone(), Known { talks: talks(name, config, base), key: config.key.clone(), gate })
+            let pace = config.rate.map(|rate| Mutex::new(Pace::new(rate)));
+            (name.clone(), Known { talks: talks(name, config, base), key: config.key.clone(), gate, pace })
         });
         let tariff = Tariff::new(config, base);
         if let Some(why) = tariff.fault() {
@@ -163,9 +194,9 @@ impl Models {
             Ok(known) => known,
             Err(failure) => return Asked::nothing(failure),
         };
-        // The node never closes it.
-        let Ok(_place) = known.gate.acquire().await else {
-            return Asked::nothing(failure(FailureClass::Cancelled, "the node ends"));
+        let _place = match known.place(&meter).await {
+            Ok(place) => place,
+            Err(failure) => return Asked::nothing(failure),
         };
         let hears = |heard: Heard| ears.tell(&run, &heard);
         match &known.talks {

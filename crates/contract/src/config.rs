@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, num::NonZeroU16, path::PathBuf, time::Duration}
 
 use cella_dialogue::Wire;
 
-use crate::{Capture, ContractSource};
+use crate::{Capture, ContractSource, Rate};
 
 /// A whole configuration, checked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -187,6 +187,8 @@ pub struct ProviderConfig {
     pub headers: Vec<(String, String)>,
     /// Requests at the same time.
     pub concurrency: Option<u32>,
+    /// Requests in a time.
+    pub rate: Option<Rate>,
     /// The recording, relative to the configuration.
     pub file: Option<PathBuf>,
 }

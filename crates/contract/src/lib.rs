@@ -47,4 +47,4 @@ pub use effect::{Effect, Hints, effective_effect};
 pub use egress::{DomainName, EgressFault, EgressGrant, EgressHost, NameFault, Network};
 pub use schema::{agent_schema, config_schema, contract_schema};
 pub use text::{Text, expand, is_vault_name, looks_like_secret};
-pub use units::{parse_duration, parse_size};
+pub use units::{Rate, parse_duration, parse_rate, parse_size};

@@ -182,7 +182,7 @@ fn another_model_is_tried_with_the_answers_of_then_and_nobody_is_called() {
     home.write("tape.jsonl", &tape(&other));
     let ended = home.cella(&["replay", &run, "--model", "tape/tape"]);
     assert!(ended.status == 1 && ended.err.contains("CE1511"), "{ended:?}");
-    assert_eq!(home.cella(&["replay", &run, "--model", "nobody/knows"]).code(), "CE1543");
+    assert_eq!(home.cella(&["replay", &run, "--model", "unknown/model"]).code(), "CE1543");
     assert_eq!(home.cella(&["replay", &run, "--model", "nameless"]).code(), "CE1530");
 }
 

@@ -166,6 +166,11 @@ pub(super) static PROVIDER: Shape = Shape {
         ),
         field("headers", Kind::TextMap, "More headers of each request."),
         field("concurrency", Kind::Count, "Requests at the same time; 16 when absent."),
+        field(
+            "rate",
+            Kind::Text,
+            "Requests in a time: 5/s, 60/min, 1000/h; further ones wait. No limit when absent.",
+        ),
         field("file", Kind::Text, "For the wire cassette: the recording, relative to this file."),
         field(
             "clear_text",
