@@ -43,6 +43,7 @@ const dir = scratch('models');
 mkdirSync(join(dir, 'agents'), { recursive: true });
 writeFileSync(join(dir, 'agents', 'clerk.toml'), 'description = "Tells the weather."\ninstructions = "Use the tools."\n\n[model]\nuse = "chat/gpt-test"\n\n[tools]\nservers = ["weather"]\n');
 writeFileSync(join(dir, 'agents', 'careful.toml'), 'description = "Asks before each call."\n\n[model]\nuse = "chat/gpt-test"\n\n[tools]\nservers = ["weather"]\napprove = "always"\n');
+writeFileSync(join(dir, 'agents', 'talker.toml'), '[model]\nuse = "chat/slow"\n');
 writeFileSync(join(dir, 'tape.jsonl'), '{"answer":{"turn":{"text":"You said: on tape"},"stop":"end","usage":{"input":3,"output":2}}}\n');
 const wires = { chat: 'openai-chat', responses: 'openai-responses', claude: 'anthropic-messages' };
 const providers = Object.entries(wires).map(([name, wire]) => `[providers.${name}]\nwire = ${toml(wire)}\nurl = ${toml(upstream.url)}\nkey = "env:UPSTREAM_KEY"\n`);
@@ -123,6 +124,16 @@ async function own() {
     const path = await post('/completions', {});
     equal([path.status, (await path.json()).error.code], [404, 'unknown_url']);
     equal(upstream.seen.length, before);
+  });
+  await test('who watches a run sees what its model says while it says it', async () => {
+    const headers = { authorization: `Bearer ${cella.token}`, 'content-type': 'application/json' };
+    const begun = await fetch(`${cella.origin}/api/v1/runs`, { method: 'POST', headers, body: JSON.stringify({ agent: 'talker', task: 'talk' }) });
+    const { run } = await begun.json();
+    const watched = await fetch(`${cella.origin}/api/v1/runs/${run}/follow?text=1`, { headers });
+    const lines = (await watched.text()).trim().split('\n').map((line) => JSON.parse(line));
+    const texts = lines.findIndex((line) => line.text?.startsWith('word')), answered = lines.findIndex((line) => line.fact?.kind === 'answered');
+    ensure(texts >= 0 && texts < answered, `no text before the answer: ${JSON.stringify(lines).slice(0, 400)}`);
+    contains(lines.at(-1).state.output, 'word20', 'output');
   });
   for (const mode of ['auto', 'legacy']) {
     const ask = (answer) => python('agents_mcp.py', mode, cella.url('agents'), cella.token, answer);

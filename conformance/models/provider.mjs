@@ -38,6 +38,14 @@ const FAULTS = {
   broken: (r) => json(r, 500, error('oops', 'server_error', null)),
   page: (r) => { r.writeHead(200, { 'content-type': 'text/html' }); r.end('<h1>hello</h1>'); },
   cut: (r) => { sse(r); r.write(`data: ${JSON.stringify(chunk('cut', { role: 'assistant', content: 'Hel' }))}\n\n`); setTimeout(() => r.destroy(), 50); },
+  slow: (r) => {
+    sse(r); let n = 0;
+    const timer = setInterval(() => {
+      if (n < 20) { n += 1; r.write(`data: ${JSON.stringify(chunk('slow', { content: `word${n} ` }))}\n\n`); return; }
+      clearInterval(timer); r.write(`data: ${JSON.stringify(chunk('slow', {}, 'stop'))}\n\n`); r.end('data: [DONE]\n\n');
+    }, 40);
+    r.on('close', () => clearInterval(timer));
+  },
   endless: (r) => {
     sse(r);
     const timer = setInterval(() => r.write(`data: ${JSON.stringify(chunk('endless', { content: 'more and more and more words, ' }))}\n\n`), 5);

@@ -6,15 +6,16 @@ use std::{
 };
 
 use bytes::Bytes;
-use cella_agency::{ApiError, Crew, follow};
+use cella_agency::{ApiError, Crew, Ear, Heard, follow};
 use cella_event::RunId;
 use cella_kernel::Status;
+use cella_model::Delta;
 use cella_pursuit::Runs;
-use futures_util::{StreamExt as _, stream};
+use futures_util::{Stream, StreamExt as _, stream};
 use http::{Method, Request, Response, StatusCode};
 use http_body::Frame;
 use http_body_util::{BodyExt as _, StreamBody};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Admin, Body, error, json_body, log::streamed, nothing_here};
 
@@ -23,7 +24,8 @@ impl Admin {
     pub(super) async fn run(&self, request: &Request<Bytes>, path: &str, principal: &str) -> Response<Body> {
         let path = path.trim_start_matches('/');
         if let (&Method::GET, Some(run)) = (request.method(), path.strip_suffix("/follow")) {
-            return match self.watched(run).await {
+            let with_text = request.uri().query() == Some("text=1");
+            return match self.watched(run, with_text).await {
                 Ok(body) => streamed(body),
                 Err(refused) => refusal(&refused),
             };
@@ -39,8 +41,9 @@ impl Admin {
         }
     }
 
-    async fn watched(&self, run: &str) -> Result<Body, ApiError> {
+    async fn watched(&self, run: &str, with_text: bool) -> Result<Body, ApiError> {
         let run = self.runs.named(run).await?;
+        let ear = with_text.then(|| self.runs.crew().ears().listen(&run));
         let facts = follow(&self.ledger, run.clone()).await?;
         let (mut draining, runs) = (self.draining.clone(), self.runs.runs().clone());
         let broken = Arc::new(OnceLock::new());
@@ -53,10 +56,35 @@ impl Admin {
             }
         };
         let last = stream::once(async move { broken.get().map(|why: &String| json!({ "broken": why })) });
-        let lines = facts.take_until(Box::pin(until)).chain(last.filter_map(ready));
+        let facts = facts.take_until(Box::pin(until)).chain(last.filter_map(ready));
+        let lines = beside(facts, ear);
         let lines = lines.map(|line| Ok(Frame::data(Bytes::from(format!("{line}\n")))));
         Ok(StreamBody::new(lines).boxed_unsync())
     }
+}
+
+/// Facts, and between them what a model says while it says it (`{"text": ...}`), which is not on record yet. Ends with the facts.
+fn beside(
+    facts: impl Stream<Item = Value> + Send + 'static,
+    ear: Option<Ear>,
+) -> impl Stream<Item = Value> + Send + 'static {
+    stream::unfold((Box::pin(facts), ear), |(mut facts, mut ear)| async move {
+        loop {
+            let heard = async {
+                match &mut ear {
+                    Some(ear) => ear.next().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                fact = facts.next() => return Some((fact?, (facts, ear))),
+                heard = heard => if let Heard::Delta(Delta::Text(text)) = heard {
+                    return Some((json!({ "text": text }), (facts, ear)));
+                },
+            }
+        }
+    })
 }
 
 /// Completes when the pursuit of a run has broken off, and says why. Never, where it comes to its end.

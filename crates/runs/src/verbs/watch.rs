@@ -12,6 +12,9 @@ use crate::{
     prompt,
 };
 
+/// Characters of a line that passes.
+const TAIL_CHARS: usize = 76;
+
 pub(super) async fn watch(session: &Session, answer: &Value, printer: Printer) -> Outcome {
     let run = answer["run"].as_str().unwrap_or_default().to_owned();
     if answer["from"].is_string() {
@@ -19,16 +22,25 @@ pub(super) async fn watch(session: &Session, answer: &Value, printer: Printer) -
     } else {
         printer.note(format!("run {run}"));
     }
-    let path = format!("/api/v1/runs/{run}/follow");
+    let path = format!("/api/v1/runs/{run}/follow?text=1");
     let response = session.reach.request("GET", &path, Bytes::new()).await?;
     let (mut body, mut rest) = (response.into_body(), Vec::new());
-    let mut last = Value::Null;
+    let (mut last, mut said) = (Value::Null, String::new());
     while let Some(frame) = body.frame().await {
         let Ok(frame) = frame else { break };
         rest.extend_from_slice(frame.data_ref().map_or(&[], |data| &data[..]));
         while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
             let line: Vec<u8> = rest.drain(..=end).collect();
             let Ok(line) = serde_json::from_slice::<Value>(&line) else { continue };
+            if let Some(text) = line["text"].as_str() {
+                said.push_str(text);
+                printer.passing(&tail(&said));
+                continue;
+            }
+            if !said.is_empty() {
+                said.clear();
+                printer.passing("");
+            }
             if line["fact"].is_object() {
                 printer.note(sentence(&line["fact"]));
                 continue;
@@ -48,6 +60,13 @@ pub(super) async fn watch(session: &Session, answer: &Value, printer: Printer) -
     }
     Err(Stop::new(Code::Unavailable, codes::NOT_RUNNING, "the node has stopped; the run is as it was")
         .fix(format!("go on: cella resume {run}")))
+}
+
+/// The end of what a model is saying, as much as fits on a line.
+fn tail(said: &str) -> String {
+    let line = said.rsplit('\n').find(|line| !line.trim().is_empty()).unwrap_or_default();
+    let from = line.char_indices().rev().nth(TAIL_CHARS - 1).map_or(0, |(at, _)| at);
+    line[from..].chars().filter(|c| !c.is_control()).collect()
 }
 
 /// One fact for a person.
@@ -125,4 +144,20 @@ fn ended(state: &Value, printer: Printer) -> Code {
         printer.warn(format!("{}: {why}{code}", state["status"].as_str().unwrap_or_default()));
     }
     if completed { Code::Ok } else { Code::Failed }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_what_is_said_fits_on_a_line() {
+        assert_eq!(tail("one\ntwo"), "two");
+        assert_eq!(tail("one\n\n"), "one");
+        assert_eq!(tail(""), "");
+        assert_eq!(tail("a\u{1b}[2Jb"), "a[2Jb");
+        let long = format!("{}ä", "x".repeat(500));
+        assert_eq!(tail(&long).chars().count(), TAIL_CHARS);
+        assert!(tail(&long).ends_with('ä'));
+    }
 }
