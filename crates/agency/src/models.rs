@@ -205,8 +205,7 @@ impl Models {
                     Ok(provider) => provider,
                     Err(why) => return Asked::nothing(failure(FailureClass::Auth, &why)),
                 };
-                let listened = ears.is_heard(&run).then_some(&hears as Hears<'_>);
-                asked(&provider, &prepared, waits(deadlines), meter, output.as_ref(), listened).await
+                asked(&provider, &prepared, waits(deadlines), meter, output.as_ref(), &hears).await
             }
             Talks::Recording(cassette) => {
                 let asked = recorded(cassette, &prepared, output.as_ref());
@@ -235,7 +234,7 @@ async fn asked(
     deadlines: Deadlines,
     meter: Meter,
     output: Option<&OutputSchema>,
-    hears: Option<Hears<'_>>,
+    hears: Hears<'_>,
 ) -> Asked {
     let Meter { output_tokens_max, mut cut } = meter;
     let when = Box::pin(async move {
@@ -247,12 +246,12 @@ async fn asked(
         }
     });
     let as_is = prepared.relay.is_some();
-    let mut sees = |seen: Seen<'_>| match (seen, hears) {
+    let mut sees = |seen: Seen<'_>| match seen {
         // Whoever wrote the request itself reads the answer itself.
-        (Seen::Event { name, data }, Some(hears)) if as_is => {
+        Seen::Event { name, data } if as_is => {
             hears(Heard::Event { name: name.to_owned(), data: data.to_owned() });
         }
-        (Seen::Delta(delta), Some(hears)) if !as_is => hears(Heard::Delta(delta.clone())),
+        Seen::Delta(delta) if !as_is => hears(Heard::Delta(delta.clone())),
         _ => {}
     };
     let stop = cella_model::Stop { output_tokens_max, when, sees: &mut sees };
