@@ -43,13 +43,14 @@ const dir = scratch('models');
 mkdirSync(join(dir, 'agents'), { recursive: true });
 writeFileSync(join(dir, 'agents', 'clerk.toml'), 'description = "Tells the weather."\ninstructions = "Use the tools."\n\n[model]\nuse = "chat/gpt-test"\n\n[tools]\nservers = ["weather"]\n');
 writeFileSync(join(dir, 'agents', 'careful.toml'), 'description = "Asks before each call."\n\n[model]\nuse = "chat/gpt-test"\n\n[tools]\nservers = ["weather"]\napprove = "always"\n');
+writeFileSync(join(dir, 'agents', 'phased.toml'), 'phases = ["act"]\n\n[model]\nuse = "chat/gpt-test"\n\n[tools]\nservers = ["weather"]\n');
 writeFileSync(join(dir, 'agents', 'talker.toml'), '[model]\nuse = "chat/slow"\n');
 writeFileSync(join(dir, 'tape.jsonl'), '{"answer":{"turn":{"text":"You said: on tape"},"stop":"end","usage":{"input":3,"output":2}}}\n');
 const wires = { chat: 'openai-chat', responses: 'openai-responses', claude: 'anthropic-messages' };
 const providers = Object.entries(wires).map(([name, wire]) => `[providers.${name}]\nwire = ${toml(wire)}\nurl = ${toml(upstream.url)}\nkey = "env:UPSTREAM_KEY"\n`);
 const extra = `${providers.join('\n')}\n[providers.tape]\nwire = "cassette"\nfile = "tape.jsonl"\n\n[budgets."acme/small"]\ntokens = 3000\n\n`;
 const contract = contractFile(dir, 'weather');
-appendFileSync(contract, '\n[tools.get_weather]\neffect = "read"\n');
+appendFileSync(contract, '\n[tools.get_weather]\neffect = "read"\ndelegate = true\n\n[tools.storm]\neffect = "read"\nphases = ["act"]\n');
 const cella = new Node({ dir, extra, env: { UPSTREAM_KEY: KEY }, servers: { weather: { command: nodejs, args: [script('weather.mjs')], contract } } });
 
 const PYTHON = ['chat', 'chat_stream', 'chat_tools', 'chat_tools_stream', 'shaped', 'embeddings', 'models', 'errors', 'budget', 'agent', 'once'];
@@ -124,6 +125,22 @@ async function own() {
     const path = await post('/completions', {});
     equal([path.status, (await path.json()).error.code], [404, 'unknown_url']);
     equal(upstream.seen.length, before);
+  });
+  await test('what a server calls with the token of its call is in the phase of the run', async () => {
+    const answer = await (await post('/chat/completions', { model: 'phased', messages: [{ role: 'user', content: 'weather in Paris?' }] })).json();
+    equal(answer.choices[0].message.content, 'It is sunny in Paris.');
+    const status = await (await fetch(`${cella.origin}/api/v1/status`, { headers: { authorization: `Bearer ${cella.token}` } })).json();
+    const token = JSON.stringify(status).match(/capability (1:r-[^"\\ ]+:act:[0-9a-f]{64})/)?.[1];
+    ensure(token, `the server got no token: ${JSON.stringify(status).slice(0, 300)}`);
+    const storm = async (capability) => {
+      const headers = { authorization: `Bearer ${cella.token}`, 'content-type': 'application/json', accept: 'application/json, text/event-stream', 'mcp-protocol-version': '2026-07-28', 'mcp-method': 'tools/call', 'mcp-name': 'storm' };
+      const _meta = { 'io.modelcontextprotocol/protocolVersion': '2026-07-28', 'io.modelcontextprotocol/clientInfo': { name: 't', version: '1' }, 'io.modelcontextprotocol/clientCapabilities': {}, ...(capability && { 'io.cella/capability': capability }) };
+      const body = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'storm', arguments: {}, _meta } });
+      return (await fetch(cella.url('weather'), { method: 'POST', headers, body })).text();
+    };
+    contains(await storm(), 'CE1031', 'without a token');
+    contains(await storm(token), 'thunder', 'with it');
+    contains(await storm(token.replace(':act:', ':pay:')), 'CE1612', 'with another phase in it');
   });
   await test('who watches a run sees what its model says while it says it', async () => {
     const headers = { authorization: `Bearer ${cella.token}`, 'content-type': 'application/json' };

@@ -27,7 +27,7 @@ pub use follow::follow;
 pub use machine::{RUNS_TESTED, compared, replayed, under_config, under_contract};
 pub use models::{Keys, Models};
 pub use offer::Listed;
-pub use rehearsal::{Heard as HeardCall, answered, recalled};
+pub use rehearsal::{Heard as HeardCall, answered, recalled, tape};
 pub use tariff::{NoList, PRICES_FILE, Quote, Tariff, host, table_of_list};
 pub use terms::under_agreement;
 pub use told::Teller;

@@ -5,7 +5,7 @@ use cella_event::{RunId, Seq};
 use cella_kernel::{Fact, Intended, Part, What};
 use cella_ledger::Reader;
 use cella_pursuit::{LoadError, load};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// A call that was made and answered.
 #[derive(Clone, Debug)]
@@ -46,6 +46,27 @@ pub fn recalled(
     };
     let before = answered(reader, asking)?.iter().filter(|heard| is(heard)).count();
     Ok(answered(reader, run)?.into_iter().filter(is).nth(before).map(|heard| heard.result))
+}
+
+/// What the models of a run said, as a recording that a provider of the wire `cassette` plays: one line for each answer, which fits the question
+/// that it was given to and no other. Blocking.
+///
+/// # Errors
+/// [`LoadError`].
+pub fn tape(reader: &Reader, run: &RunId) -> Result<String, LoadError> {
+    let (mut lines, mut digest) = (String::new(), None);
+    for fact in load(reader, run)? {
+        match fact.what {
+            What::Asked { digest: of, .. } => digest = Some(of),
+            What::Answered { answer, .. } => {
+                let digest = digest.take().map(|digest| digest.to_string());
+                lines.push_str(&json!({ "digest": digest, "answer": *answer }).to_string());
+                lines.push('\n');
+            }
+            _ => {}
+        }
+    }
+    Ok(lines)
 }
 
 fn of_facts(facts: &[Fact]) -> Vec<Heard> {

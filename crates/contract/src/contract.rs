@@ -108,6 +108,8 @@ pub struct ToolTerms {
     pub effect: Option<Effect>,
     /// Whether it may be called at all.
     pub allow: Option<bool>,
+    /// Whether its server may call others in the phase of the run.
+    pub delegate: Option<bool>,
     /// The tool that takes it back.
     pub undo: Option<String>,
     /// The tool that tells whether it happened.
@@ -180,6 +182,7 @@ impl Contract {
         self.fitting(tool).fold(ToolTerms::default(), |own, (_, next)| ToolTerms {
             effect: own.effect.or(next.effect),
             allow: own.allow.or(next.allow),
+            delegate: own.delegate.or(next.delegate),
             undo: own.undo.or_else(|| next.undo.clone()),
             probe: own.probe.or_else(|| next.probe.clone()),
             key_argument: own.key_argument.or_else(|| next.key_argument.clone()),

@@ -63,6 +63,9 @@ fn canonical_terms(terms: &ToolTerms) -> Value {
     if let Some(argument) = &terms.key_argument {
         canonical["key_argument"] = json!(argument);
     }
+    if let Some(delegate) = terms.delegate {
+        canonical["delegate"] = json!(delegate);
+    }
     if let Some(header) = &terms.key_header {
         canonical["key_header"] = json!(header);
     }

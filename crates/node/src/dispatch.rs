@@ -1,16 +1,20 @@
 //! The way of a call through the node: resolve, decide, put on record, perform, conclude.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use arc_swap::ArcSwap;
 use cella_catalog::{Catalog, Resolved, Route};
 use cella_contract::{Hints, Permit, Refusal, Wanted, decide};
 use cella_event::{CallId, Label, Map};
 use cella_ledger::AppendError;
-use cella_mcp::{ListKind, Object, member};
+use cella_mcp::{ListKind, META, Object, member};
 use cella_transport::{Answer, Call, Exchange, Fault, FaultKind};
 
 use crate::{
+    capability::{CAPABILITY, Capabilities, Granted},
     fresh,
     load::{Loaded, Served},
     metrics::Metrics,
@@ -31,6 +35,7 @@ pub(crate) struct Dispatch {
     pub(crate) recorder: Recorder,
     pub(crate) metrics: Metrics,
     pub(crate) tracing: Tracing,
+    pub(crate) capabilities: Capabilities,
 }
 
 impl Dispatch {
@@ -56,15 +61,38 @@ impl Dispatch {
             Err(fault) => return Exchange::fault(fault),
         };
         let mut span = self.tracing.open(&place, &subject, &call);
-        let permit = match self.decide(&served, &route, None) {
-            Ok(permit) => permit,
+        let permitted = self.capability(&mut route).and_then(|granted| {
+            let phase = granted.as_ref().map(|granted| granted.phase.as_str());
+            Ok((self.decide(&served, &route, phase)?, granted))
+        });
+        let (permit, granted) = match permitted {
+            Ok(permitted) => permitted,
             Err(refusal) => {
                 span.end(SpanEnd::Fault(refusal.code));
                 return self.refuse(&subject, &served, refusal, &route).await;
             }
         };
-        let facts = facts(&served, &call, place);
+        let mut facts = facts(&served, &call, place);
+        if let Some(Granted { run, step, phase }) = granted {
+            facts = facts.with("for_run", run).with("for_step", step).with("phase", phase);
+        }
         self.permitted(permit, Begun { subject, facts, span }, route, call).await
+    }
+
+    /// The token of a call that a run's call led to, taken out: it is nobody else's.
+    fn capability(&self, route: &mut Route) -> Result<Option<Granted>, Refusal> {
+        let meta = route.params.as_ref().and_then(|params| member(params, META));
+        let token = meta.and_then(|meta| member(meta, CAPABILITY));
+        let Some(token) = token.map(|token| serde_json::from_str::<String>(token.get()).unwrap_or_default())
+        else {
+            return Ok(None);
+        };
+        let mut params = Object::parse_or_empty(route.params.as_deref());
+        params.edit_object(META, |meta| {
+            meta.remove(CAPABILITY);
+        });
+        route.params = Some(params.to_raw());
+        self.capabilities.check(&token, SystemTime::now()).map(Some)
     }
 
     pub(crate) fn decide(

@@ -1,7 +1,7 @@
 //! A call that a run wants: the same way as a client's (resolve, decide, put on record, perform), with the run's name, step and phase
 //! in it, and with nobody behind it who could answer a server's questions.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::SystemTime};
 
 use cella_agency::recalled;
 use cella_catalog::Resolved;
@@ -13,6 +13,7 @@ use cella_pursuit::crash_point;
 use cella_transport::{Answer, Call, Caller, Exchange, Failure, Fault, Scope, Step};
 
 use crate::{
+    capability::CAPABILITY,
     dispatch::{Dispatch, facts, gone, new_call_id, subject},
     record::{Begun, Place, Subject},
     trace::OpenSpan,
@@ -93,6 +94,10 @@ impl Dispatch {
             route.params =
                 route.params.as_ref().map(|params| with_key(params, key, terms.key_argument.as_deref()));
             call.own_headers.extend(terms.key_header.map(|header| (header.into(), key.into())));
+        }
+        if let (Some(phase), true) = (&place.phase, served.contract.terms(&tool).delegate == Some(true)) {
+            let token = self.capabilities.mint(place.run.as_str(), &place.step, phase, SystemTime::now());
+            route.params = route.params.as_ref().map(|params| with_meta(params, CAPABILITY, &token));
         }
         crash_point();
         let exchange = self.catalog.call(route, call).await.observed(Box::new(intended));
@@ -201,6 +206,12 @@ fn without_meta(params: Option<&Raw>) -> Option<Raw> {
     let mut object = Object::parse(params?)?;
     object.remove(META);
     Some(object.to_raw())
+}
+
+fn with_meta(params: &Raw, name: &str, value: &str) -> Raw {
+    let Some(mut object) = Object::parse(params) else { return params.clone() };
+    object.edit_object(META, |meta| meta.set_str(name, value));
+    object.to_raw()
 }
 
 /// The key in `_meta`, and in an argument where the contract names one.

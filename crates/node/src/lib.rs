@@ -6,6 +6,7 @@
 
 mod admin;
 mod announce;
+mod capability;
 mod capture;
 pub mod confine;
 mod crew;

@@ -27,6 +27,7 @@ use crate::{
     Places, StartError,
     admin::Admin,
     announce::{self, Announcement},
+    capability::Capabilities,
     confine::Confinement,
     crew,
     dispatch::{DRAIN, Dispatch},
@@ -148,7 +149,7 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
         started_at: jiff::Timestamp::now().to_string(),
     });
     let drain = node.drain.unwrap_or(DRAIN);
-    let parts = Parts { places, loaded, recorder, metrics, token: &token };
+    let parts = Parts { places, loaded, recorder, metrics, token: &token, key: &key };
     let (service, loaded, draining) = parts.assemble(&ledger, &about)?;
     let doors = Doors::new(
         service.clone(),
@@ -184,6 +185,7 @@ struct Parts<'a> {
     recorder: Recorder,
     metrics: Metrics,
     token: &'a str,
+    key: &'a str,
 }
 
 type Assembled = (Arc<NodeService>, Arc<ArcSwap<Loaded>>, watch::Sender<bool>);
@@ -236,6 +238,7 @@ impl Parts<'_> {
             recorder: self.recorder,
             metrics: self.metrics.clone(),
             tracing: Tracing::from_env()?,
+            capabilities: Capabilities::new(self.key),
         };
         let crew = crew::crew(&dispatch, &loaded.load().config, self.places);
         let runs = crew::runs(crew, ledger, &loaded.load().config);

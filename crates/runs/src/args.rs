@@ -5,5 +5,5 @@ mod runs;
 
 pub(crate) use cella_terminal::{Global, Target};
 
-pub(crate) use self::runs::{Backtest, Fork, Replay, Resolve, Resume, Run, Step, Which};
+pub(crate) use self::runs::{Backtest, Fork, Replay, Resolve, Resume, Run, Show, Step, Which};
 pub use self::{prices::Prices, runs::RunVerb};

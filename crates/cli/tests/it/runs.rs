@@ -187,6 +187,21 @@ fn another_model_is_tried_with_the_answers_of_then_and_nobody_is_called() {
 }
 
 #[test]
+fn what_a_model_said_is_recorded_and_played_again() {
+    let home = writing();
+    assert_eq!(home.cella(&["run", "clerk", "do it"]).status, 75);
+    assert_eq!(home.cella(&["approve", "last", "s2"]).status, 0);
+    let recorded = home.cella(&["show", "last", "--tape"]);
+    assert_eq!((recorded.status, recorded.out.lines().count()), (0, 3), "{recorded:?}");
+    home.write("tape.jsonl", &recorded.out);
+    // The same questions have the same answers, another question none.
+    let again = home.cella(&["run", "clerk", "do it"]);
+    assert_eq!(again.status, 75, "{again:?}");
+    let other = home.cella(&["run", "clerk", "do something else"]);
+    assert!(other.status == 3 && other.err.contains("not the one that was recorded"), "{other:?}");
+}
+
+#[test]
 fn pure_calls_are_made_once_more_and_compared() {
     let home = home(&[]);
     home.write("data/a.txt", "one");

@@ -123,6 +123,7 @@ impl Reading<'_> {
         ToolTerms {
             effect,
             allow: table.flag("allow"),
+            delegate: table.flag("delegate"),
             undo: table.text("undo").map(str::to_owned),
             probe: table.text("probe").map(str::to_owned),
             key_argument: table.text("key_argument").map(str::to_owned),

@@ -226,6 +226,11 @@ static TOOL: Shape = Shape {
     fields: &[
         field("effect", Kind::Word(EFFECTS), "What a call does to the world; irreversible when absent."),
         field("allow", Kind::Flag, "false: calls are refused before the server hears of them."),
+        field(
+            "delegate",
+            Kind::Flag,
+            "true: its server may call other tools in the phase of the run, by a token that comes with the call.",
+        ),
         field("undo", Kind::Text, "The tool that takes a reversible call back."),
         field("probe", Kind::Text, "The tool that tells whether a call in doubt happened."),
         field(

@@ -20,9 +20,9 @@ pub enum RunVerb {
     Runs(Target),
     /// Show where a run stands and what happened in it
     #[command(
-        after_help = "Examples:\n  cella show last\n  cella show 3f9a --json\n\nA run is named by its name, the beginning of it, or last."
+        after_help = "Examples:\n  cella show last\n  cella show 3f9a --json\n  cella show last --tape > tape.jsonl      what its models said, to be played by a provider with wire = \"cassette\"\n\nA run is named by its name, the beginning of it, or last."
     )]
-    Show(Which),
+    Show(Show),
     /// Go on with a run that was interrupted or paused, and watch it
     #[command(
         after_help = "Examples:\n  cella resume last\n  cella resume 3f9a --detach\n\nA call that was under way when the node ended is in doubt, and its contract says what is done: again (pure, read, idempotent\nwith the same key), undone first (reversible), asked after by its probe (irreversible), else you are asked: cella resolve."
@@ -108,6 +108,15 @@ pub struct Which {
     pub(crate) run: String,
     #[command(flatten)]
     pub(crate) target: Target,
+}
+
+#[derive(Debug, Args)]
+pub struct Show {
+    #[command(flatten)]
+    pub(crate) which: Which,
+    /// What its models said, as a recording
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) tape: bool,
 }
 
 #[derive(Debug, Args)]

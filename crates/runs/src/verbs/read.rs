@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::watch::sentence;
 use crate::{
-    args::{Backtest, Global, Target, Which},
+    args::{Backtest, Global, Show, Target},
     codes,
     exit::{Code, Outcome, Stop},
     print::Printer,
@@ -54,7 +54,15 @@ pub(super) async fn list(at: &Target, global: &Global, printer: Printer) -> Outc
     Ok(Code::Ok)
 }
 
-pub(super) async fn show(args: Which, global: &Global, printer: Printer) -> Outcome {
+pub(super) async fn show(args: Show, global: &Global, printer: Printer) -> Outcome {
+    let Show { which: args, tape } = args;
+    if tape {
+        let reader = reader(global)?;
+        let run = named(&reader, &args.run)?;
+        let lines = agency::tape(&reader, &run).map_err(unreadable)?;
+        lines.lines().for_each(|line| printer.line(line));
+        return Ok(Code::Ok);
+    }
     let answer = match target::running(global, &args.target)? {
         Some(reach) => reach.get(&format!("/api/v1/runs/{}", args.run)).await?,
         None => {
