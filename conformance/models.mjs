@@ -6,9 +6,10 @@ import { join } from 'node:path';
 import { Node, contractFile, toml } from './lib/cella.mjs';
 import { here, installed, node as nodejs, scratch } from './lib/places.mjs';
 import { Skip, contains, ensure, equal, failed, finish, step, test } from './lib/report.mjs';
+import { connect } from './lib/mcp.mjs';
 import { provider } from './models/provider.mjs';
 
-const KEY = 'sk-upstream-5b1e', CLIENT_LIMIT_MS = 90_000;
+const KEY = 'sk-upstream-5b1e', CI = 'c'.repeat(40), BOSS = 'b'.repeat(40), CLIENT_LIMIT_MS = 90_000;
 const script = (name) => join(here, 'models', name);
 
 function run(command, args) {
@@ -48,10 +49,27 @@ writeFileSync(join(dir, 'agents', 'talker.toml'), '[model]\nuse = "chat/slow"\n'
 writeFileSync(join(dir, 'tape.jsonl'), '{"answer":{"turn":{"text":"You said: on tape"},"stop":"end","usage":{"input":3,"output":2}}}\n');
 const wires = { chat: 'openai-chat', responses: 'openai-responses', claude: 'anthropic-messages' };
 const providers = Object.entries(wires).map(([name, wire]) => `[providers.${name}]\nwire = ${toml(wire)}\nurl = ${toml(upstream.url)}\nkey = "env:UPSTREAM_KEY"\n`);
-const extra = `${providers.join('\n')}\n[providers.tape]\nwire = "cassette"\nfile = "tape.jsonl"\n\n[budgets."acme/small"]\ntokens = 3000\n\n`;
+const extra = `${providers.join('\n')}\n[providers.tape]\nwire = "cassette"\nfile = "tape.jsonl"\n\n[principals.ci]
+token = "env:CI_TOKEN"
+servers = ["weather"]
+allow = ["weather__get_*"]
+agents = ["clerk"]
+models = ["tape/*"]
+account = "acme/ci"
+rate = "4/h"
+
+[principals.boss]
+token = "env:BOSS_TOKEN"
+agents = ["careful"]
+approve = ["careful"]
+
+[principals.lost]
+token = "env:NO_SUCH_TOKEN"
+
+[budgets."acme/small"]\ntokens = 3000\n\n`;
 const contract = contractFile(dir, 'weather');
 appendFileSync(contract, '\n[tools.get_weather]\neffect = "read"\ndelegate = true\n\n[tools.storm]\neffect = "read"\nphases = ["act"]\n');
-const cella = new Node({ dir, extra, env: { UPSTREAM_KEY: KEY }, servers: { weather: { command: nodejs, args: [script('weather.mjs')], contract } } });
+const cella = new Node({ dir, extra, env: { UPSTREAM_KEY: KEY, CI_TOKEN: CI, BOSS_TOKEN: BOSS }, servers: { weather: { command: nodejs, args: [script('weather.mjs')], contract } } });
 
 const PYTHON = ['chat', 'chat_stream', 'chat_tools', 'chat_tools_stream', 'shaped', 'embeddings', 'models', 'errors', 'budget', 'agent', 'once'];
 const RESPONSES = ['responses', 'responses_stream', 'responses_tools'];
@@ -125,6 +143,39 @@ async function own() {
     const path = await post('/completions', {});
     equal([path.status, (await path.json()).error.code], [404, 'unknown_url']);
     equal(upstream.seen.length, before);
+  });
+  await test('a principal sees and does what stands in the configuration', async () => {
+    const headers = { authorization: `Bearer ${CI}`, 'content-type': 'application/json' };
+    const get = (path) => fetch(`${cella.origin}${path}`, { headers });
+    const names = (await (await get('/v1/models')).json()).data.map((model) => model.id);
+    equal(names, ['clerk', 'tape/recorded']);
+    const ask = async (model) => { const r = await post('/chat/completions', { model, messages: [{ role: 'user', content: 'x' }] }, { headers }); return [r.status, (await r.json()).error?.code]; };
+    equal([await ask('tape/recorded'), await ask('chat/gpt-test'), await ask('careful')], [[200, undefined], [403, 'permission_denied'], [403, 'permission_denied']]);
+    equal([(await get('/api/v1/status')).status, (await get('/api/v1/log/verify')).status, (await get('/readyz')).status], [403, 403, 200]);
+    const runs = (await (await get('/api/v1/runs')).json()).runs;
+    equal(runs.map((run) => run.agent), ['relay:chat'], 'its own run and no other');
+    const other = JSON.parse(cella.cli('runs', '--json').out).runs.find((run) => run.agent !== 'relay:chat').run;
+    equal([(await get(`/api/v1/runs/${other}`)).status, (await fetch(`${cella.origin}/api/v1/runs/${other}/cancel`, { method: 'POST', headers })).status], [403, 403]);
+    equal((await fetch(`${cella.origin}/readyz`, { headers: { authorization: 'Bearer x' } })).status, 200);
+    equal((await fetch(`${cella.origin}/api/v1/status`, { headers: { authorization: `Bearer ${'d'.repeat(40)}` } })).status, 401);
+  });
+  await test('its lists and calls go as far as its tools and its rate', async () => {
+    const client = await connect(cella.url(), { token: CI });
+    const names = (await client.list('tools')).map((tool) => tool.name);
+    equal(names, ['weather__get_weather']);
+    const call = async (name, args = {}) => JSON.stringify(await client.tool(name, args).catch((error) => error.message ?? error));
+    contains(await call('weather__storm'), 'CE1582', 'another tool');
+    for (let n = 0; n < 4; n += 1) contains(await call('weather__get_weather', { city: 'Rome' }), 'sunny in Rome', 'its tool');
+    contains(await call('weather__get_weather', { city: 'Rome' }), 'CE1581', 'the fifth call in an hour');
+    await client.close();
+    const log = cella.cli('log', 'query', '--kind', 'call.refused', '--json').out;
+    contains(log, 'principal:ci', 'the refusals are on record under its name');
+  });
+  await test('only who may approve is asked, and others wait', async () => {
+    const out = await python('agents_mcp.py', 'auto', cella.url('agents'), BOSS, 'yes', 'careful');
+    contains(out, 'final: It is sunny in Paris.', 'answer');
+    const denied = await fetch(`${cella.origin}/api/v1/runs`, { method: 'POST', headers: { authorization: `Bearer ${BOSS}` }, body: JSON.stringify({ agent: 'clerk', task: 'x' }) });
+    equal([denied.status, (await denied.json()).error.code], [403, 'CE1582']);
   });
   await test('what a server calls with the token of its call is in the phase of the run', async () => {
     const answer = await (await post('/chat/completions', { model: 'phased', messages: [{ role: 'user', content: 'weather in Paris?' }] })).json();

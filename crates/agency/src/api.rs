@@ -11,7 +11,7 @@ use cella_pursuit::{BadDecision, Begin, Decision, LoadError, Runs, StartError, k
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::{AgentError, Crew, terms::budgets, view};
+use crate::{AgentError, Crew, NotAllowed, terms::budgets, view};
 
 /// Runs of a node, as its admin door offers them.
 #[derive(Clone)]
@@ -37,6 +37,9 @@ pub enum ApiError {
     /// What was decided was not taken.
     #[error(transparent)]
     Decision(#[from] BadDecision),
+    /// Whoever asks may not do it.
+    #[error(transparent)]
+    NotAllowed(#[from] NotAllowed),
     /// The request is wrong.
     #[error("CE1530: {0}")]
     Request(String),
@@ -127,15 +130,19 @@ impl Api {
     ) -> Result<Option<Value>, ApiError> {
         let (run, order) = path.split_once('/').unwrap_or((path, ""));
         match (post, run, order) {
-            (false, "", _) => self.list().await.map(Some),
+            (false, "", _) => self.list(principal).await.map(Some),
             (true, "", _) => self.begin(parsed(body)?, principal).await.map(Some),
-            (false, "agents", "") => Ok(Some(json!({ "schema": "cella/v1", "agents": self.crew.agents() }))),
+            (false, "agents", "") => {
+                Ok(Some(json!({ "schema": "cella/v1", "agents": self.crew.agents_for(principal) })))
+            }
             (false, run, "") => {
                 let run = self.named(run).await?;
+                self.may_see(&run, principal).await?;
                 self.show(&run).await.map(Some)
             }
             (true, run, order) => {
                 let run = self.named(run).await?;
+                self.may_order(&run, order, principal).await?;
                 self.order(&run, order, body, principal).await
             }
             (false, ..) => Ok(None),
@@ -152,10 +159,60 @@ impl Api {
         blocking(move || named(&reader, &text)).await
     }
 
-    async fn list(&self) -> Result<Value, ApiError> {
+    async fn list(&self, principal: &str) -> Result<Value, ApiError> {
         let _durable_or_failing = self.ledger.flush().await;
         let (reader, runs) = (self.ledger.reader(), self.runs.clone());
-        blocking(move || Ok(view::list(&reader, |run| runs.is_active(run))?)).await
+        let (own, principal) = (self.is_confined(principal), principal.to_owned());
+        blocking(move || {
+            let mut list = view::list(&reader, |run| runs.is_active(run))?;
+            if let Some(runs) = list["runs"].as_array_mut().filter(|_| own) {
+                runs.retain(|run| {
+                    let name = run["run"].as_str().and_then(|name| RunId::new(name).ok());
+                    name.is_some_and(|name| view::owner(&reader, &name).as_deref() == Some(&*principal))
+                });
+            }
+            Ok(list)
+        })
+        .await
+    }
+
+    /// True for those who see their own runs alone.
+    fn is_confined(&self, principal: &str) -> bool {
+        self.crew.rights().of(principal).is_some_and(|rights| !rights.admin)
+    }
+
+    /// That somebody may look at a run: whoever wants it, and who may decide about it.
+    ///
+    /// # Errors
+    /// [`NotAllowed`].
+    pub async fn may_see(&self, run: &RunId, principal: &str) -> Result<(), ApiError> {
+        if !self.is_confined(principal) || self.owns(run, principal).await? {
+            return Ok(());
+        }
+        Ok(self.crew.rights().approve(principal, &self.agent_of(run).await?)?)
+    }
+
+    async fn may_order(&self, run: &RunId, order: &str, principal: &str) -> Result<(), ApiError> {
+        let (rights, agent) = (self.crew.rights(), self.agent_of(run).await?);
+        if matches!(order, "approve" | "deny" | "resolve") {
+            return Ok(rights.approve(principal, &agent)?);
+        }
+        if self.is_confined(principal) && !self.owns(run, principal).await? {
+            let what = format!("{order} the run of somebody else");
+            return Err(NotAllowed { who: principal.to_owned(), what }.into());
+        }
+        if matches!(order, "fork" | "replay") { Ok(rights.run(principal, &agent)?) } else { Ok(()) }
+    }
+
+    async fn owns(&self, run: &RunId, principal: &str) -> Result<bool, ApiError> {
+        let (reader, of) = (self.ledger.reader(), run.clone());
+        let owner = blocking(move || Ok(view::owner(&reader, &of))).await?;
+        Ok(owner.as_deref() == Some(principal))
+    }
+
+    async fn agent_of(&self, run: &RunId) -> Result<String, ApiError> {
+        let known = self.runs.show(run).await?;
+        Ok(known.state.agent().name.clone())
     }
 
     async fn show(&self, run: &RunId) -> Result<Value, ApiError> {
@@ -179,12 +236,13 @@ impl Api {
     }
 
     async fn begin(&self, new: NewRun, principal: &str) -> Result<Value, ApiError> {
+        self.crew.rights().run(principal, &new.agent)?;
         let config = self.crew.config(&new.agent)?;
         let agent = self.crew.agent(&new.agent).await?;
         if new.task.trim().is_empty() {
             return Err(ApiError::Request("the task is empty".into()));
         }
-        let account = new.account.or(config.account);
+        let account = self.crew.rights().account(principal, new.account.or(config.account));
         let begin =
             Begin { agent, task: new.task, earlier: Vec::new(), account, principal: principal.to_owned() };
         let run = self.runs.begin(begin).await?;
@@ -212,6 +270,7 @@ impl Api {
             let (agent, provider) = (started.agent.name.clone(), provider.to_owned());
             return Err(AgentError::Provider { agent, provider }.into());
         }
+        self.crew.rights().ask(principal, model)?;
         let target = Target { provider: provider.to_owned(), model: name.to_owned() };
         let Started { mut agent, task, earlier, account, .. } = *started;
         agent.model = ModelPolicy { deadlines: agent.model.deadlines, ..ModelPolicy::only(target) };
@@ -245,6 +304,9 @@ impl Api {
             }
             "fork" => {
                 let new: NewFork = if body.is_empty() { NewFork::default() } else { parsed(body)? };
+                if let Some(name) = &new.agent {
+                    self.crew.rights().run(principal, name)?;
+                }
                 let agent = match &new.agent {
                     Some(name) => Some(self.crew.agent(name).await?),
                     None => None,
@@ -292,6 +354,7 @@ impl ApiError {
             Self::Start(StartError::Load(LoadError::NoSuchRun { .. }))
             | Self::Load(LoadError::NoSuchRun { .. }) => "see which there are: cella runs".into(),
             Self::Several { .. } => "write more of its name".into(),
+            Self::NotAllowed(_) => "ask whoever owns the node: [principals] of the configuration".into(),
             Self::Decision(_) => "see what waits: cella show RUN".into(),
             other => format!("see: cella explain {}", other.code()),
         }

@@ -11,7 +11,7 @@ use cella_kernel::{Agent, Target};
 use cella_pursuit::{AskOrder, Asked, Broken, CallOrder, Cost, Host, Notice, Prepared};
 use futures_util::future::BoxFuture;
 
-use crate::{AgentError, Agents, Ears, Models, Tools};
+use crate::{AgentError, Agents, Ears, Models, Rights, Tools};
 
 /// Agents, models and tools of a node.
 pub struct Crew {
@@ -24,18 +24,19 @@ pub struct Crew {
 struct Now {
     agents: Agents,
     models: Models,
+    rights: Rights,
 }
 
 impl Crew {
     /// A crew with these tools.
     #[must_use]
-    pub fn new(tools: Arc<dyn Tools>, agents: Agents, models: Models) -> Self {
-        Self { tools, ears: Ears::default(), now: RwLock::new(Arc::new(Now { agents, models })) }
+    pub fn new(tools: Arc<dyn Tools>, agents: Agents, models: Models, rights: Rights) -> Self {
+        Self { tools, ears: Ears::default(), now: RwLock::new(Arc::new(Now { agents, models, rights })) }
     }
 
     /// Takes another configuration; runs go on with the agents that they began with.
-    pub fn reload(&self, agents: Agents, models: Models) {
-        *self.now.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Now { agents, models });
+    pub fn reload(&self, agents: Agents, models: Models, rights: Rights) {
+        *self.now.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Now { agents, models, rights });
     }
 
     /// An agent as it is now.
@@ -65,6 +66,20 @@ impl Crew {
     #[must_use]
     pub const fn ears(&self) -> &Ears {
         &self.ears
+    }
+
+    /// Who may do what, now.
+    #[must_use]
+    pub fn rights(&self) -> Rights {
+        self.now().rights.clone()
+    }
+
+    /// Names of the agents that somebody may give tasks to.
+    #[must_use]
+    pub fn agents_for(&self, principal: &str) -> Vec<String> {
+        let now = self.now();
+        let known = now.agents.known().into_iter();
+        known.filter(|agent| now.rights.run(principal, agent).is_ok()).collect()
     }
 
     /// The providers as they are now.

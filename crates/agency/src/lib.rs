@@ -5,6 +5,7 @@
 
 mod agents;
 mod api;
+mod capability;
 mod crew;
 mod ears;
 mod follow;
@@ -13,6 +14,7 @@ mod models;
 mod offer;
 mod pace;
 mod rehearsal;
+mod rights;
 mod tariff;
 mod terms;
 mod told;
@@ -21,6 +23,7 @@ mod view;
 
 pub use agents::{AgentError, Agents};
 pub use api::{Api, ApiError, named};
+pub use capability::{CAPABILITY, Capabilities, Granted};
 pub use crew::Crew;
 pub use ears::{Ear, Ears, Heard};
 pub use follow::follow;
@@ -28,6 +31,7 @@ pub use machine::{RUNS_TESTED, compared, replayed, under_config, under_contract}
 pub use models::{Keys, Models};
 pub use offer::Listed;
 pub use rehearsal::{Heard as HeardCall, answered, recalled, tape};
+pub use rights::{NOT_ALLOWED, NotAllowed, PRINCIPAL, Rights};
 pub use tariff::{NoList, PRICES_FILE, Quote, Tariff, host, table_of_list};
 pub use terms::under_agreement;
 pub use told::Teller;

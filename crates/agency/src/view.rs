@@ -1,8 +1,8 @@
 //! Runs as JSON.
 
-use cella_event::{Event, RunId};
+use cella_event::{Event, Kind, RunId};
 use cella_kernel::{Fact, State, Status};
-use cella_ledger::Reader;
+use cella_ledger::{Filter, Reader};
 use cella_pursuit::{LoadError, known_runs, load, state};
 use serde_json::{Value, json};
 
@@ -10,6 +10,14 @@ use crate::told::{Teller, clipped};
 
 /// Runs that one list shows. Stops a list over years from being folded whole; the newest are shown, and that there are more is said.
 pub const RUNS_LISTED: usize = 100;
+
+/// Who wants a run: whoever began it, or forked it. Blocking.
+pub(crate) fn owner(reader: &Reader, run: &RunId) -> Option<String> {
+    let kinds = vec![Kind::RunStarted, Kind::RunForked];
+    let filter = Filter { kinds, run: Some(run.clone()), limit: Some(1), ..Filter::default() };
+    let first = reader.query(&filter).ok()?.entries.into_iter().next()?;
+    first.event.principal.as_ref().map(|principal| principal.as_str().to_owned())
+}
 
 /// The newest runs. Blocking.
 ///

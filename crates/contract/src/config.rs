@@ -1,7 +1,10 @@
 //! `cella.toml`: which servers there are and how the node behaves.
 
 mod parse;
+mod principals;
 mod providers;
+
+pub use principals::{PrincipalConfig, RateConfig};
 
 use std::{collections::BTreeMap, num::NonZeroU16, path::PathBuf, time::Duration};
 
@@ -28,6 +31,10 @@ pub struct Config {
     pub budgets: BTreeMap<String, BudgetConfig>,
     /// What models cost, by `provider/model` or `provider/*`.
     pub prices: BTreeMap<String, PriceConfig>,
+    /// Who is let in beside the owner, and what for.
+    pub principals: BTreeMap<String, PrincipalConfig>,
+    /// How often tools may be called, by `SERVER__TOOL` or a pattern.
+    pub rates: BTreeMap<String, RateConfig>,
 }
 
 /// One server. Texts are as written: `${VAR}` is not replaced yet.

@@ -33,7 +33,8 @@ pub use capture::Capture;
 pub use class::{CellClass, VmChoice};
 pub use config::{
     BudgetConfig, BudgetPeriod, CellEndpoint, Config, InstallConfig, Isolation, LedgerConfig, NodeConfig,
-    PriceConfig, ProviderConfig, Remote, Run, ServerConfig, Start, StdioProgram, Transport, ViewConfig,
+    PriceConfig, PrincipalConfig, ProviderConfig, RateConfig, Remote, Run, ServerConfig, Start, StdioProgram,
+    Transport, ViewConfig,
 };
 pub use contract::{
     CONTRACT_VERSION, Contract, ContractSource, FileGrant, Limits, Mode, Preset, SecretTerms, ToolTerms,
@@ -45,6 +46,7 @@ pub use edit::{
 };
 pub use effect::{Effect, Hints, effective_effect};
 pub use egress::{DomainName, EgressFault, EgressGrant, EgressHost, NameFault, Network};
+pub use pattern::fits_pattern;
 pub use schema::{agent_schema, config_schema, contract_schema};
 pub use text::{Text, expand, is_vault_name, looks_like_secret};
 pub use units::{Rate, parse_duration, parse_rate, parse_size};

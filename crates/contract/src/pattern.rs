@@ -26,6 +26,12 @@ pub(crate) fn fit(pattern: &str, name: &str) -> Option<Fit> {
     rest.ends_with(last).then(|| Fit::Pattern(pattern.chars().filter(|c| *c != '*').count()))
 }
 
+/// Whether a pattern, in which `*` stands for any number of characters, fits a name.
+#[must_use]
+pub fn fits_pattern(pattern: &str, name: &str) -> bool {
+    fit(pattern, name).is_some()
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Fit, fit};

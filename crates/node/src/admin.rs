@@ -9,8 +9,10 @@ use std::sync::Arc;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use bytes::Bytes;
+use cella_agency::NOT_ALLOWED;
 use cella_catalog::Catalog;
 use cella_cell::Class;
+use cella_doorman::PUBLIC;
 use cella_history::History;
 use cella_ledger::{Health, Ledger};
 use cella_workspace::Workspaces;
@@ -54,6 +56,13 @@ impl Admin {
     pub(crate) async fn answer(&self, request: Request<Bytes>, principal: &str) -> Response<Body> {
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let read = method == Method::GET || method == Method::HEAD;
+        let confined = self.runs.crew().rights().of(principal).is_some_and(|rights| !rights.admin);
+        let open = path.starts_with("/api/v1/runs") || PUBLIC.contains(&path.as_str());
+        if confined && !open && !cella_openai::Door::is_here(&path) {
+            let fix = "ask whoever owns the node: admin = true in [principals] of its configuration";
+            let message = format!("{principal} may not use the admin door");
+            return error(StatusCode::FORBIDDEN, NOT_ALLOWED, &message, fix);
+        }
         if cella_openai::Door::is_here(&path) {
             return self.models.answer(&request, principal).await;
         }

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use cella_agency::{Agents, Api, Crew, Keys, Models, Offer, Offers, Tools};
+use cella_agency::{Agents, Api, Crew, Keys, Models, Offer, Offers, Rights, Tools};
 use cella_contract::Config;
 use cella_dialogue::{Json, ToolSpec};
 use cella_kernel::{Part, ToCall};
@@ -32,15 +32,16 @@ const AGENTS_DIR: &str = "agents";
 struct NodeTools(Dispatch);
 
 /// Who pursues the runs of this node. Blocking: recordings are read.
-pub(crate) fn crew(dispatch: &Dispatch, config: &Config, places: &Places) -> Arc<Crew> {
+fn crew(dispatch: &Dispatch, config: &Config, places: &Places) -> Arc<Crew> {
     let base = places.config.parent().map_or_else(PathBuf::new, Path::to_path_buf);
     let models = models(config, base.clone(), Secrets::new(places.vault()));
-    Arc::new(Crew::new(Arc::new(NodeTools(dispatch.clone())), agents(config, &base), models))
+    let tools = Arc::new(NodeTools(dispatch.clone()));
+    Arc::new(Crew::new(tools, agents(config, &base), models, Rights::new(config)))
 }
 
 /// The runs of this node, with the budgets of its configuration.
-pub(crate) fn runs(crew: Arc<Crew>, ledger: &Ledger, config: &Config) -> Api {
-    let runs = Api::new(crew, ledger.clone());
+pub(crate) fn runs(dispatch: &Dispatch, ledger: &Ledger, config: &Config, places: &Places) -> Api {
+    let runs = Api::new(crew(dispatch, config, places), ledger.clone());
     runs.set_budgets(config);
     runs
 }

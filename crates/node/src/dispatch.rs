@@ -6,18 +6,20 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
+use cella_agency::{CAPABILITY, Capabilities, Granted, NOT_ALLOWED};
 use cella_catalog::{Catalog, Resolved, Route};
 use cella_contract::{Hints, Permit, Refusal, Wanted, decide};
+use cella_doorman::Paces;
 use cella_event::{CallId, Label, Map};
 use cella_ledger::AppendError;
 use cella_mcp::{ListKind, META, Object, member};
 use cella_transport::{Answer, Call, Exchange, Fault, FaultKind};
 
 use crate::{
-    capability::{CAPABILITY, Capabilities, Granted},
     fresh,
     load::{Loaded, Served},
     metrics::Metrics,
+    principals::TOO_OFTEN,
     record::{Begun, Recorder, Subject},
     trace::{Place, SpanEnd, Tracing},
 };
@@ -36,6 +38,7 @@ pub(crate) struct Dispatch {
     pub(crate) metrics: Metrics,
     pub(crate) tracing: Tracing,
     pub(crate) capabilities: Capabilities,
+    pub(crate) paces: Paces,
 }
 
 impl Dispatch {
@@ -43,7 +46,7 @@ impl Dispatch {
     pub(crate) async fn call(&self, call: Call) -> Exchange {
         if let Some(kind) = ListKind::of_method(&call.method) {
             self.metrics.list();
-            return self.catalog.list(kind, call).await;
+            return self.list_for(kind, call).await;
         }
         match self.catalog.resolve(&call.scope, &call.method, call.params.as_deref()).await {
             Ok(Resolved::Server(route)) => self.perform(route, call).await,
@@ -62,6 +65,7 @@ impl Dispatch {
         };
         let mut span = self.tracing.open(&place, &subject, &call);
         let permitted = self.capability(&mut route).and_then(|granted| {
+            self.allowed(&call.caller.principal, &route.server, route.tool())?;
             let phase = granted.as_ref().map(|granted| granted.phase.as_str());
             Ok((self.decide(&served, &route, phase)?, granted))
         });
@@ -141,7 +145,10 @@ impl Dispatch {
         Exchange::fault(Fault {
             kind: FaultKind::Refused,
             code: refusal.code,
-            message: format!("refused by the contract of `{}`: {}", route.server, refusal.rule),
+            message: match refusal.code {
+                NOT_ALLOWED | TOO_OFTEN => format!("refused: {}", refusal.rule),
+                _ => format!("refused by the contract of `{}`: {}", route.server, refusal.rule),
+            },
             fix: Some(refusal.fix),
             in_doubt: false,
         })

@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::SystemTime};
 
-use cella_agency::recalled;
+use cella_agency::{CAPABILITY, recalled};
 use cella_catalog::Resolved;
 use cella_contract::Effect;
 use cella_event::{Label, Map, RunId};
@@ -13,7 +13,6 @@ use cella_pursuit::crash_point;
 use cella_transport::{Answer, Call, Caller, Exchange, Failure, Fault, Scope, Step};
 
 use crate::{
-    capability::CAPABILITY,
     dispatch::{Dispatch, facts, gone, new_call_id, subject},
     record::{Begun, Place, Subject},
     trace::OpenSpan,
@@ -77,7 +76,8 @@ impl Dispatch {
         };
         subject.errand = Some(place.clone());
         let span = self.tracing.open(&traced, &subject, &call);
-        let permit = match self.decide(&served, &route, place.phase.as_deref()) {
+        let allowed = self.allowed(&caller.principal, &route.server, route.tool());
+        let permit = match allowed.and_then(|()| self.decide(&served, &route, place.phase.as_deref())) {
             Ok(permit) => permit,
             Err(refusal) => {
                 let _told_by_its_event = self.refuse(&subject, &served, refusal, &route).await;

@@ -6,7 +6,6 @@
 
 mod admin;
 mod announce;
-mod capability;
 mod capture;
 pub mod confine;
 mod crew;
@@ -15,7 +14,6 @@ mod errand;
 mod error;
 mod fresh;
 mod grants;
-mod identity;
 mod inherit;
 pub mod install;
 mod launcher;
@@ -29,11 +27,11 @@ pub mod observe;
 mod own;
 mod places;
 mod plan;
+mod principals;
 mod record;
 mod secret_file;
 mod service;
 mod trace;
-mod usage;
 mod vault;
 
 pub use announce::Whereabouts;

@@ -27,11 +27,9 @@ use crate::{
     Places, StartError,
     admin::Admin,
     announce::{self, Announcement},
-    capability::Capabilities,
     confine::Confinement,
     crew,
     dispatch::{DRAIN, Dispatch},
-    identity::Doorkeeper,
     inherit::Inherited,
     install::Store,
     launcher::{Launcher, Shells},
@@ -48,6 +46,8 @@ use crate::{
     trace::Tracing,
     vault::Secrets,
 };
+use cella_agency::{Capabilities, PRINCIPAL};
+use cella_doorman::{Doorkeeper, Paces};
 use cella_tasking::Agents;
 
 /// The address of the HTTP door, where nothing else is said.
@@ -176,6 +176,7 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
         announcement_file: places.announcement(),
         own_socket: sockets.own_socket,
     };
+    running.let_in().await;
     running.open(sockets).await
 }
 
@@ -239,9 +240,9 @@ impl Parts<'_> {
             metrics: self.metrics.clone(),
             tracing: Tracing::from_env()?,
             capabilities: Capabilities::new(self.key),
+            paces: Paces::of(&loaded.load().config, PRINCIPAL),
         };
-        let crew = crew::crew(&dispatch, &loaded.load().config, self.places);
-        let runs = crew::runs(crew, ledger, &loaded.load().config);
+        let runs = crew::runs(&dispatch, ledger, &loaded.load().config, self.places);
         let agents = Agents::new(runs.runs().clone(), Arc::clone(runs.crew()), ledger.clone());
         let admin = Admin {
             catalog,
@@ -259,8 +260,8 @@ impl Parts<'_> {
             runs,
         };
         let doorkeeper = Doorkeeper::new(self.token, rustix::process::getuid().as_raw());
-        let service = NodeService { agents, dispatch, doorkeeper, admin, metrics: self.metrics };
-        Ok((Arc::new(service), loaded, draining))
+        let service = NodeService { agents, dispatch, doorkeeper, admin, metrics: self.metrics }.into();
+        Ok((service, loaded, draining))
     }
 }
 

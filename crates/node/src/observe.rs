@@ -17,6 +17,8 @@ use cella_link::{Link, LinkOptions, Wire};
 use cella_mcp::ListKind;
 use cella_proposal::{gathered, missed};
 
+use cella_freezer::Processes;
+
 use crate::{
     Places, Whereabouts,
     confine::{self, Confinement, Sink},
@@ -26,7 +28,6 @@ use crate::{
     launcher::{link_options, program},
     load::{self, Loaded, Served},
     own::OwnPlaces,
-    usage::Processes,
 };
 
 pub use cella_proposal::{Attempt, Observation, Proposal, Reason, Refused, Wanted, denied};

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use cella_doorman::Doorkeeper;
 use cella_mcp::{HeaderParams, ServerFacts};
 use cella_tasking::{Agents, SERVER};
 use cella_transport::{Call, Caller, Exchange, Interest, Peer, Refusal, Scope, Service, TaskWatch, Watch};
@@ -11,7 +12,6 @@ use http::request::Parts;
 use crate::{
     admin::{self, Admin},
     dispatch::Dispatch,
-    identity::Doorkeeper,
     metrics::Metrics,
 };
 

@@ -85,7 +85,8 @@ async fn begun(door: &Door, asked: &Asked, name: &str, principal: &str) -> Resul
         door.remember(digest, &run);
         return Ok(Begun { run, ear, live: false });
     }
-    let account = asked.account.clone().or(door.crew.config(name)?.account);
+    let wish = asked.account.clone().or(door.crew.config(name)?.account);
+    let account = door.crew.rights().account(principal, wish);
     let agent = fitted(door.crew.agent(name).await?, &request);
     let run = match keyed {
         Some(run) => run,

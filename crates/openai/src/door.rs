@@ -58,9 +58,9 @@ impl Door {
             "/v1/messages" => Dialect::Messages,
             "/v1/embeddings" => Dialect::Embeddings,
             // An Anthropic client asks the same path for its own kind of list.
-            "/v1/models" if method == Method::GET => return self.models().await,
+            "/v1/models" if method == Method::GET => return self.models(principal).await,
             _ => match path.strip_prefix("/v1/models/") {
-                Some(name) if method == Method::GET => return self.model(name).await,
+                Some(name) if method == Method::GET => return self.model(name, principal).await,
                 _ => return nothing(method, path, Dialect::Chat),
             },
         };
@@ -82,9 +82,10 @@ impl Door {
         let asked = Asked::read(dialect, request.headers(), request.body())?;
         let models = self.crew.models();
         let name = asked.wants.model.clone();
-        let agents = self.crew.agents();
+        let (agents, rights) = (self.crew.agents(), self.crew.rights());
         let agent = name.strip_prefix("agent/").unwrap_or(&name);
         if agents.iter().any(|known| known == agent) {
+            rights.run(principal, agent)?;
             return agent::answer(self, asked, agent, principal).await;
         }
         let Some(target) = models.target(dialect, &name) else {
@@ -92,6 +93,7 @@ impl Door {
             providers.sort();
             return Err(Fault::NoSuchModel { name, providers: listed(&providers), agents: listed(&agents) });
         };
+        rights.ask(principal, &format!("{}/{}", target.provider, target.model))?;
         models.carries(&target, dialect, &asked.body)?;
         relay::answer(self, asked, target, principal).await
     }

@@ -1,6 +1,6 @@
 //! Why a client gets no answer, in the words of its own protocol.
 
-use cella_agency::AgentError;
+use cella_agency::{AgentError, NotAllowed};
 use cella_dialogue::{Dialect, Failure, FailureClass};
 use cella_kernel::{EndStatus, State};
 use cella_model::NotCarried;
@@ -35,6 +35,9 @@ pub(crate) enum Fault {
     /// The run did not begin.
     #[error(transparent)]
     Start(#[from] StartError),
+    /// Whoever asks may not do it.
+    #[error(transparent)]
+    NotAllowed(#[from] NotAllowed),
     /// Its pursuit broke off.
     #[error("{0}")]
     Broken(#[from] Broken),
@@ -150,6 +153,7 @@ impl Fault {
             Self::Agent { param, .. } => {
                 Words { param: Some((*param).to_owned()), ..says(StatusCode::BAD_REQUEST, INVALID, None) }
             }
+            Self::NotAllowed(_) => says(StatusCode::FORBIDDEN, INVALID, Some("permission_denied")),
             Self::NoSuchPath { .. } => says(StatusCode::NOT_FOUND, INVALID, Some("unknown_url")),
             Self::Unusable(fault) => says(StatusCode::UNPROCESSABLE_ENTITY, SERVER, Some(fault.code())),
             Self::Start(StartError::Draining) | Self::Broken(Broken::Draining) => {

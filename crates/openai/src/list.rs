@@ -21,14 +21,17 @@ pub(crate) struct Lists(Mutex<Option<(Instant, Vec<Listed>)>>);
 
 impl Door {
     /// Everything that a client may name. Providers that gave no list are named with the reason, beside those that did.
-    pub(crate) async fn models(&self) -> Response<Body> {
-        let listed = self.listed().await;
-        let mut data: Vec<Value> = self.crew.agents().iter().map(|agent| entry(agent, "cella")).collect();
+    pub(crate) async fn models(&self, principal: &str) -> Response<Body> {
+        let (listed, rights) = (self.listed().await, self.crew.rights());
+        let mut data: Vec<Value> =
+            self.crew.agents_for(principal).iter().map(|agent| entry(agent, "cella")).collect();
         let mut missing = Vec::new();
         for Listed { provider, models } in listed {
             match models {
                 Ok(models) => {
-                    data.extend(models.iter().map(|model| entry(&format!("{provider}/{model}"), &provider)));
+                    let names = models.iter().map(|model| format!("{provider}/{model}"));
+                    let names = names.filter(|name| rights.ask(principal, name).is_ok());
+                    data.extend(names.map(|name| entry(&name, &provider)));
                 }
                 Err(why) => missing.push(json!({ "provider": provider, "error": why })),
             }
@@ -46,8 +49,8 @@ impl Door {
     }
 
     /// One of them.
-    pub(crate) async fn model(&self, name: &str) -> Response<Body> {
-        let agents = self.crew.agents();
+    pub(crate) async fn model(&self, name: &str, principal: &str) -> Response<Body> {
+        let agents = self.crew.agents_for(principal);
         if agents.iter().any(|agent| agent == name) {
             return whole(StatusCode::OK, &entry(name, "cella"));
         }
@@ -55,7 +58,8 @@ impl Door {
         let known = name.split_once('/').and_then(|(provider, model)| {
             let list = listed.iter().find(|list| list.provider == provider)?;
             let models = list.models.as_ref().ok()?;
-            models.iter().any(|known| known == model).then_some(provider)
+            let may = self.crew.rights().ask(principal, name).is_ok();
+            (may && models.iter().any(|known| known == model)).then_some(provider)
         });
         match known {
             Some(provider) => whole(StatusCode::OK, &entry(name, provider)),

@@ -79,7 +79,7 @@ impl Agents {
     /// Answers a request of a client.
     pub async fn call(&self, call: Call) -> Exchange {
         match &*call.method {
-            "tools/list" => Exchange::ready(Answer::own(Ok(self.list()))),
+            "tools/list" => Exchange::ready(Answer::own(Ok(self.list(&call.caller.principal)))),
             "tools/call" => match self.begin(&call).await {
                 Ok(exchange) => exchange,
                 Err(failure) => Exchange::ready(Answer::own(Err(failure))),
@@ -92,8 +92,8 @@ impl Agents {
         }
     }
 
-    fn list(&self) -> Raw {
-        let tools = self.crew.agents().into_iter().map(|name| {
+    fn list(&self, principal: &str) -> Raw {
+        let tools = self.crew.agents_for(principal).into_iter().map(|name| {
             let described = self.crew.config(&name).map(|config| config.description).unwrap_or_default();
             let description = if described.is_empty() { format!("Gives the agent {name} a task.") } else { described };
             json!({
@@ -111,8 +111,9 @@ impl Agents {
 
     async fn begin(&self, call: &Call) -> Result<Exchange, Failure> {
         let Task { agent: name, text, progress } = task(call)?;
-        if !self.crew.agents().contains(&name) {
-            let known = self.crew.agents().join(", ");
+        let known = self.crew.agents_for(&call.caller.principal);
+        if !known.contains(&name) {
+            let known = known.join(", ");
             return Err(fault(
                 FaultKind::NotFound,
                 NO_AGENT,
@@ -123,9 +124,12 @@ impl Agents {
         let agent = self.crew.agent(&name).await.map_err(|fault| refused(fault.into()))?;
         let account = self.crew.config(&name).map_err(|fault| refused(fault.into()))?.account;
         let principal = Arc::clone(&call.caller.principal);
+        let account = self.crew.rights().account(&principal, account);
         let begin =
             Begin { agent, task: text, earlier: Vec::new(), account, principal: principal.to_string() };
         let run = self.runs.begin(begin).await.map_err(|fault| refused(fault.into()))?;
+        // Whose word would not count is not asked for it.
+        let may_approve = self.crew.rights().approve(&principal, &name).is_ok();
         let capabilities: Value = serde_json::from_str(call.caller.capabilities.get()).unwrap_or_default();
         let (performer, exchange) = Exchange::live();
         let (steps, replies, alive) = performer.split();
@@ -133,7 +137,7 @@ impl Agents {
             agents: self.clone(),
             run,
             principal,
-            can_be_asked: capabilities["elicitation"].is_object(),
+            can_be_asked: capabilities["elicitation"].is_object() && may_approve,
             progress,
             told: 0,
             asked: HashMap::new(),

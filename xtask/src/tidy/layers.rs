@@ -44,6 +44,7 @@ const BELOW: &[(&str, &[&str])] = &[
     ("agency", &["pursuit", "model"]),
     ("openai", &["agency"]),
     ("tasking", &["agency"]),
+    ("doorman", &["agency"]),
     (
         "node",
         &[
@@ -60,6 +61,7 @@ const BELOW: &[(&str, &[&str])] = &[
             "proposal",
             "cell-wasm",
             "cell-vm",
+            "freezer",
             "secret",
             "catalog",
             "door",
@@ -69,6 +71,7 @@ const BELOW: &[(&str, &[&str])] = &[
             "agency",
             "openai",
             "tasking",
+            "doorman",
             "vault",
             "workspace",
         ],

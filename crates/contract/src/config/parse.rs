@@ -70,7 +70,8 @@ impl Reading<'_> {
         let providers = self.providers(root);
         let budgets = self.budgets(root);
         let prices = self.prices(root);
-        Config { servers, views, node, ledger, install, providers, budgets, prices }
+        let (principals, rates) = (self.principals(root), self.rates(root));
+        Config { servers, views, node, ledger, install, providers, budgets, prices, principals, rates }
     }
 
     fn install(&mut self, table: Table<'_>) -> InstallConfig {

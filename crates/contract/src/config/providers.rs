@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, ops::Range, path::PathBuf};
 use cella_dialogue::Wire;
 
 use super::{BudgetConfig, BudgetPeriod, PriceConfig, ProviderConfig, parse::Reading};
-use crate::{Rate, Text, codes, parse_rate, shape::Table, units::money};
+use crate::{Text, codes, shape::Table, units::money};
 
 /// A key that stands in the file itself.
 const LITERAL_KEY: &str = "CE1037";
@@ -139,20 +139,9 @@ impl Reading<'_> {
             key: key.map(str::to_owned),
             headers: self.values(name, table, "headers"),
             concurrency: table.count("concurrency"),
-            rate: self.rate(name, table),
+            rate: self.rate_of(name, table, "rate"),
             file: None,
         })
-    }
-
-    fn rate(&mut self, name: &str, table: Table<'_>) -> Option<Rate> {
-        let text = table.text("rate")?;
-        let rate = parse_rate(text);
-        if rate.is_none() {
-            let fix = "write 5/s, 60/min, 1000/h or 10000/d".to_owned();
-            let what = format!("`{text}` is no rate for `{name}`");
-            self.error(table.place("rate"), codes::WRONG_VALUE, what, fix);
-        }
-        rate
     }
 
     fn cassette(&mut self, name: &str, table: Table<'_>, place: Range<usize>) -> Option<ProviderConfig> {

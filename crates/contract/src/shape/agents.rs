@@ -179,3 +179,35 @@ pub(super) static PROVIDER: Shape = Shape {
         ),
     ],
 };
+
+pub(super) static PRINCIPAL: Shape = Shape {
+    what: "a principal",
+    fields: &[
+        field(
+            "token",
+            Kind::Text,
+            "Its token: vault:NAME, env:NAME, file:PATH or cmd:PROGRAM; never the token itself.",
+        ),
+        field("servers", Kind::Texts, "Servers it may use; all when absent."),
+        field(
+            "allow",
+            Kind::Texts,
+            "Tools it may call, as SERVER__TOOL, with *; all of these servers when absent.",
+        ),
+        field("deny", Kind::Texts, "Tools it may not call, even when allowed."),
+        field("agents", Kind::Texts, "Agents it may give tasks to; none when absent."),
+        field("models", Kind::Texts, "Models it may use, as PROVIDER/MODEL, with *; none when absent."),
+        field("approve", Kind::Texts, "Agents of whose runs it may approve calls; none when absent."),
+        field("account", Kind::Text, "What its runs spend from, from the organisation down."),
+        field("admin", Kind::Flag, "true: it may use the admin door: status, log, cells, everybody's runs."),
+        field("rate", Kind::Text, "Calls of tools in a time: 5/s, 60/min, 1000/h."),
+    ],
+};
+
+pub(super) static RATE: Shape = Shape {
+    what: "a rate",
+    fields: &[
+        field("all", Kind::Text, "By everybody together: 5/s, 60/min, 1000/h."),
+        field("each", Kind::Text, "By each principal."),
+    ],
+};

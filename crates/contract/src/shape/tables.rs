@@ -30,6 +30,16 @@ pub(crate) static CONFIG: Shape = Shape {
             Kind::Named(&super::agents::BUDGET),
             "What accounts may spend, by their path: \"acme\", \"acme/sales\", \"acme/sales/invoices\".",
         ),
+        field(
+            "principals",
+            Kind::Named(&super::agents::PRINCIPAL),
+            "Who is let in beside the owner, by a token of their own, and what for.",
+        ),
+        field(
+            "rates",
+            Kind::Named(&super::agents::RATE),
+            "How often tools may be called, by \"SERVER__TOOL\" or a pattern with *.",
+        ),
         field("install", Kind::Table(&INSTALL), "Installing packages of npx and uvx."),
     ],
 };

@@ -6,7 +6,7 @@ use http::{Response, StatusCode};
 use serde_json::{Value, json};
 
 use super::{Admin, Body, json_body, text};
-use crate::usage::Processes;
+use cella_freezer::Processes;
 
 /// The state of a cell that waits for a program.
 const SHELL: &str = "shell";

@@ -25,7 +25,7 @@ impl Admin {
         let path = path.trim_start_matches('/');
         if let (&Method::GET, Some(run)) = (request.method(), path.strip_suffix("/follow")) {
             let with_text = request.uri().query() == Some("text=1");
-            return match self.watched(run, with_text).await {
+            return match self.watched(run, with_text, principal).await {
                 Ok(body) => streamed(body),
                 Err(refused) => refusal(&refused),
             };
@@ -41,8 +41,9 @@ impl Admin {
         }
     }
 
-    async fn watched(&self, run: &str, with_text: bool) -> Result<Body, ApiError> {
+    async fn watched(&self, run: &str, with_text: bool, principal: &str) -> Result<Body, ApiError> {
         let run = self.runs.named(run).await?;
+        self.runs.may_see(&run, principal).await?;
         let ear = with_text.then(|| self.runs.crew().ears().listen(&run));
         let facts = follow(&self.ledger, run.clone()).await?;
         let (mut draining, runs) = (self.draining.clone(), self.runs.runs().clone());
@@ -105,5 +106,9 @@ async fn broke_off(runs: &Runs<Crew>, run: &RunId) -> String {
 }
 
 fn refusal(refused: &ApiError) -> Response<Body> {
-    error(StatusCode::BAD_REQUEST, &refused.code(), &refused.to_string(), &refused.fix())
+    let status = match refused {
+        ApiError::NotAllowed(_) => StatusCode::FORBIDDEN,
+        _ => StatusCode::BAD_REQUEST,
+    };
+    error(status, &refused.code(), &refused.to_string(), &refused.fix())
 }

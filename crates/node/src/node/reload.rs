@@ -5,11 +5,12 @@ use std::{
     sync::Arc,
 };
 
+use cella_agency::{PRINCIPAL, Rights};
 use cella_contract::Config;
 use serde_json::json;
 
 use super::Running;
-use crate::{announce, crew, load::load, plan::plan};
+use crate::{announce, crew, load::load, plan::plan, principals};
 
 impl Running {
     /// Reads the configuration again. One that is wrong is not used, and everything stays as it was.
@@ -27,6 +28,7 @@ impl Running {
                 self.loaded.store(Arc::new(loaded));
                 self.service.admin.shells.retain(&self.loaded.load());
                 self.reload_crew();
+                self.let_in().await;
                 self.service.dispatch.catalog.apply(plan);
                 self.service.admin.refused.store(None);
                 self.note_config().await;
@@ -45,12 +47,20 @@ impl Running {
 }
 
 impl Running {
+    /// Looks up the tokens of those who are let in beside the owner.
+    pub(super) async fn let_in(&self) {
+        let tokens = self.service.doorkeeper.tokens();
+        let loaded = self.loaded.load_full();
+        principals::let_in(tokens, &loaded.config, &self.config, &self.secrets).await;
+    }
+
     /// Runs that begin from now on have the agents and models of the new configuration.
     fn reload_crew(&self) {
         let base = self.config.parent().map_or_else(PathBuf::new, Path::to_path_buf);
         let config = &self.loaded.load().config;
         let models = crew::models(config, base.clone(), self.secrets.clone());
-        self.service.admin.runs.crew().reload(crew::agents(config, &base), models);
+        self.service.admin.runs.crew().reload(crew::agents(config, &base), models, Rights::new(config));
+        self.service.dispatch.paces.set(config, PRINCIPAL);
         self.service.admin.runs.set_budgets(config);
     }
 }

@@ -7,15 +7,15 @@ use std::{collections::HashMap, fs};
 
 /// What one cell uses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Usage {
+pub struct Usage {
     /// Processor time of all processes, those that ended included.
-    pub(crate) cpu_ms: u64,
+    pub cpu_ms: u64,
     /// Resident memory; a page that several processes share is counted for each.
-    pub(crate) memory_bytes: u64,
+    pub memory_bytes: u64,
     /// Living processes, without the cell's own first one.
-    pub(crate) processes: usize,
+    pub processes: usize,
     /// Since its first process started.
-    pub(crate) uptime_ms: u64,
+    pub uptime_ms: u64,
 }
 
 /// One process, in the kernel's units.
@@ -32,7 +32,7 @@ struct Stat {
 
 /// All processes of this machine at one moment.
 #[derive(Debug)]
-pub(crate) struct Processes {
+pub struct Processes {
     by_parent: HashMap<u32, Vec<Stat>>,
     by_pid: HashMap<u32, Stat>,
     uptime_ms: u64,
@@ -44,7 +44,7 @@ pub(crate) struct Processes {
 
 impl Processes {
     /// Reads `/proc`: some hundred small files, blocking.
-    pub(crate) fn read() -> Self {
+    pub fn read() -> Self {
         let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
         let stats = entries.filter_map(|entry| {
             entry.file_name().to_str()?.parse::<u32>().ok()?;
@@ -71,12 +71,12 @@ impl Processes {
     }
 
     /// When this was read, in milliseconds after boot.
-    pub(crate) fn at_ms(&self) -> u64 {
+    pub fn at_ms(&self) -> u64 {
         self.uptime_ms
     }
 
     /// Of the tree below a process; `None` when it is gone.
-    pub(crate) fn tree(&self, first: u32) -> Option<Usage> {
+    pub fn tree(&self, first: u32) -> Option<Usage> {
         let root = self.by_pid.get(&first)?;
         let mut usage = Usage {
             uptime_ms: self.uptime_ms.saturating_sub(root.started * self.tick_ms),

@@ -15,7 +15,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 
 /// The member of `_meta`.
-pub(crate) const CAPABILITY: &str = "io.cella/capability";
+pub const CAPABILITY: &str = "io.cella/capability";
 
 /// How long one is good. Longer than almost every call, and short enough that one which got out is soon worth nothing.
 const LIFE: Duration = Duration::from_secs(600);
@@ -30,26 +30,32 @@ const UNFIT: &str = "CE1612";
 
 /// Makes tokens and knows them again.
 #[derive(Clone)]
-pub(crate) struct Capabilities(Arc<[u8; 32]>);
+pub struct Capabilities(Arc<[u8; 32]>);
 
 /// What a token says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Granted {
-    pub(crate) run: String,
-    pub(crate) step: String,
-    pub(crate) phase: String,
+pub struct Granted {
+    /// The run.
+    pub run: String,
+    /// Its step.
+    pub step: String,
+    /// The phase that the run was in.
+    pub phase: String,
 }
 
 // === impl Capabilities ===
 
 impl Capabilities {
     /// With a key of their own, made of the node's.
-    pub(crate) fn new(node_key: &str) -> Self {
+    #[must_use]
+    pub fn new(node_key: &str) -> Self {
         let key = Sha256::new().chain_update(DOMAIN).chain_update(node_key).finalize();
         Self(Arc::new(key.into()))
     }
 
-    pub(crate) fn mint(&self, run: &str, step: &str, phase: &str, now: SystemTime) -> String {
+    /// A token for a call.
+    #[must_use]
+    pub fn mint(&self, run: &str, step: &str, phase: &str, now: SystemTime) -> String {
         let until = seconds(now + LIFE);
         let text = format!("1:{run}:{step}:{until}:{phase}");
         let digits: String =
@@ -57,7 +63,11 @@ impl Capabilities {
         format!("{text}:{digits}")
     }
 
-    pub(crate) fn check(&self, token: &str, now: SystemTime) -> Result<Granted, Refusal> {
+    /// What a token says.
+    ///
+    /// # Errors
+    /// It was not made here, or its time is over.
+    pub fn check(&self, token: &str, now: SystemTime) -> Result<Granted, Refusal> {
         let unfit = |rule: &str| Refusal {
             code: UNFIT,
             rule: rule.to_owned(),

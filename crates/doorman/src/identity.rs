@@ -1,6 +1,8 @@
 //! Who is asking? The kernel's word on a unix socket, a token on TCP; nobody is anonymous.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
+
+use arc_swap::ArcSwap;
 
 use http::{StatusCode, header::AUTHORIZATION, request::Parts};
 use sha2::{Digest, Sha256};
@@ -8,43 +10,79 @@ use sha2::{Digest, Sha256};
 use cella_transport::{Peer, Refusal};
 
 /// Paths that say nothing but that the node lives; open so that a supervisor needs no secret.
-const PUBLIC: [&str; 4] = ["/livez", "/readyz", "/healthz", "/version"];
+pub const PUBLIC: [&str; 4] = ["/livez", "/readyz", "/healthz", "/version"];
 
 /// Where clients of Anthropic's interface put a token.
 const API_KEY: &str = "x-api-key";
 
 /// Decides who may enter.
 #[derive(Debug)]
-pub(crate) struct Doorkeeper {
+pub struct Doorkeeper {
     /// Only a digest is held, so that neither a memory dump nor a timing difference gives the token away.
     token: [u8; 32],
     own_uid: u32,
     by_token: Arc<str>,
     local: Arc<str>,
     public: Arc<str>,
+    others: Tokens,
+}
+
+/// The tokens of principals, by their digests. Cheap to clone; a clone has the same.
+#[derive(Clone, Debug, Default)]
+pub struct Tokens(Arc<ArcSwap<HashMap<[u8; 32], Arc<str>>>>);
+
+/// Shortest token of a principal, in characters: 128 bits in hexadecimal. Stops one that can be guessed.
+pub const TOKEN_CHARS_MIN: usize = 32;
+
+// === impl Tokens ===
+
+impl Tokens {
+    /// Takes these tokens, each with the principal that it lets in, instead of those before.
+    pub fn set(&self, tokens: impl IntoIterator<Item = (String, String)>) {
+        let digest = |(token, principal): (String, String)| {
+            (Sha256::digest(token.as_bytes()).into(), principal.into())
+        };
+        self.0.store(Arc::new(tokens.into_iter().map(digest).collect()));
+    }
+
+    fn of(&self, digest: &[u8; 32]) -> Option<Arc<str>> {
+        self.0.load().get(digest).cloned()
+    }
 }
 
 // === impl Doorkeeper ===
 
 impl Doorkeeper {
     /// For the user this process runs as, and holders of `token`.
-    pub(crate) fn new(token: &str, own_uid: u32) -> Self {
+    #[must_use]
+    pub fn new(token: &str, own_uid: u32) -> Self {
         Self {
             token: Sha256::digest(token.as_bytes()).into(),
             own_uid,
             by_token: "token:default".into(),
             local: format!("local:uid={own_uid}").into(),
             public: "public".into(),
+            others: Tokens::default(),
         }
     }
 
+    /// The tokens of principals, to be filled.
+    #[must_use]
+    pub const fn tokens(&self) -> &Tokens {
+        &self.others
+    }
+
     /// The principal of the user this process runs as.
-    pub(crate) fn local(&self) -> Arc<str> {
+    #[must_use]
+    pub fn local(&self) -> Arc<str> {
         self.local.clone()
     }
 
     /// The principal behind a request.
-    pub(crate) fn admit(&self, head: &Parts, peer: &Peer) -> Result<Arc<str>, Refusal> {
+    ///
+    /// # Errors
+    /// 401 or 403, with a sentence for the client's user.
+    pub fn admit(&self, head: &Parts, peer: &Peer) -> Result<Arc<str>, Refusal> {
         match peer {
             Peer::Stdio => Ok(self.local.clone()),
             Peer::Unix { uid, .. } if *uid == self.own_uid => Ok(self.local.clone()),
@@ -86,6 +124,8 @@ impl Doorkeeper {
         let digest: [u8; 32] = Sha256::digest(given.as_bytes()).into();
         if digest == self.token {
             Ok(self.by_token.clone())
+        } else if let Some(principal) = self.others.of(&digest) {
+            Ok(principal)
         } else {
             Err(refused("the token is not this node's", ", error=\"invalid_token\""))
         }
@@ -127,6 +167,18 @@ mod tests {
             door.admit(&head("/mcp", None), &unix(1001)).expect_err("out").status,
             StatusCode::FORBIDDEN
         );
+    }
+
+    #[test]
+    fn a_principal_comes_in_by_its_own_token_until_it_is_taken_away() {
+        let door = Doorkeeper::new("s3cret", 1000);
+        let by = |token: &str| door.admit(&head("/mcp", Some(&format!("Bearer {token}"))), &tcp());
+        assert!(by("other").is_err());
+        door.tokens().set([("other".to_owned(), "principal:ci".to_owned())]);
+        assert_eq!(&*by("other").expect("in"), "principal:ci");
+        assert_eq!(&*by("s3cret").expect("in"), "token:default");
+        door.tokens().set([]);
+        assert!(by("other").is_err());
     }
 
     #[test]

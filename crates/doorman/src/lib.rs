@@ -1,0 +1,10 @@
+//! Who is asking, and how often may they? The kernel's word on a unix socket and tokens on TCP say who somebody is; rates say how often
+//! tools may be called, by whom.
+//!
+//! Refuses to do: what each may do (`agency`'s rights), looking tokens up (the node).
+
+mod identity;
+mod pace;
+
+pub use identity::{Doorkeeper, PUBLIC, TOKEN_CHARS_MIN, Tokens};
+pub use pace::{Paces, TooOften};
