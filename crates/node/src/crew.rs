@@ -10,6 +10,7 @@ use cella_contract::Config;
 use cella_dialogue::{Json, ToolSpec};
 use cella_kernel::{Part, ToCall};
 use cella_ledger::Ledger;
+use cella_luggage::Luggage;
 use cella_mcp::{Array, ListKind, Object, Raw, member, with_cursor};
 use cella_pursuit::{Broken, CallOrder};
 use cella_transport::{Answer, Call, Caller, Failure, Scope, Step};
@@ -39,8 +40,8 @@ pub(crate) fn crew(dispatch: &Dispatch, config: &Config, places: &Places) -> Arc
 }
 
 /// The runs of this node, with the budgets of its configuration.
-pub(crate) fn runs(crew: Arc<Crew>, ledger: &Ledger, config: &Config) -> Api {
-    let runs = Api::new(crew, ledger.clone());
+pub(crate) fn runs(crew: Arc<Crew>, ledger: &Ledger, luggage: Luggage, config: &Config) -> Api {
+    let runs = Api::new(crew, ledger.clone(), luggage);
     runs.set_budgets(config);
     runs
 }

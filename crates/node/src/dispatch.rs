@@ -7,6 +7,7 @@ use cella_catalog::{Catalog, Resolved, Route};
 use cella_contract::{Hints, Permit, Refusal, Wanted, decide};
 use cella_event::{CallId, Label, Map};
 use cella_ledger::AppendError;
+use cella_luggage::Trunks;
 use cella_mcp::{ListKind, Object, member};
 use cella_transport::{Answer, Call, Exchange, Fault, FaultKind};
 
@@ -31,6 +32,8 @@ pub(crate) struct Dispatch {
     pub(crate) recorder: Recorder,
     pub(crate) metrics: Metrics,
     pub(crate) tracing: Tracing,
+    /// What runs have with them.
+    pub(crate) trunks: Trunks,
 }
 
 impl Dispatch {

@@ -81,6 +81,15 @@ impl Dispatch {
         };
         let facts = with(facts(&served, &call, traced), &more);
         let recorded = without_meta(route.params.as_ref());
+        let trunk = served
+            .has_luggage()
+            .then(|| self.trunks.of(&route.server, place.run.as_str(), &caller.principal));
+        // Until the outcome is on record nothing is kept of the files, and while they are kept nothing is called.
+        let under_way = match &trunk {
+            Some(trunk) => Some(trunk.call().await),
+            None => None,
+        };
+        let (of_call, server) = (subject.call.clone(), subject.server.clone());
         let begun = Begun { subject, facts, span };
         crash_point();
         let intended = self.recorder.intend(begun, permit.effect(), recorded.as_ref()).await?;
@@ -93,6 +102,11 @@ impl Dispatch {
         finish(exchange).await;
         crash_point();
         self.recorder.settled().await;
+        drop(under_way);
+        if let Some(trunk) = trunk {
+            crash_point();
+            trunk.keep(self.recorder.ledger().clone(), place.run.clone(), server, of_call).await;
+        }
         Ok(true)
     }
 

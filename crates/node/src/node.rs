@@ -18,6 +18,7 @@ use cella_door::{DoorOptions, Doors, limits::Limits};
 use cella_event::{Draft, Int, Kind, Map};
 use cella_history::History;
 use cella_ledger::{Ledger, Opened};
+use cella_luggage::{Luggage, Trunks};
 use cella_workspace::{Store as WorkspaceStore, Workspaces};
 use sha2::{Digest, Sha256};
 use tokio::{sync::watch, task::JoinSet};
@@ -213,6 +214,8 @@ impl Parts<'_> {
             }
         });
         let (living, shells) = (Living::default(), Shells::default());
+        let luggage = Luggage::new(ledger.reader(), workspaces.store().clone());
+        let trunks = Trunks::default();
         let confinement = Confinement::new();
         let launcher = Launcher {
             loaded: loaded.clone(),
@@ -226,6 +229,8 @@ impl Parts<'_> {
             secrets: Secrets::new(self.places.vault()),
             living: living.clone(),
             shells: shells.clone(),
+            luggage: luggage.clone(),
+            trunks: trunks.clone(),
         };
         let catalog = Catalog::new(plan, launcher, catalog_options);
         let draining = watch::Sender::new(false);
@@ -235,9 +240,10 @@ impl Parts<'_> {
             recorder: self.recorder,
             metrics: self.metrics.clone(),
             tracing: Tracing::from_env()?,
+            trunks,
         };
         let crew = crew::crew(&dispatch, &loaded.load().config, self.places);
-        let runs = crew::runs(crew, ledger, &loaded.load().config);
+        let runs = crew::runs(crew, ledger, luggage, &loaded.load().config);
         let admin = Admin {
             catalog,
             ledger: ledger.clone(),

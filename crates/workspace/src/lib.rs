@@ -46,4 +46,4 @@ pub use path::{Raw, RelPath};
 pub use plain::{is_plain, plain, plain_lines, plain_path};
 pub use recorded::{RecordedError, Workspaces};
 pub use store::{About, Kept, State, Store, Sum};
-pub use workspace::Workspace;
+pub use workspace::{Watcher, Workspace};

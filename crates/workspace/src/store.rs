@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use self::disk::{listed, lock, read_delta, read_json, sync, write_whole};
 pub(crate) use self::disk::{make_dir, write_json};
 use crate::{
-    Delta, Digest, Layers, WorkspaceError,
+    After, Delta, Digest, Layers, WorkspaceError,
     beneath::{Nanos, PERMISSIONS, Root},
     commit,
     commit::SoFar,
@@ -405,6 +405,21 @@ impl Store {
         }
         let cause = format!("its digest is {}", delta.digest());
         Err(WorkspaceError::Damaged { path: self.deltas().join(&kept.id), cause })
+    }
+
+    /// Whether a cell can start from it: all that it needs is there, and the host is what it was made over. Blocking.
+    ///
+    /// # Errors
+    /// It cannot.
+    pub fn check(&self, kept: &Kept) -> Result<(), WorkspaceError> {
+        let delta = self.delta(kept)?;
+        for change in delta.areas.iter().flat_map(|area| &area.changes) {
+            if let After::File { sha256, size, .. } = change.after {
+                self.objects().check(sha256, size)?;
+            }
+        }
+        let conflicts = commit::conflicts(&delta, SoFar::Nothing)?;
+        if conflicts.is_empty() { Ok(()) } else { Err(WorkspaceError::Conflicts { conflicts }) }
     }
 
     /// A file's content, if it is no larger than that.

@@ -40,8 +40,9 @@ const BELOW: &[(&str, &[&str])] = &[
     ("otlp", &["transport"]),
     ("vault", &[]),
     ("workspace", &["cell", "ledger"]),
+    ("luggage", &["workspace"]),
     ("pursuit", &["kernel", "ledger", "agreement"]),
-    ("agency", &["pursuit", "model"]),
+    ("agency", &["pursuit", "model", "luggage"]),
     ("openai", &["agency"]),
     (
         "node",
@@ -69,6 +70,7 @@ const BELOW: &[(&str, &[&str])] = &[
             "openai",
             "vault",
             "workspace",
+            "luggage",
         ],
     ),
     ("mesh", &["node"]),

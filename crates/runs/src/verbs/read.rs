@@ -6,6 +6,7 @@ use cella_agency::{self as agency};
 use cella_contract::{AgentConfig, Contract, parse_duration};
 use cella_event::{Micros, RunId};
 use cella_ledger::Reader;
+use cella_luggage::Luggage;
 use cella_pursuit::{LoadError, known_runs, load};
 use serde_json::Value;
 
@@ -72,6 +73,9 @@ pub(super) async fn show(args: Which, global: &Global, printer: Printer) -> Outc
     for fact in answer["facts"].as_array().into_iter().flatten() {
         printer.line(sentence(fact));
     }
+    for kept in answer["checkpoints"].as_array().into_iter().flatten() {
+        printer.line(checkpoint(kept));
+    }
     for call in answer["waiting"].as_array().into_iter().flatten() {
         let text = |name: &str| call[name].as_str().unwrap_or_default();
         printer.line(format!(
@@ -83,6 +87,17 @@ pub(super) async fn show(args: Which, global: &Global, printer: Printer) -> Outc
         ));
     }
     Ok(Code::Ok)
+}
+
+/// What was kept of a run's files after a call, for a person.
+fn checkpoint(kept: &Value) -> String {
+    let text = |name: &str| kept[name].as_str();
+    let what = match (text("code"), text("workspace")) {
+        (Some(code), _) => format!("could not be kept: {} [{code}]", text("why").unwrap_or_default()),
+        (None, Some(workspace)) => format!("workspace {workspace}, {} bytes new", kept["bytes"]),
+        (None, None) => "as on the host".to_owned(),
+    };
+    format!("{:>6}  {:<14} {}: {what}", kept["seq"].to_string(), "files", text("server").unwrap_or_default())
 }
 
 pub(super) fn replay(args: &Which, global: &Global, printer: Printer) -> Outcome {
@@ -115,9 +130,22 @@ pub(super) fn replay(args: &Which, global: &Global, printer: Printer) -> Outcome
 pub(super) fn diff(left: &str, right: &str, global: &Global, printer: Printer) -> Outcome {
     let reader = reader(global)?;
     let (left, right) = (named(&reader, left)?, named(&reader, right)?);
-    let answer = agency::compared(&reader, &left, &right).map_err(unreadable)?;
+    let mut answer = agency::compared(&reader, &left, &right).map_err(unreadable)?;
+    let store = target::places(global).recorded_workspaces().store().clone();
+    let unknown = match cella_luggage::differing(&Luggage::new(reader, store), &left, &right) {
+        Ok(files) => {
+            answer["files"] = files.into();
+            None
+        }
+        Err(fault) => Some(format!("files are not compared: {fault} [{}]", fault.code())),
+    };
+    let files = answer["files"].as_array().cloned().unwrap_or_default();
     let sides = ["only_left", "only_right"].map(|side| answer[side].as_array().cloned().unwrap_or_default());
-    let same = sides.iter().all(Vec::is_empty);
+    let same = sides.iter().all(Vec::is_empty) && files.is_empty();
+    if let Some(unknown) = unknown {
+        answer["files_unknown"] = unknown.as_str().into();
+        printer.warn(unknown);
+    }
     if printer.is_json() {
         printer.json(&answer);
     } else {
@@ -127,6 +155,11 @@ pub(super) fn diff(left: &str, right: &str, global: &Global, printer: Printer) -
             for fact in facts {
                 printer.line(format!("{mark} {}", sentence(fact)));
             }
+        }
+        for file in &files {
+            let text = |name: &str| file[name].as_str().unwrap_or_default();
+            let (server, path) = (text("server"), text("path"));
+            printer.line(format!("file {path} ({server}): {} | {}", text("left"), text("right")));
         }
     }
     Ok(if same { Code::Ok } else { Code::Differs })
