@@ -1,0 +1,217 @@
+//! The files of a run: kept after each call, taken along by a fork and by a run that is taken up again, in real cells.
+
+use std::{fs, os::unix::process::ExitStatusExt, path::Path};
+
+use serde_json::{Value, json};
+
+use super::home::{Ended, Home};
+
+const CONFIG: &str = r#"
+[servers.files]
+command = "builtin:files"
+args = ["HERE/data"]
+contract = "files.toml"
+isolation = "run"
+
+[providers.tape]
+wire = "cassette"
+file = "tape.jsonl"
+
+[providers.other]
+wire = "cassette"
+file = "other.jsonl"
+"#;
+
+const CONTRACT: &str = r#"
+[[files]]
+path = "HERE/data"
+mode = "copy"
+[tools."*"]
+effect = "read"
+[tools.write_file]
+effect = "idempotent"
+"#;
+
+type Turn<'a> = (&'a str, &'a [(&'a str, Value)]);
+
+/// A run that writes `a.txt` and then another `a.txt` and `b.txt`.
+fn writing() -> Home {
+    let home = Home::new();
+    let here = home.path("").display().to_string();
+    let here = here.trim_end_matches('/');
+    home.write("data/a.txt", "zero");
+    home.write("cella.toml", &CONFIG.replace("HERE", here));
+    home.write("files.toml", &CONTRACT.replace("HERE", here));
+    home.write("agents/clerk.toml", "instructions = \"Write.\"\n[model]\nuse = \"tape/any\"\n");
+    home.write("agents/reader.toml", "instructions = \"Read.\"\n[model]\nuse = \"other/any\"\n");
+    let (one, two, b) =
+        (write(&home, "a.txt", "one"), write(&home, "a.txt", "two"), write(&home, "b.txt", "b"));
+    home.write("tape.jsonl", &tape(&[("", &[one]), ("", &[two]), ("", &[b]), ("written", &[])]));
+    let all = [read(&home, "a.txt"), read(&home, "b.txt")];
+    home.write("other.jsonl", &tape(&[("", &[]), ("", &all), ("seen", &[]), ("", &[]), ("more", &[])]));
+    home
+}
+
+fn write(home: &Home, name: &str, text: &str) -> (&'static str, Value) {
+    ("files__write_file", json!({ "path": path(home, name), "content": text }))
+}
+
+fn read(home: &Home, name: &str) -> (&'static str, Value) {
+    ("files__read_file", json!({ "path": path(home, name) }))
+}
+
+fn path(home: &Home, name: &str) -> String {
+    home.path(&format!("data/{name}")).display().to_string()
+}
+
+fn tape(turns: &[Turn<'_>]) -> String {
+    let line = |(text, calls): &Turn<'_>| {
+        let stop = if calls.is_empty() { "end" } else { "tools" };
+        let calls = calls.iter().enumerate().map(|(at, (name, arguments))| {
+            json!({ "id": format!("c{at}"), "name": name, "arguments": arguments.to_string() })
+        });
+        let turn = json!({ "text": text, "calls": calls.collect::<Vec<_>>() });
+        let answer = json!({ "turn": turn, "stop": stop, "usage": { "input": 10, "output": 5 } });
+        format!("{}\n", json!({ "answer": answer }))
+    };
+    turns.iter().map(line).collect()
+}
+
+fn show(home: &Home, run: &str) -> Value {
+    home.cella(&["show", run, "--json"]).json()
+}
+
+/// The numbers of the events of this kind.
+fn events(shown: &Value, kind: &str) -> Vec<u64> {
+    let facts = shown["facts"].as_array().unwrap().iter();
+    facts.filter(|fact| fact["kind"] == kind).map(|fact| fact["seq"].as_u64().unwrap()).collect()
+}
+
+fn checkpoints(shown: &Value) -> Vec<&str> {
+    let all = shown["checkpoints"].as_array().unwrap().iter();
+    all.map(|kept| kept["workspace"].as_str().unwrap_or("host")).collect()
+}
+
+fn ran(home: &Home) -> String {
+    let ran = home.cella(&["run", "clerk", "write"]);
+    assert_eq!((ran.status, ran.out.trim()), (0, "written"), "{ran:?}");
+    show(home, "last")["run"].as_str().unwrap().to_owned()
+}
+
+fn forked(home: &Home, at: &str, more: &[&str]) -> Ended {
+    home.cella(&[&["fork", at, "--agent", "reader"], more].concat())
+}
+
+#[test]
+fn a_fork_has_the_files_of_its_event_and_not_the_later_ones_and_the_original_keeps_its_own() {
+    let home = writing();
+    let run = ran(&home);
+    assert_eq!(home.read("data/a.txt"), "zero", "the host is as it was");
+    let shown = show(&home, &run);
+    let done = events(&shown, "done");
+    let kept = checkpoints(&shown);
+    assert_eq!((done.len(), kept.len()), (3, 3), "{shown}");
+    assert!(kept[0] != kept[1] && kept[1] != kept[2] && !kept.contains(&"host"), "{shown}");
+
+    let fork = forked(&home, &format!("{run}@{}", done[0]), &[]);
+    assert_eq!((fork.status, fork.out.trim()), (0, "seen"), "{fork:?}");
+    assert!(fork.err.contains(&format!("files of files: as in workspace {}", kept[0])), "{fork:?}");
+    assert!(fork.err.contains("one") && !fork.err.contains("two"), "{fork:?}");
+    let of_fork = show(&home, "last");
+    let name = of_fork["run"].as_str().unwrap();
+    assert_eq!(checkpoints(&of_fork), [kept[0]; 2], "it changed nothing, and nothing new is kept");
+
+    let diff = home.cella(&["diff", &run, name]);
+    assert_eq!(diff.status, 7, "{diff:?}");
+    for file in ["a.txt (files): 3 bytes", "b.txt (files): 1 bytes"] {
+        assert!(diff.out.contains(file), "{file}: {diff:?}");
+    }
+    // A fork of a fork whose server has not begun in it, and the original, are where they were.
+    let again = forked(&home, &run, &["--say", "and now?"]);
+    assert_eq!((again.status, again.out.trim()), (0, "more"), "{again:?}");
+    let diff = home.cella(&["diff", &run, "last", "--json"]).json();
+    assert_eq!(diff["files"], json!([]), "{diff}");
+    assert_eq!(home.read("data/a.txt"), "zero");
+}
+
+#[test]
+fn files_that_cannot_be_had_are_refused_with_their_code_and_left_behind_when_that_is_wished() {
+    let home = writing();
+    let run = ran(&home);
+    let shown = show(&home, &run);
+    let (done, kept) = (events(&shown, "done"), checkpoints(&shown));
+    let at = |event: usize| format!("{run}@{}", done[event]);
+    let runs = || home.cella(&["runs", "--json"]).json()["runs"].as_array().unwrap().len();
+
+    assert_eq!(home.cella(&["workspace", "discard", kept[0], "--yes"]).status, 0);
+    let gone = forked(&home, &at(0), &[]);
+    assert_eq!((gone.code(), runs()), ("CE1548", 1), "{gone:?}");
+    home.write("data/a.txt", "changed by its owner");
+    let moved = forked(&home, &at(1), &[]);
+    assert_eq!((moved.code(), runs()), ("CE1549", 1), "{moved:?}");
+    let left = forked(&home, &at(0), &["--without-files"]);
+    assert_eq!((left.status, left.out.trim()), (0, "seen"), "{left:?}");
+    assert!(left.err.contains("left behind") && left.err.contains("changed by its owner"), "{left:?}");
+}
+
+#[test]
+fn a_server_without_copies_of_the_runs_own_is_named_and_not_forked() {
+    let home = writing();
+    home.write("cella.toml", &home.read("cella.toml").replace("isolation = \"run\"\n", ""));
+    let run = ran(&home);
+    let shown = show(&home, &run);
+    assert!(shown["checkpoints"].is_null(), "{shown}");
+    let fork = forked(&home, &format!("{run}@{}", events(&shown, "done")[0]), &[]);
+    assert!(fork.err.contains("files of files: not forked"), "{fork:?}");
+}
+
+/// The run is killed at each point, taken up, and ends with all that it has written.
+#[test]
+fn a_run_that_is_killed_anywhere_goes_on_with_its_files() {
+    let mut killed = 0;
+    for point in 1.. {
+        let home = writing();
+        let mut command = home.command(&["run", "clerk", "write"]);
+        let ended = command.env("CELLA_CRASH_AT", point.to_string()).output().unwrap();
+        if ended.status.signal().is_none() {
+            break;
+        }
+        killed += 1;
+        // Before the first event there is no run.
+        if home.cella(&["show", "last"]).status != 0 || show(&home, "last")["calls"] == 0 {
+            continue;
+        }
+        let mut resumed = home.cella(&["resume", "last"]);
+        while resumed.status == 75 {
+            // Nobody knows, so it is done again: it writes the same.
+            let step = resumed.out.split_whitespace().next().unwrap();
+            resumed = home.cella(&["resolve", "last", step, "--did-not-happen"]);
+        }
+        let over = resumed.code() == "CE1524";
+        assert!(over || (resumed.status == 0 && resumed.out.trim() == "written"), "{point}: {resumed:?}");
+        assert_eq!(
+            end_state(&home),
+            [("a.txt".into(), "two".into()), ("b.txt".into(), "b".into())],
+            "{point}"
+        );
+    }
+    assert!(killed >= 12, "{killed}");
+}
+
+/// What a fork of the last run at its end would find, brought to the host.
+fn end_state(home: &Home) -> Vec<(String, String)> {
+    let shown = show(home, "last");
+    let fork = forked(home, shown["run"].as_str().unwrap(), &["--say", "and now?"]);
+    let id = fork.err.split_once("as in workspace ").unwrap_or_else(|| panic!("{fork:?}")).1;
+    let id = id.split_whitespace().next().unwrap();
+    let done = home.cella(&["workspace", "commit", id]);
+    assert_eq!(done.status, 0, "{done:?}");
+    let mut found: Vec<(String, String)> =
+        fs::read_dir(home.path("data")).unwrap().map(|entry| pair(&entry.unwrap().path())).collect();
+    found.sort();
+    found
+}
+
+fn pair(path: &Path) -> (String, String) {
+    (path.file_name().unwrap().to_string_lossy().into_owned(), fs::read_to_string(path).unwrap())
+}
