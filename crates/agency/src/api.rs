@@ -40,7 +40,7 @@ pub enum ApiError {
     #[error(transparent)]
     Decision(#[from] BadDecision),
     /// The files cannot be taken along.
-    #[error("{code}: {0}", code = .0.code())]
+    #[error(transparent)]
     Luggage(#[from] LuggageError),
     /// The request is wrong.
     #[error("CE1530: {0}")]
@@ -253,9 +253,7 @@ impl Api {
         principal: &str,
     ) -> Result<Value, ApiError> {
         let at = self.runs.rests_at(run, at).await?;
-        let (luggage, of) = (self.luggage.clone(), run.clone());
-        let packed =
-            if without_files { Vec::new() } else { blocking(move || Ok(luggage.packed(&of, at)?)).await? };
+        let packed = if without_files { Vec::new() } else { self.luggage.pack(run, at).await? };
         let note = if without_files { Map::new().with(LEFT, true) } else { Map::new() };
         let fork = self.runs.fork_with(run, at, (agent, say), principal, note).await?;
         let files: Vec<Value> = packed.iter().map(view::packed).collect();

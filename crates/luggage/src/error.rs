@@ -19,6 +19,8 @@ pub enum LuggageError {
         at: Seq,
         /// Why not.
         why: String,
+        /// It will be in a moment.
+        is_pending: bool,
     },
     /// They were kept, and are no longer there or no longer what they were.
     #[error("the files of {server}, workspace {workspace}, are gone or damaged: {source}")]

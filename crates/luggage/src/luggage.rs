@@ -113,6 +113,24 @@ impl Luggage {
         Ok(all)
     }
 
+    /// The same, once what a process left is put away.
+    ///
+    /// # Errors
+    /// As for [`Luggage::packed`].
+    pub async fn pack(&self, run: &RunId, at: Seq) -> Result<Vec<Packed>, LuggageError> {
+        let until = Instant::now() + PUT_AWAY_TIME;
+        loop {
+            let (this, of) = (self.clone(), run.clone());
+            match tokio::task::spawn_blocking(move || this.packed(&of, at)).await {
+                Ok(Err(LuggageError::NotKept { is_pending: true, .. })) if Instant::now() < until => {
+                    tokio::time::sleep(LOOK_PAUSE).await;
+                }
+                Ok(packed) => return packed,
+                Err(_) => return Err(ReadError::Closed.into()),
+            }
+        }
+    }
+
     /// The same without a look at whether anything can start from it. Blocking.
     ///
     /// # Errors
@@ -157,16 +175,23 @@ impl Luggage {
         if !trail.is_open {
             return Ok(trail.current.clone());
         }
-        let not_kept =
-            |why: String| LuggageError::NotKept { run: run.clone(), server: server.to_owned(), at, why };
-        if let Some(why) = trail.why.clone().filter(|_| trail.is_lost) {
-            return Err(not_kept(why));
-        }
+        let not_kept = |why: String, is_pending| LuggageError::NotKept {
+            run: run.clone(),
+            server: server.to_owned(),
+            at,
+            why,
+            is_pending,
+        };
         if trail.is_lost {
-            return Err(not_kept("the process went on before it could be".into()));
+            let why = trail.why.clone();
+            return Err(not_kept(
+                why.unwrap_or_else(|| "the process went on before it could be".into()),
+                false,
+            ));
         }
         if self.is_about(trail)? {
-            return Err(not_kept("it is being put away; ask again in a moment".into()));
+            let why = "its process was killed with its node, and the next node puts them away some seconds after its start";
+            return Err(not_kept(why.into(), true));
         }
         // It ended, and nothing was found that was not there when it began.
         Ok(trail.base.clone())
