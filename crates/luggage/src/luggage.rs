@@ -91,7 +91,11 @@ impl Luggage {
         let mut trails = self.trails(run, None)?;
         match trails.servers.remove(server).filter(Trail::is_apart) {
             Some(trail) if self.is_about(&trail)? => Ok(None),
-            Some(trail) => Ok(Some(if trail.is_open { trail.base } else { trail.current })),
+            Some(trail) => Ok(Some(match self.left_by(&trail)? {
+                Some(left) => left,
+                None if trail.is_open => trail.base,
+                None => trail.current,
+            })),
             None => match trails.parent {
                 Some((parent, at)) => Ok(Some(self.at_server(&parent, at, server, FORKS_MAX)?)),
                 None => Ok(Some(At::Host)),
@@ -193,8 +197,16 @@ impl Luggage {
             let why = "its process was killed with its node, and the next node puts them away some seconds after its start";
             return Err(not_kept(why.into(), true));
         }
-        // It ended, and nothing was found that was not there when it began.
-        Ok(trail.base.clone())
+        // Where it left nothing, nothing was found that was not there when it began.
+        Ok(self.left_by(trail)?.unwrap_or_else(|| trail.base.clone()))
+    }
+
+    /// What the last cell left at its end, where that is not on record yet: it is kept a moment earlier.
+    fn left_by(&self, trail: &Trail) -> Result<Option<At>, LuggageError> {
+        let Some(last) = trail.last.as_ref().filter(|_| trail.is_unsettled()) else { return Ok(None) };
+        let all = self.store.list()?;
+        let left = all.iter().rfind(|kept| kept.about.cell == *last && kept.checkpoint_of.is_none());
+        Ok(left.map(|kept| At::Kept(kept.id.clone())))
     }
 
     /// Whether layers of these cells are still to be captured.

@@ -28,7 +28,9 @@ pub enum At {
 pub(crate) struct Trail {
     /// Cells of this run.
     pub(crate) cells: BTreeSet<String>,
-    /// What the last of them started from.
+    /// The last of them.
+    pub(crate) last: Option<String>,
+    /// What it started from.
     pub(crate) base: At,
     pub(crate) current: At,
     /// A call has ended in the cell since.
@@ -41,6 +43,7 @@ pub(crate) struct Trail {
     pub(crate) calls: u64,
     /// Why the last checkpoint failed.
     pub(crate) why: Option<String>,
+    /// Nothing says that it has ended, or its end is on record and what it left is not.
     lives: bool,
 }
 
@@ -87,7 +90,8 @@ impl Trail {
     fn takes(&mut self, event: &Event, is_own_cell: bool) {
         match event.kind {
             Kind::CellStarted if is_own_cell => {
-                self.cells.extend(event.body.text("cell").map(str::to_owned));
+                self.last = event.body.text("cell").map(str::to_owned);
+                self.cells.extend(self.last.clone());
                 self.base = event.body.text(FROM).map_or(At::Host, |from| At::Kept(from.to_owned()));
                 self.current = self.base.clone();
                 self.is_direct |= event.body.bool(DIRECT) == Some(true);
@@ -133,8 +137,16 @@ impl Trail {
         event.body.text("cell").is_some_and(|cell| self.cells.contains(cell))
     }
 
+    /// Whether the last cell may have left something that is on no record yet.
+    pub(crate) fn is_unsettled(&self) -> bool {
+        self.is_open || self.lives
+    }
+
     /// Each of its processes was the run's own and worked in copies.
     pub(crate) fn is_apart(&self) -> bool {
         !self.cells.is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests;

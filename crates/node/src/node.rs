@@ -203,19 +203,10 @@ impl Parts<'_> {
         // What does not exist cannot be covered, and a cell could make it.
         let _install_will_say = std::fs::create_dir_all(&self.places.store);
         let workspaces = Workspaces::of_node(WorkspaceStore::new(self.places.workspaces()), ledger.clone());
-        let adopting = workspaces.clone();
-        tokio::spawn(async move {
-            match adopting.adopt().await {
-                Ok(found) if found.is_empty() => {}
-                Ok(found) => {
-                    tracing::info!(count = found.len(), "captured what a killed node's cells had changed")
-                }
-                Err(error) => tracing::warn!(%error, "workspaces that a killed node left cannot be read"),
-            }
-        });
+        tokio::spawn(adopt(workspaces.clone()));
         let (living, shells) = (Living::default(), Shells::default());
-        let luggage = Luggage::new(ledger.reader(), workspaces.store().clone());
-        let trunks = Trunks::default();
+        let (luggage, trunks) =
+            (Luggage::new(ledger.reader(), workspaces.store().clone()), Trunks::default());
         let confinement = Confinement::new();
         let launcher = Launcher {
             loaded: loaded.clone(),
@@ -262,6 +253,15 @@ impl Parts<'_> {
         let doorkeeper = Doorkeeper::new(self.token, rustix::process::getuid().as_raw());
         let service = NodeService { dispatch, doorkeeper, admin, metrics: self.metrics };
         Ok((Arc::new(service), loaded, draining))
+    }
+}
+
+/// Captures what a killed node's cells had changed.
+async fn adopt(workspaces: Workspaces) {
+    match workspaces.adopt().await {
+        Ok(found) if found.is_empty() => {}
+        Ok(found) => tracing::info!(count = found.len(), "captured what a killed node's cells had changed"),
+        Err(error) => tracing::warn!(%error, "workspaces that a killed node left cannot be read"),
     }
 }
 

@@ -28,6 +28,7 @@ mod plain;
 mod recorded;
 mod remove;
 mod see;
+mod startable;
 mod store;
 mod survey;
 mod unpack;

@@ -18,14 +18,16 @@ use serde::{Deserialize, Serialize};
 use self::disk::{listed, lock, read_delta, read_json, sync, write_whole};
 pub(crate) use self::disk::{make_dir, write_json};
 use crate::{
-    After, Delta, Digest, Layers, WorkspaceError,
+    Delta, Digest, Layers, WorkspaceError,
     beneath::{Nanos, PERMISSIONS, Root},
     commit,
     commit::SoFar,
     layers::{Living, Parent, draw, now},
     limits::MANIFEST_BYTES_MAX,
     objects::Objects,
-    remove, unpack,
+    remove,
+    startable::startable,
+    unpack,
 };
 
 /// For the node's user alone: what a cell left here was made by somebody who is not trusted.
@@ -407,21 +409,6 @@ impl Store {
         Err(WorkspaceError::Damaged { path: self.deltas().join(&kept.id), cause })
     }
 
-    /// Whether a cell can start from it: all that it needs is there, and the host is what it was made over. Blocking.
-    ///
-    /// # Errors
-    /// It cannot.
-    pub fn check(&self, kept: &Kept) -> Result<(), WorkspaceError> {
-        let delta = self.delta(kept)?;
-        for change in delta.areas.iter().flat_map(|area| &area.changes) {
-            if let After::File { sha256, size, .. } = change.after {
-                self.objects().check(sha256, size)?;
-            }
-        }
-        let conflicts = commit::conflicts(&delta, SoFar::Nothing)?;
-        if conflicts.is_empty() { Ok(()) } else { Err(WorkspaceError::Conflicts { conflicts }) }
-    }
-
     /// A file's content, if it is no larger than that.
     ///
     /// # Errors
@@ -553,16 +540,6 @@ impl Store {
         let lock = lock(&dir).map_err(WorkspaceError::system(&dir))?;
         lock.ok_or_else(|| WorkspaceError::Busy { id: kept.id.clone() })
     }
-}
-
-/// A delta is laid only over what it was made over.
-fn startable(delta: &Delta, roots: &[PathBuf]) -> Result<(), WorkspaceError> {
-    let other = delta.areas.iter().map(|area| area.path.to_path_buf()).find(|path| !roots.contains(path));
-    if let Some(path) = other {
-        return Err(WorkspaceError::OtherAreas { path });
-    }
-    let conflicts = commit::conflicts(delta, SoFar::Nothing)?;
-    if conflicts.is_empty() { Ok(()) } else { Err(WorkspaceError::Conflicts { conflicts }) }
 }
 
 fn kept(id: &str, record: Record) -> Kept {

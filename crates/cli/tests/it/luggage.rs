@@ -1,6 +1,14 @@
 //! The files of a run: kept after each call, taken along by a fork and by a run that is taken up again, in real cells.
 
-use std::{fs, os::unix::process::ExitStatusExt, path::Path};
+mod cost;
+
+use std::{
+    fs,
+    os::unix::process::ExitStatusExt,
+    path::Path,
+    sync::atomic::{AtomicU64, Ordering},
+    thread,
+};
 
 use serde_json::{Value, json};
 
@@ -155,6 +163,28 @@ fn files_that_cannot_be_had_are_refused_with_their_code_and_left_behind_when_tha
 }
 
 #[test]
+fn a_process_of_a_run_whose_files_are_gone_is_not_started_from_the_hosts() {
+    let home = writing();
+    let ask = "[tools.create_directory]\neffect = \"irreversible\"\n";
+    home.write("files.toml", &format!("{}{ask}", home.read("files.toml")));
+    let make = ("files__create_directory", json!({ "path": path(&home, "made") }));
+    home.write(
+        "tape.jsonl",
+        &tape(&[("", &[write(&home, "a.txt", "one")]), ("", &[make]), ("given up", &[])]),
+    );
+    let waits = home.cella(&["run", "clerk", "write"]);
+    assert_eq!(waits.status, 75, "{waits:?}");
+    for id in home.cella(&["workspace", "ls", "--json"]).json()["workspaces"].as_array().unwrap() {
+        let id = id["id"].as_str().unwrap();
+        assert_eq!(home.cella(&["workspace", "discard", id, "--yes"]).status, 0);
+    }
+    let approved = home.cella(&["approve", "last", "s2"]);
+    assert!(approved.err.contains("not started without the files that the run had"), "{approved:?}");
+    let log = home.cella(&["log", "--json"]);
+    assert!(log.out.contains("CE1570"), "{log:?}");
+}
+
+#[test]
 fn a_server_without_copies_of_the_runs_own_is_named_and_not_forked() {
     let home = writing();
     home.write("cella.toml", &home.read("cella.toml").replace("isolation = \"run\"\n", ""));
@@ -168,34 +198,39 @@ fn a_server_without_copies_of_the_runs_own_is_named_and_not_forked() {
 /// The run is killed at each point, taken up, and ends with all that it has written.
 #[test]
 fn a_run_that_is_killed_anywhere_goes_on_with_its_files() {
-    let mut killed = 0;
-    for point in 1.. {
-        let home = writing();
-        let mut command = home.command(&["run", "clerk", "write"]);
-        let ended = command.env("CELLA_CRASH_AT", point.to_string()).output().unwrap();
-        if ended.status.signal().is_none() {
-            break;
+    let next = AtomicU64::new(1);
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            // Most of the time is waiting for what a killed node's cells leave.
+            scope.spawn(|| while killed_at(next.fetch_add(1, Ordering::Relaxed)) {});
         }
-        killed += 1;
-        // Before the first event there is no run.
-        if home.cella(&["show", "last"]).status != 0 || show(&home, "last")["calls"] == 0 {
-            continue;
-        }
-        let mut resumed = home.cella(&["resume", "last"]);
-        while resumed.status == 75 {
-            // Nobody knows, so it is done again: it writes the same.
-            let step = resumed.out.split_whitespace().next().unwrap();
-            resumed = home.cella(&["resolve", "last", step, "--did-not-happen"]);
-        }
-        let over = resumed.code() == "CE1524";
-        assert!(over || (resumed.status == 0 && resumed.out.trim() == "written"), "{point}: {resumed:?}");
-        assert_eq!(
-            end_state(&home),
-            [("a.txt".into(), "two".into()), ("b.txt".into(), "b".into())],
-            "{point}"
-        );
+    });
+    assert!(next.into_inner() > 12 + 4);
+}
+
+/// False: it ended before it came there.
+fn killed_at(point: u64) -> bool {
+    let home = writing();
+    let mut command = home.command(&["run", "clerk", "write"]);
+    let ended = command.env("CELLA_CRASH_AT", point.to_string()).output().unwrap();
+    if ended.status.signal().is_none() {
+        return false;
     }
-    assert!(killed >= 12, "{killed}");
+    // Before the first event there is no run.
+    if home.cella(&["show", "last"]).status != 0 {
+        return true;
+    }
+    let mut resumed = home.cella(&["resume", "last"]);
+    while resumed.status == 75 {
+        // Nobody knows, so it is done again: it writes the same.
+        let step = resumed.out.split_whitespace().next().unwrap();
+        resumed = home.cella(&["resolve", "last", step, "--did-not-happen"]);
+    }
+    let over = resumed.code() == "CE1524";
+    assert!(over || (resumed.status == 0 && resumed.out.trim() == "written"), "{point}: {resumed:?}");
+    let expected = [("a.txt".to_owned(), "two".to_owned()), ("b.txt".to_owned(), "b".to_owned())];
+    assert_eq!(end_state(&home), expected, "{point}");
+    true
 }
 
 /// What a fork of the last run at its end would find, brought to the host.
