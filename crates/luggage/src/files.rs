@@ -37,7 +37,7 @@ fn changed(luggage: &Luggage, side: &[Packed], server: &str) -> Result<Changed, 
     let gone = |source| LuggageError::Gone { server: server.to_owned(), workspace: id.clone(), source };
     let delta = luggage.found(id).and_then(|kept| luggage.store().delta(&kept)).map_err(gone)?;
     let all = delta.areas.into_iter().flat_map(|area| {
-        let dir = cella_workspace::plain_path(&area.path.to_path_buf()).to_string();
+        let dir = cella_workspace::plain_path(&area.path.to_path_buf());
         area.changes.into_iter().map(move |change| ((dir.clone(), change.path), change.after))
     });
     Ok(all.collect())

@@ -1,6 +1,9 @@
 //! What runs have with them, asked of a ledger and a store.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant},
+};
 
 use cella_event::{Event, Kind, RunId, Seq};
 use cella_ledger::{Filter, ReadError, Reader};
@@ -9,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::{
     At, LuggageError,
-    trail::{Trail, Trails, trails},
+    trail::{OF_RUN, Trail, Trails, trails},
 };
 
 /// Forks of forks. Stops a ledger with a run that is its own ancestor from being read for ever.
@@ -140,7 +143,7 @@ impl Luggage {
     /// # Errors
     /// That something was not kept.
     pub fn seen(&self, run: &RunId, at: Seq) -> Result<Vec<Packed>, LuggageError> {
-        let mut all = std::collections::BTreeMap::new();
+        let mut all = BTreeMap::new();
         let (mut run, mut at) = (run.clone(), at);
         for _ in 0..FORKS_MAX {
             let trails = self.trails(&run, Some(at))?;
@@ -264,6 +267,19 @@ impl Luggage {
         events.sort_by_key(|entry| entry.event.seq);
         Ok(trails(run, at, events.iter().map(|entry| &entry.event)))
     }
+}
+
+/// The cells that a run had for itself. Blocking.
+///
+/// # Errors
+/// The ledger cannot be read.
+pub fn cells(reader: &Reader, run: &RunId) -> Result<BTreeSet<String>, ReadError> {
+    let kinds = vec![Kind::CellStarted];
+    let text = Some(run.as_str().to_owned());
+    let found = reader.query(&Filter { kinds, text, limit: Some(usize::MAX), ..Filter::default() })?;
+    let own = found.entries.iter().map(|entry| &entry.event.body);
+    let own = own.filter(|body| body.text(OF_RUN) == Some(run.as_str()));
+    Ok(own.filter_map(|body| body.text("cell").map(str::to_owned)).collect())
 }
 
 /// The checkpoints of a run, in order, for people and scripts. Blocking.

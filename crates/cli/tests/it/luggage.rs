@@ -174,13 +174,20 @@ fn a_process_of_a_run_whose_files_are_gone_is_not_started_from_the_hosts() {
     );
     let waits = home.cella(&["run", "clerk", "write"]);
     assert_eq!(waits.status, 75, "{waits:?}");
-    for id in home.cella(&["workspace", "ls", "--json"]).json()["workspaces"].as_array().unwrap() {
-        let id = id["id"].as_str().unwrap();
-        assert_eq!(home.cella(&["workspace", "discard", id, "--yes"]).status, 0);
-    }
+    let ids = || {
+        let all = home.cella(&["workspace", "ls", "--json"]).json()["workspaces"].as_array().unwrap().clone();
+        all.iter().map(|one| one["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(ids().len(), 2, "one checkpoint, and what the cell left");
+    assert_eq!(home.cella(&["workspace", "prune", "--older-than", "1h", "--yes"]).status, 0);
+    assert_eq!(ids().len(), 2);
+    assert_eq!(home.cella(&["workspace", "prune", "--run", "last", "--yes"]).status, 0);
+    let left = ids();
+    assert_eq!(left.len(), 1, "what the cell left stays");
+    assert_eq!(home.cella(&["workspace", "discard", &left[0], "--yes"]).status, 0);
     let approved = home.cella(&["approve", "last", "s2"]);
     assert!(approved.err.contains("not started without the files that the run had"), "{approved:?}");
-    let log = home.cella(&["log", "--json"]);
+    let log = home.cella(&["log", "query", "--kind", "call.failed", "--json"]);
     assert!(log.out.contains("CE1570"), "{log:?}");
 }
 

@@ -1,6 +1,6 @@
 //! Verbs that read a ledger: by the running node where there is one and it matters, else from its file. Nothing is begun, asked or called.
 
-use std::{path::Path, time::SystemTime};
+use std::{collections::BTreeSet, path::Path, time::SystemTime};
 
 use cella_agency::{self as agency};
 use cella_contract::{AgentConfig, Contract, parse_duration};
@@ -270,6 +270,16 @@ fn named(reader: &Reader, text: &str) -> Result<RunId, Stop> {
 fn unreadable(fault: LoadError) -> Stop {
     let fault = agency::ApiError::from(fault);
     Stop::new(Code::Failed, fault.code(), fault.to_string()).fix(fault.fix())
+}
+
+/// The cells that a run had for itself, by whatever names the run.
+///
+/// # Errors
+/// There is no such run, or no ledger.
+pub fn cells(run: &str, global: &Global) -> Result<BTreeSet<String>, Stop> {
+    let reader = reader(global)?;
+    let run = named(&reader, run)?;
+    cella_luggage::cells(&reader, &run).map_err(|fault| unreadable(fault.into()))
 }
 
 /// Names of runs and their tasks, for completion.
