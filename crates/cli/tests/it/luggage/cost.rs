@@ -74,6 +74,7 @@ fn home(on_host: usize, written: usize) -> Home {
 }
 
 /// The fork as it is begun, and its first call with the start of its cell and its checkpoint.
+#[expect(clippy::print_stdout, reason = "a bench says what it measured")]
 fn measure(home: &Home, what: &str) {
     let began = Instant::now();
     let ran = home.cella(&["run", "clerk", "write"]);
