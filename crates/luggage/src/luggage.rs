@@ -197,8 +197,13 @@ impl Luggage {
             ));
         }
         if self.is_about(trail)? {
-            let why = "its process was killed with its node, and the next node puts them away some seconds after its start";
-            return Err(not_kept(why.into(), true));
+            // One that lives and could not be read stays as it is until it ends.
+            let why = trail.why.clone();
+            let is_pending = why.is_none();
+            return Err(not_kept(
+                why.unwrap_or_else(|| "its process is not put away yet".into()),
+                is_pending,
+            ));
         }
         // Where it left nothing, nothing was found that was not there when it began.
         Ok(self.left_by(trail)?.unwrap_or_else(|| trail.base.clone()))

@@ -122,11 +122,11 @@ impl Trail {
             }
             (Kind::CellCheckpointed, kept) => {
                 self.current = kept.unwrap_or_default();
-                self.is_open = false;
+                (self.is_open, self.why) = (false, None);
             }
             (Kind::WorkspaceCaptured, Some(kept)) if self.is_of(event) => {
                 self.current = kept;
-                self.is_open = false;
+                (self.is_open, self.why) = (false, None);
                 self.lives &= event.body.text("checkpoint_of").is_some();
             }
             _ => {}

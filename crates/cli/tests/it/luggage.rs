@@ -192,6 +192,49 @@ fn a_process_of_a_run_whose_files_are_gone_is_not_started_from_the_hosts() {
 }
 
 #[test]
+fn a_checkpoint_that_fails_is_on_record_and_what_the_cell_leaves_at_its_end_is_kept() {
+    let home = writing();
+    home.write("files.toml", &home.read("files.toml").replace("idempotent", "irreversible"));
+    let node = home.up();
+    let begun = home.cella(&["run", "clerk", "write", "--detach"]);
+    let run = begun.out.trim();
+    let approved = |step: &str| {
+        until(&home, run, "waiting", step);
+        assert_eq!(home.cella(&["approve", run, step]).status, 0);
+    };
+    approved("s1");
+    until(&home, run, "waiting", "s2");
+    let nodes = fs::read_dir(home.path(".local/state/cella")).unwrap();
+    let store =
+        nodes.map(|entry| entry.unwrap().path()).find(|path| path.is_dir()).unwrap().join("workspaces");
+    fs::rename(store.join("objects"), store.join("away")).unwrap();
+    fs::write(store.join("objects"), "no directory").unwrap();
+    approved("s2");
+    until(&home, run, "waiting", "s3");
+    fs::remove_file(store.join("objects")).unwrap();
+    fs::rename(store.join("away"), store.join("objects")).unwrap();
+    let shown = show(&home, run);
+    assert_eq!(shown["checkpoints"][1]["code"], "CE1546", "{shown}");
+    let refused =
+        forked(&home, &format!("{run}@{}", events(&shown, "done")[1]), &["--say", "and now?", "--detach"]);
+    assert_eq!(refused.code(), "CE1547", "its cell lives: {refused:?}");
+    assert_eq!(node.stop(), 0);
+    let fork = forked(&home, &format!("{run}@{}", events(&shown, "done")[1]), &["--say", "and now?"]);
+    assert_eq!((fork.status, fork.out.trim()), (0, "seen"), "{fork:?}");
+}
+
+fn until(home: &Home, run: &str, status: &str, step: &str) {
+    for _ in 0..500 {
+        let shown = show(home, run);
+        if shown["status"] == status && shown["waiting"][0]["step"] == step {
+            return;
+        }
+        thread::sleep(std::time::Duration::from_millis(10));
+    }
+    panic!("{}", show(home, run));
+}
+
+#[test]
 fn a_server_without_copies_of_the_runs_own_is_named_and_not_forked() {
     let home = writing();
     home.write("cella.toml", &home.read("cella.toml").replace("isolation = \"run\"\n", ""));

@@ -118,3 +118,22 @@ fn a_fork_that_left_its_files_behind_has_no_parent_to_ask() {
     assert_eq!(parent(false), RunId::new("r-0").ok().zip(Some(Seq(7))));
     assert_eq!(parent(true), None);
 }
+
+#[test]
+fn the_frozen_events_give_the_frozen_answers() {
+    let text = include_str!("../../../../spec/run-v1/files.json");
+    let vectors: serde_json::Value = serde_json::from_str(text).expect("vectors");
+    let list = |name: &str| vectors[name].as_array().cloned().unwrap_or_default();
+    let events: Vec<Event> = list("events")
+        .iter()
+        .map(|event| Event::decode(event.as_str().unwrap_or_default().as_bytes()).expect("canonical"))
+        .collect();
+    for answer in list("answers") {
+        let at = answer["at"].as_u64().map(Seq);
+        let mut all = trails(&run(), at, events.iter());
+        let trail = all.servers.remove("files").expect("a trail");
+        let expected = answer["workspace"].as_str().map_or(At::Host, kept);
+        assert_eq!(trail.is_open, answer["lost"] == true, "{answer}");
+        assert!(trail.is_open || trail.current == expected, "{answer}: {trail:?}");
+    }
+}

@@ -95,6 +95,7 @@ fn measure(home: &Home, what: &str) {
         std::thread::sleep(Duration::from_millis(5));
     }
     let whole = began.elapsed();
+    assert_eq!(events(&show(home, &fork), "done").len(), 2, "{}", show(home, &fork));
     let after = stored(home);
     drop(node);
     let mib = |of: (u64, u64)| (of.0 / 1024, of.1 / 1024);
