@@ -39,6 +39,10 @@ pub fn show(reader: &Reader, run: &RunId, active: bool) -> Result<Value, LoadErr
     if !kept.is_empty() {
         value["checkpoints"] = kept.into();
     }
+    let left = cella_luggage::not_forked(reader, run)?;
+    if !left.is_empty() {
+        value["not_forked"] = left.into();
+    }
     Ok(value)
 }
 

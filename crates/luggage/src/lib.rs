@@ -15,6 +15,6 @@ mod trunk;
 
 pub use error::LuggageError;
 pub use files::differing;
-pub use luggage::{Luggage, Packed, cells, checkpoints};
+pub use luggage::{Luggage, Packed, cells, checkpoints, not_forked};
 pub use trail::{At, DIRECT, FROM, LEFT, OF_RUN};
 pub use trunk::{Held, Trunk, Trunks};

@@ -57,7 +57,7 @@ impl Luggage {
     /// The ledger cannot be read.
     pub fn owned(&self, run: &str, principal: &str) -> Result<Option<RunId>, LuggageError> {
         let Ok(run) = RunId::new(run.to_owned()) else { return Ok(None) };
-        let first = self.first(&run)?;
+        let first = first(&self.reader, &run)?;
         let is_theirs =
             first.and_then(|first| first.principal).is_some_and(|label| label.as_str() == principal);
         Ok(is_theirs.then_some(run))
@@ -91,7 +91,7 @@ impl Luggage {
 
     /// `None`: not yet.
     fn base_now(&self, run: &RunId, server: &str) -> Result<Option<At>, LuggageError> {
-        let mut trails = self.trails(run, None)?;
+        let mut trails = trails_of(&self.reader, run, None)?;
         match trails.servers.remove(server).filter(Trail::is_apart) {
             Some(trail) if self.is_about(&trail)? => Ok(None),
             Some(trail) => Ok(Some(match self.left_by(&trail)? {
@@ -146,7 +146,7 @@ impl Luggage {
         let mut all = BTreeMap::new();
         let (mut run, mut at) = (run.clone(), at);
         for _ in 0..FORKS_MAX {
-            let trails = self.trails(&run, Some(at))?;
+            let trails = trails_of(&self.reader, &run, Some(at))?;
             for (server, trail) in &trails.servers {
                 // A call that came to no process says nothing of the files that an earlier run had there.
                 let known =
@@ -168,7 +168,7 @@ impl Luggage {
     }
 
     fn at_server(&self, run: &RunId, at: Seq, server: &str, left: usize) -> Result<At, LuggageError> {
-        let mut trails = self.trails(run, Some(at))?;
+        let mut trails = trails_of(&self.reader, run, Some(at))?;
         if let Some(trail) = trails.servers.remove(server).filter(Trail::is_apart) {
             return self.settled(run, at, server, &trail);
         }
@@ -241,37 +241,52 @@ impl Luggage {
     pub(crate) const fn store(&self) -> &Store {
         &self.store
     }
+}
 
-    fn first(&self, run: &RunId) -> Result<Option<Event>, ReadError> {
-        let kinds = vec![Kind::RunStarted, Kind::RunForked];
-        let filter = Filter { run: Some(run.clone()), kinds, limit: Some(1), ..Filter::default() };
-        Ok(self.reader.query(&filter)?.entries.pop().map(|entry| entry.event))
-    }
+fn first(reader: &Reader, run: &RunId) -> Result<Option<Event>, ReadError> {
+    let kinds = vec![Kind::RunStarted, Kind::RunForked];
+    let filter = Filter { run: Some(run.clone()), kinds, limit: Some(1), ..Filter::default() };
+    Ok(reader.query(&filter)?.entries.pop().map(|entry| entry.event))
+}
 
-    fn trails(&self, run: &RunId, at: Option<Seq>) -> Result<Trails, ReadError> {
-        let Some(first) = self.first(run)? else { return Ok(Trails::default()) };
-        let of_run = vec![
-            Kind::RunForked,
-            Kind::RunResumed,
-            Kind::CallIntended,
-            Kind::CallCompleted,
-            Kind::CallFailed,
-            Kind::CallCancelled,
-            Kind::CellCheckpointed,
-        ];
-        let of_cells = vec![Kind::CellStarted, Kind::CellExited, Kind::WorkspaceCaptured];
-        let all = |run, kinds| Filter {
-            run,
-            kinds,
-            first: Some(first.seq),
-            limit: Some(usize::MAX),
-            ..Filter::default()
-        };
-        let mut events = self.reader.query(&all(Some(run.clone()), of_run))?.entries;
-        events.extend(self.reader.query(&all(None, of_cells))?.entries);
-        events.sort_by_key(|entry| entry.event.seq);
-        Ok(trails(run, at, events.iter().map(|entry| &entry.event)))
-    }
+fn trails_of(reader: &Reader, run: &RunId, at: Option<Seq>) -> Result<Trails, ReadError> {
+    let Some(first) = first(reader, run)? else { return Ok(Trails::default()) };
+    let of_run = vec![
+        Kind::RunForked,
+        Kind::RunResumed,
+        Kind::CallIntended,
+        Kind::CallCompleted,
+        Kind::CallFailed,
+        Kind::CallCancelled,
+        Kind::CellCheckpointed,
+    ];
+    let of_cells = vec![Kind::CellStarted, Kind::CellExited, Kind::WorkspaceCaptured];
+    let all = |run, kinds| Filter {
+        run,
+        kinds,
+        first: Some(first.seq),
+        limit: Some(usize::MAX),
+        ..Filter::default()
+    };
+    let mut events = reader.query(&all(Some(run.clone()), of_run))?.entries;
+    events.extend(reader.query(&all(None, of_cells))?.entries);
+    events.sort_by_key(|entry| entry.event.seq);
+    Ok(trails(run, at, events.iter().map(|entry| &entry.event)))
+}
+
+/// Servers whose files, or some of them, do not go with a run, in the form in which a fork says so. Blocking.
+///
+/// # Errors
+/// The ledger cannot be read.
+pub fn not_forked(reader: &Reader, run: &RunId) -> Result<Vec<Value>, ReadError> {
+    let trails = trails_of(reader, run, None)?;
+    let of = trails.servers.iter().filter(|(_, trail)| trail.calls > 0);
+    let of = of.filter_map(|(server, trail)| match (trail.is_apart(), trail.is_direct) {
+        (false, _) => Some(json!({ "server": server, "shared": true })),
+        (true, true) => Some(json!({ "server": server, "direct": true })),
+        (true, false) => None,
+    });
+    Ok(of.collect())
 }
 
 /// The cells that a run had for itself. Blocking.

@@ -241,6 +241,7 @@ fn a_server_without_copies_of_the_runs_own_is_named_and_not_forked() {
     let run = ran(&home);
     let shown = show(&home, &run);
     assert!(shown["checkpoints"].is_null(), "{shown}");
+    assert_eq!(shown["not_forked"], json!([{ "server": "files", "shared": true }]));
     let fork = forked(&home, &format!("{run}@{}", events(&shown, "done")[0]), &[]);
     assert!(fork.err.contains("files of files: not forked"), "{fork:?}");
 }

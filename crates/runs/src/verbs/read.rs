@@ -76,6 +76,15 @@ pub(super) async fn show(args: Which, global: &Global, printer: Printer) -> Outc
     for kept in answer["checkpoints"].as_array().into_iter().flatten() {
         printer.line(checkpoint(kept));
     }
+    for one in answer["not_forked"].as_array().into_iter().flatten() {
+        let server = one["server"].as_str().unwrap_or_default();
+        let which = if one["direct"] == true {
+            "what it may write on the host itself"
+        } else {
+            "no copies of the run's own"
+        };
+        printer.line(format!("files of {server}: a fork does not take them along ({which})"));
+    }
     for call in answer["waiting"].as_array().into_iter().flatten() {
         let text = |name: &str| call[name].as_str().unwrap_or_default();
         printer.line(format!(
