@@ -1,7 +1,8 @@
 //! `cargo xtask bench`: builds the program and the load generator, and measures in one run. A peer gateway is measured
 //! beside them when it is in the test cache. `cargo xtask bench cell` measures cells instead, `cargo xtask bench intercept` what
 //! it costs to put secrets into a cell's requests and to take them out of answers, `cargo xtask bench scrub` the latter alone.
-//! `cargo xtask bench run` measures runs and the ledger.
+//! `cargo xtask bench run` measures runs and the ledger, `cargo xtask bench fork` forks of runs with a gigabyte of files (4 GB of disk, for
+//! a moment).
 
 use std::process::{Command, ExitCode};
 
@@ -13,6 +14,7 @@ pub fn main(args: &[String]) -> ExitCode {
     let ran = match args {
         [first, rest @ ..] if first == "cell" => place.and_then(|place| other(&place, "bench-cell", rest)),
         [first, rest @ ..] if first == "run" => place.and_then(|place| other(&place, "bench-run", rest)),
+        [first] if first == "fork" => place.and_then(|place| fork(&place)),
         [first, rest @ ..] if first == "intercept" => {
             place.and_then(|place| of(&place, "cella-egress", first, rest))
         }
@@ -35,6 +37,15 @@ fn other(place: &Place, name: &str, args: &[String]) -> Result<bool, String> {
     build(place, &[name])?;
     let mut bench = Command::new(place.target.join("release").join(name));
     let status = bench.arg("run").args(args).status().map_err(|e| e.to_string())?;
+    Ok(status.success())
+}
+
+/// Forks are measured where they are tested: by the program, in real cells.
+fn fork(place: &Place) -> Result<bool, String> {
+    let mut cargo = Command::new("cargo");
+    cargo.args(["test", "--quiet", "--release", "--package", "cella-cli", "--test", "it", "--"]);
+    cargo.args(["luggage::cost", "--ignored", "--nocapture", "--test-threads", "1"]);
+    let status = cargo.current_dir(&place.root).status().map_err(|e| e.to_string())?;
     Ok(status.success())
 }
 

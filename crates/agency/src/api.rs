@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use cella_agreement::Resource;
 use cella_contract::Config;
-use cella_event::{RunId, Seq};
-use cella_kernel::{ModelPolicy, Started, StepId, Target, Verdict, What};
+use cella_event::{Map, RunId, Seq};
+use cella_kernel::{Agent, ModelPolicy, Started, StepId, Target, Verdict, What};
 use cella_ledger::Ledger;
+use cella_luggage::{LEFT, Luggage, LuggageError};
 use cella_pursuit::{BadDecision, Begin, Decision, LoadError, Runs, StartError, known_runs, load};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -19,6 +20,7 @@ pub struct Api {
     runs: Runs<Crew>,
     crew: Arc<Crew>,
     ledger: Ledger,
+    luggage: Luggage,
 }
 
 /// Why a request is refused.
@@ -40,6 +42,9 @@ pub enum ApiError {
     /// Whoever asks may not do it.
     #[error(transparent)]
     NotAllowed(#[from] NotAllowed),
+    /// The files cannot be taken along.
+    #[error(transparent)]
+    Luggage(#[from] LuggageError),
     /// The request is wrong.
     #[error("CE1530: {0}")]
     Request(String),
@@ -89,6 +94,8 @@ struct NewFork {
     say: Option<String>,
     #[serde(default)]
     agent: Option<String>,
+    #[serde(default)]
+    without_files: bool,
 }
 
 // === impl Api ===
@@ -96,8 +103,8 @@ struct NewFork {
 impl Api {
     /// The runs of a crew over a ledger. To be called within a tokio runtime.
     #[must_use]
-    pub fn new(crew: Arc<Crew>, ledger: Ledger) -> Self {
-        Self { runs: Runs::new(Arc::clone(&crew), ledger.clone()), crew, ledger }
+    pub fn new(crew: Arc<Crew>, ledger: Ledger, luggage: Luggage) -> Self {
+        Self { runs: Runs::new(Arc::clone(&crew), ledger.clone()), crew, ledger, luggage }
     }
 
     /// Takes the budgets of a configuration.
@@ -311,8 +318,10 @@ impl Api {
                     Some(name) => Some(self.crew.agent(name).await?),
                     None => None,
                 };
-                let fork = self.runs.fork(run, new.at.map(Seq), agent, new.say, principal).await?;
-                return Ok(Some(json!({ "schema": "cella/v1", "run": fork.as_str(), "from": run.as_str() })));
+                return self
+                    .fork(run, (new.at.map(Seq), new.without_files), agent, new.say, principal)
+                    .await
+                    .map(Some);
             }
             "replay" => {
                 let new: NewModel = parsed(body)?;
@@ -324,12 +333,39 @@ impl Api {
     }
 }
 
+impl Api {
+    /// Files first: a fork whose files cannot be had is not begun.
+    async fn fork(
+        &self,
+        run: &RunId,
+        (at, without_files): (Option<Seq>, bool),
+        agent: Option<Agent>,
+        say: Option<String>,
+        principal: &str,
+    ) -> Result<Value, ApiError> {
+        let at = self.runs.rests_at(run, at).await?;
+        let packed = if without_files { Vec::new() } else { self.luggage.pack(run, at).await? };
+        let note = if without_files { Map::new().with(LEFT, true) } else { Map::new() };
+        let fork = self.runs.fork_with(run, at, (agent, say), principal, note).await?;
+        let files: Vec<Value> = packed.iter().map(view::packed).collect();
+        Ok(json!({
+            "schema": "cella/v1",
+            "run": fork.as_str(),
+            "from": run.as_str(),
+            "at": at.0,
+            "files": files,
+            "without_files": without_files,
+        }))
+    }
+}
+
 impl ApiError {
     /// Its code, with a page in `docs/errors`.
     #[must_use]
     pub fn code(&self) -> String {
         match self {
             Self::Agent(fault) => fault.code().to_owned(),
+            Self::Luggage(fault) => fault.code().to_owned(),
             // Each begins with its code; what the ledger says has its own words before it.
             other => {
                 let text = other.to_string();
@@ -353,6 +389,7 @@ impl ApiError {
             Self::Start(StartError::Over { run }) => format!("fork it to go on: cella fork {run}"),
             Self::Start(StartError::Load(LoadError::NoSuchRun { .. }))
             | Self::Load(LoadError::NoSuchRun { .. }) => "see which there are: cella runs".into(),
+            Self::Luggage(fault) => fault.fix().to_owned(),
             Self::Several { .. } => "write more of its name".into(),
             Self::NotAllowed(_) => "ask whoever owns the node: [principals] of the configuration".into(),
             Self::Decision(_) => "see what waits: cella show RUN".into(),

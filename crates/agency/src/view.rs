@@ -3,6 +3,7 @@
 use cella_event::{Event, Kind, RunId};
 use cella_kernel::{Fact, State, Status};
 use cella_ledger::{Filter, Reader};
+use cella_luggage::{At, Packed};
 use cella_pursuit::{LoadError, known_runs, load, state};
 use serde_json::{Value, json};
 
@@ -42,6 +43,14 @@ pub fn show(reader: &Reader, run: &RunId, active: bool) -> Result<Value, LoadErr
     let state = state(reader, run, None)?;
     let mut value = whole(&state, active);
     value["facts"] = told(&facts).into();
+    let kept = cella_luggage::checkpoints(reader, run)?;
+    if !kept.is_empty() {
+        value["checkpoints"] = kept.into();
+    }
+    let left = cella_luggage::not_forked(reader, run)?;
+    if !left.is_empty() {
+        value["not_forked"] = left.into();
+    }
     Ok(value)
 }
 
@@ -88,6 +97,17 @@ pub fn whole(state: &State, active: bool) -> Value {
         if let Some(code) = &ending.code {
             value["code"] = code.as_str().into();
         }
+    }
+    value
+}
+
+/// What a fork has of one server.
+pub(crate) fn packed(packed: &Packed) -> Value {
+    let mut value = json!({ "server": packed.server, "direct": packed.is_direct });
+    match &packed.at {
+        None => value["shared"] = true.into(),
+        Some(At::Host) => {}
+        Some(At::Kept(id)) => value["workspace"] = id.as_str().into(),
     }
     value
 }

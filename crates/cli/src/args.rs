@@ -11,7 +11,7 @@ mod cells;
 mod workspace;
 
 pub(crate) use self::cells::{ContractArgs, ContractVerb, Exec, Shell, Top};
-pub(crate) use self::workspace::{Workspace, WorkspaceVerb};
+pub(crate) use self::workspace::{Prune, Workspace, WorkspaceVerb};
 pub(crate) use cella_runs::{Prices, RunVerb};
 
 use crate::complete;

@@ -76,6 +76,8 @@ kinds! {
     CellSecretUsed = "cell.secret_used",
     /// A server repeated the value of a secret, and the cell got the placeholder.
     CellSecretReflected = "cell.secret_reflected",
+    /// What a run's cell had changed in its copies after a call is kept, or could not be.
+    CellCheckpointed = "cell.checkpointed",
     /// What a cell changed in its copies was kept as a delta.
     WorkspaceCaptured = "workspace.captured",
     /// A delta is about to change the host: written before the first file is.

@@ -10,6 +10,7 @@ use cella_contract::Config;
 use cella_dialogue::{Json, ToolSpec};
 use cella_kernel::{Part, ToCall};
 use cella_ledger::Ledger;
+use cella_luggage::Luggage;
 use cella_mcp::{Array, ListKind, Object, Raw, member, with_cursor};
 use cella_pursuit::{Broken, CallOrder};
 use cella_transport::{Answer, Call, Caller, Failure, Scope, Step};
@@ -40,8 +41,14 @@ fn crew(dispatch: &Dispatch, config: &Config, places: &Places) -> Arc<Crew> {
 }
 
 /// The runs of this node, with the budgets of its configuration.
-pub(crate) fn runs(dispatch: &Dispatch, ledger: &Ledger, config: &Config, places: &Places) -> Api {
-    let runs = Api::new(crew(dispatch, config, places), ledger.clone());
+pub(crate) fn runs(
+    dispatch: &Dispatch,
+    ledger: &Ledger,
+    luggage: Luggage,
+    config: &Config,
+    places: &Places,
+) -> Api {
+    let runs = Api::new(crew(dispatch, config, places), ledger.clone(), luggage);
     runs.set_budgets(config);
     runs
 }

@@ -12,6 +12,7 @@ use cella_contract::{Hints, Permit, Refusal, Wanted, decide};
 use cella_doorman::Paces;
 use cella_event::{CallId, Label, Map};
 use cella_ledger::AppendError;
+use cella_luggage::Trunks;
 use cella_mcp::{ListKind, META, Object, member};
 use cella_transport::{Answer, Call, Exchange, Fault, FaultKind};
 
@@ -39,6 +40,8 @@ pub(crate) struct Dispatch {
     pub(crate) tracing: Tracing,
     pub(crate) capabilities: Capabilities,
     pub(crate) paces: Paces,
+    /// What runs have with them.
+    pub(crate) trunks: Trunks,
 }
 
 impl Dispatch {

@@ -4,8 +4,8 @@
 use std::{sync::Arc, time::SystemTime};
 
 use cella_agency::{CAPABILITY, recalled};
-use cella_catalog::Resolved;
-use cella_contract::Effect;
+use cella_catalog::{Resolved, Route};
+use cella_contract::{Effect, ToolTerms};
 use cella_event::{Label, Map, RunId};
 use cella_ledger::AppendError;
 use cella_mcp::{META, Object, Raw, RpcError};
@@ -86,25 +86,44 @@ impl Dispatch {
         };
         let facts = with(facts(&served, &call, traced), &more);
         let recorded = without_meta(route.params.as_ref());
+        let trunk = served
+            .has_luggage()
+            .then(|| self.trunks.of(&route.server, place.run.as_str(), &caller.principal));
+        // Until the outcome is on record nothing is kept of the files, and while they are kept nothing is called.
+        let under_way = match &trunk {
+            Some(trunk) => Some(trunk.call().await),
+            None => None,
+        };
+        let (of_call, server) = (subject.call.clone(), subject.server.clone());
         let begun = Begun { subject, facts, span };
         crash_point();
         let intended = self.recorder.intend(begun, permit.effect(), recorded.as_ref()).await?;
-        if let Some(key) = intended.key() {
-            let terms = served.contract.terms(&tool);
-            route.params =
-                route.params.as_ref().map(|params| with_key(params, key, terms.key_argument.as_deref()));
-            call.own_headers.extend(terms.key_header.map(|header| (header.into(), key.into())));
-        }
-        if let (Some(phase), true) = (&place.phase, served.contract.terms(&tool).delegate == Some(true)) {
-            let token = self.capabilities.mint(place.run.as_str(), &place.step, phase, SystemTime::now());
-            route.params = route.params.as_ref().map(|params| with_meta(params, CAPABILITY, &token));
-        }
+        self.equip(&place, &served.contract.terms(&tool), intended.key(), &mut route, &mut call);
         crash_point();
         let exchange = self.catalog.call(route, call).await.observed(Box::new(intended));
         finish(exchange).await;
         crash_point();
         self.recorder.settled().await;
+        drop(under_way);
+        if let Some(trunk) = trunk {
+            crash_point();
+            trunk.keep(self.recorder.ledger().clone(), place.run.clone(), server, of_call).await;
+        }
         Ok(true)
+    }
+
+    /// Gives a call what its server may know it by, and call others with.
+    fn equip(&self, place: &Place, terms: &ToolTerms, key: Option<&str>, route: &mut Route, call: &mut Call) {
+        if let Some(key) = key {
+            route.params =
+                route.params.as_ref().map(|params| with_key(params, key, terms.key_argument.as_deref()));
+            let header = terms.key_header.as_ref();
+            call.own_headers.extend(header.map(|header| (header.as_str().into(), key.into())));
+        }
+        if let (Some(phase), Some(true)) = (&place.phase, terms.delegate) {
+            let token = self.capabilities.mint(place.run.as_str(), &place.step, phase, SystemTime::now());
+            route.params = route.params.as_ref().map(|params| with_meta(params, CAPABILITY, &token));
+        }
     }
 
     /// Answers with what another run heard when it made this call; nobody is called. On record as every call is, with whose answer

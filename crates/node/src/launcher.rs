@@ -2,6 +2,7 @@
 
 pub(crate) mod env;
 mod instance;
+mod luggage;
 mod masks;
 pub(crate) mod program;
 mod published;
@@ -16,6 +17,7 @@ use cella_cell::{Network, Spec};
 use cella_contract::{CellClass, Isolation, Remote, Run, StdioProgram, Transport};
 use cella_event::{Draft, Kind, Label, Map};
 use cella_link::{Endpoint, LinkOptions, Root, Wire};
+use cella_luggage::{Luggage, Trunks};
 use cella_transport::FaultKind;
 
 use crate::{
@@ -54,10 +56,13 @@ pub(crate) struct Launcher {
     pub(crate) living: Living,
     /// Cells that wait for the next process.
     pub(crate) shells: Shells,
+    /// What runs have with them.
+    pub(crate) luggage: Luggage,
+    pub(crate) trunks: Trunks,
 }
 
 impl Launch for Launcher {
-    async fn launch(&self, server: &ServerPlan, _key: &InstanceKey) -> Result<Launched, LaunchError> {
+    async fn launch(&self, server: &ServerPlan, key: &InstanceKey) -> Result<Launched, LaunchError> {
         let served = self.loaded.load().servers.get(&server.name).cloned();
         let served = served.ok_or_else(|| {
             error(FaultKind::NotFound, crate::dispatch::GONE, "the server was removed", None)
@@ -65,7 +70,7 @@ impl Launch for Launcher {
         match &served.config.run {
             Run::Remote(remote) => self.connect(&served, remote).await,
             Run::Program(program) => {
-                let (launched, spec) = self.start(&served, program).await?;
+                let (launched, spec) = self.start(&served, program, key).await?;
                 let is_shared = server.isolation == Isolation::Shared;
                 let warm = served.config.warm.unwrap_or(!is_shared);
                 Ok(if warm { self.with_a_shell_for_the_next(launched, served, spec) } else { launched })
@@ -116,6 +121,7 @@ impl Launcher {
         &self,
         served: &Arc<Served>,
         program: &StdioProgram,
+        key: &InstanceKey,
     ) -> Result<(Launched, Spec), LaunchError> {
         let begun = Instant::now();
         let loaded = self.loaded.load_full();
@@ -141,14 +147,15 @@ impl Launcher {
         if let Some(package) = sight.package.as_ref().filter(|package| package.fresh) {
             self.record_install(served, package).await;
         }
-        let sources = Sources::of(&self.places, &served.contract_base);
+        let mine = luggage::Mine::of(self, served, key).await?;
+        let sources = Sources::of(&self.places, &served.contract_base).starting_from(mine.from.clone());
         let traffic = Arc::new(self.traffic(served));
         let running = self.confinement.start(&spec, &served.contract, &sources, traffic).await;
         let running = running.map_err(|e| {
             let fix = hint.clone().or_else(|| e.fix());
             error(FaultKind::Unavailable, e.code(), &e.to_string(), fix)
         })?;
-        self.record_start(served, &running, sight.package.as_ref()).await;
+        self.record_start(served, &running, (sight.package.as_ref(), &mine)).await;
         let mut options = link_options(served, &sight.roots);
         let cell = Arc::new(running.cell);
         let guard = CellInstance::new(
@@ -157,7 +164,8 @@ impl Launcher {
             self.recorder.clone(),
             served.config.name.clone(),
             &self.living,
-        );
+        )
+        .of(mine.trunk);
         let (wire, guard) = match &program.endpoint {
             None => {
                 let (stdin, stdout) = (Box::new(running.stdin), Box::new(running.stdout));
@@ -191,11 +199,17 @@ impl Launcher {
         self.recorder.note(draft).await;
     }
 
-    async fn record_start(&self, served: &Served, running: &Confined, package: Option<&Installed>) {
+    async fn record_start(
+        &self,
+        served: &Served,
+        running: &Confined,
+        (package, mine): (Option<&Installed>, &luggage::Mine),
+    ) {
         let mut draft = started(served, Some(running.cell.id()), running.cell.report());
         if let Some(package) = package {
             draft.body = of_package(draft.body, package);
         }
+        draft.body = mine.told(draft.body, served);
         self.recorder.note(draft).await;
     }
 }

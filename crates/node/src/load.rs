@@ -9,7 +9,7 @@ use std::{
 
 use cella_cell::Class;
 use cella_contract::{
-    CellClass, Config, Contract, ContractSource, Diagnostics, Run, ServerConfig, ToolTerms,
+    CellClass, Config, Contract, ContractSource, Diagnostics, Isolation, Mode, Run, ServerConfig, ToolTerms,
 };
 use sha2::{Digest, Sha256};
 
@@ -49,6 +49,13 @@ pub struct Served {
 }
 
 impl Served {
+    /// Whether each run has a process of its own here, and works in copies: what it changes is the run's, and goes with it.
+    #[must_use]
+    pub fn has_luggage(&self) -> bool {
+        let isolation = self.config.isolation.unwrap_or_default().max(self.contract.isolation);
+        isolation == Isolation::Run && self.contract.files.iter().any(|grant| grant.mode == Mode::Copy)
+    }
+
     /// The class of what holds it.
     #[must_use]
     pub fn class(&self) -> Class {

@@ -18,6 +18,7 @@ use cella_door::{DoorOptions, Doors, limits::Limits};
 use cella_event::{Draft, Int, Kind, Map};
 use cella_history::History;
 use cella_ledger::{Ledger, Opened};
+use cella_luggage::{Luggage, Trunks};
 use cella_workspace::{Store as WorkspaceStore, Workspaces};
 use sha2::{Digest, Sha256};
 use tokio::{sync::watch, task::JoinSet};
@@ -206,17 +207,10 @@ impl Parts<'_> {
         // What does not exist cannot be covered, and a cell could make it.
         let _install_will_say = std::fs::create_dir_all(&self.places.store);
         let workspaces = Workspaces::of_node(WorkspaceStore::new(self.places.workspaces()), ledger.clone());
-        let adopting = workspaces.clone();
-        tokio::spawn(async move {
-            match adopting.adopt().await {
-                Ok(found) if found.is_empty() => {}
-                Ok(found) => {
-                    tracing::info!(count = found.len(), "captured what a killed node's cells had changed")
-                }
-                Err(error) => tracing::warn!(%error, "workspaces that a killed node left cannot be read"),
-            }
-        });
+        tokio::spawn(adopt(workspaces.clone()));
         let (living, shells) = (Living::default(), Shells::default());
+        let (luggage, trunks) =
+            (Luggage::new(ledger.reader(), workspaces.store().clone()), Trunks::default());
         let confinement = Confinement::new();
         let launcher = Launcher {
             loaded: loaded.clone(),
@@ -230,6 +224,8 @@ impl Parts<'_> {
             secrets: Secrets::new(self.places.vault()),
             living: living.clone(),
             shells: shells.clone(),
+            luggage: luggage.clone(),
+            trunks: trunks.clone(),
         };
         let catalog = Catalog::new(plan, launcher, catalog_options);
         let draining = watch::Sender::new(false);
@@ -241,8 +237,9 @@ impl Parts<'_> {
             tracing: Tracing::from_env()?,
             capabilities: Capabilities::new(self.key),
             paces: Paces::of(&loaded.load().config, PRINCIPAL),
+            trunks,
         };
-        let runs = crew::runs(&dispatch, ledger, &loaded.load().config, self.places);
+        let runs = crew::runs(&dispatch, ledger, luggage, &loaded.load().config, self.places);
         let agents = Agents::new(runs.runs().clone(), Arc::clone(runs.crew()), ledger.clone());
         let admin = Admin {
             catalog,
@@ -262,6 +259,15 @@ impl Parts<'_> {
         let doorkeeper = Doorkeeper::new(self.token, rustix::process::getuid().as_raw());
         let service = NodeService { agents, dispatch, doorkeeper, admin, metrics: self.metrics }.into();
         Ok((service, loaded, draining))
+    }
+}
+
+/// Captures what a killed node's cells had changed.
+async fn adopt(workspaces: Workspaces) {
+    match workspaces.adopt().await {
+        Ok(found) if found.is_empty() => {}
+        Ok(found) => tracing::info!(count = found.len(), "captured what a killed node's cells had changed"),
+        Err(error) => tracing::warn!(%error, "workspaces that a killed node left cannot be read"),
     }
 }
 

@@ -158,18 +158,42 @@ impl<H: Host> Runs<H> {
         say: Option<String>,
         principal: &str,
     ) -> Result<RunId, StartError> {
+        let at = self.rests_at(from, at).await?;
+        self.fork_with(from, at, (agent, say), principal, Map::new()).await
+    }
+
+    /// The event after which a run stands as it does at this one, or the last one at which it is at rest.
+    ///
+    /// # Errors
+    /// [`StartError`], among them that it is not at rest there.
+    pub async fn rests_at(&self, run: &RunId, at: Option<Seq>) -> Result<Seq, StartError> {
+        // What was appended a moment ago is to be seen.
+        let _durable_or_failing = self.shared.ledger.flush().await;
+        let (reader, of) = (self.shared.ledger.reader(), run.clone());
+        let facts = blocking(move || load::load(&reader, &of)).await?;
+        Ok(at_rest(run, &facts, at)?.last())
+    }
+
+    /// Begins a run that shares everything with another up to an event at which that is at rest. `note` is for people.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub async fn fork_with(
+        &self,
+        from: &RunId,
+        at: Seq,
+        (agent, say): (Option<Agent>, Option<String>),
+        principal: &str,
+        note: Map,
+    ) -> Result<RunId, StartError> {
         self.shared.purse.open(self.shared.ledger.reader()).await?;
         let run = fresh()?;
-        let (reader, of) = (self.shared.ledger.reader(), from.clone());
-        let facts = blocking(move || load::load(&reader, &of)).await?;
-        let state = at_rest(from, &facts, at)?;
-        let forked =
-            Forked { run: run.clone(), from: from.clone(), at: state.last(), agent, say, note: Map::new() };
+        let forked = Forked { run: run.clone(), from: from.clone(), at, agent, say, note };
         let beside = Beside { principal: Some(Label::clipped(principal)), ..Beside::default() };
         let what = What::Forked(Box::new(forked));
         let events = self.shared.feed.listen(&run);
         record(&self.shared.ledger, &run, &what, beside, Durability::Flushed).await?;
-        self.shared.purse.fork(&run, from, state.last());
+        self.shared.purse.fork(&run, from, at);
         let claim = self.shared.claims.wait(&run).await;
         let taken = taken(&self.shared, &run, events, claim).await?;
         self.drive(run.clone(), taken);

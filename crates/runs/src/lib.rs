@@ -10,6 +10,6 @@ mod verbs;
 
 pub use args::{Prices, RunVerb};
 pub use prices::run as prices;
-pub use verbs::run;
+pub use verbs::{cells, run};
 
 use cella_terminal::{codes, exit, print, prompt, target};

@@ -6,6 +6,7 @@ mod read;
 mod session;
 mod watch;
 
+pub use read::cells;
 pub(crate) use read::known;
 
 use crate::{

@@ -67,6 +67,10 @@ impl Layers {
             return Ok(answer(None, false));
         }
         let digest = delta.digest();
+        // A cell that has changed nothing yet is what it started from, and that is kept already.
+        if let Some(parent) = self.last.is_none().then(|| self.parent_if_same(&delta)).flatten() {
+            return Ok(answer(Some(parent), false));
+        }
         // Somebody may have discarded it meanwhile.
         let last = self.last.as_deref().and_then(|id| self.store.find(id).ok());
         if let Some(kept) = last.filter(|kept| kept.digest == digest) {

@@ -245,10 +245,13 @@ impl Layers {
 
     /// Whether the run left what it started from as it was.
     fn is_its_parent(&self, delta: &Delta) -> bool {
-        let parent = self.parent.as_ref().and_then(|parent| self.store.find(&parent.id).ok());
-        parent
-            .and_then(|parent| self.store.delta(&parent).ok())
-            .is_some_and(|parent| parent.areas == delta.areas)
+        self.parent_if_same(delta).is_some()
+    }
+
+    /// What the run started from, if it left that as it was.
+    pub(crate) fn parent_if_same(&self, delta: &Delta) -> Option<Kept> {
+        let parent = self.store.find(&self.parent.as_ref()?.id).ok()?;
+        self.store.delta(&parent).is_ok_and(|earlier| earlier.areas == delta.areas).then_some(parent)
     }
 
     /// Removes the layers, and with them what was changed. Only for a cell that never ran or has ended.

@@ -7,7 +7,7 @@ use cella_event::{Draft, Int, Kind, Label, Map};
 use cella_ledger::{AppendError, Durability, Ledger, OpenError};
 
 use crate::{
-    Checkpoint, Committed, Kept, LIFE_AFTER_NODE, Layers, Store, Workspace, WorkspaceError,
+    Checkpoint, Committed, Kept, LIFE_AFTER_NODE, Layers, Store, Watcher, Workspace, WorkspaceError,
     workspace::blocking,
 };
 
@@ -156,6 +156,14 @@ impl Workspaces {
     /// The disk, a cell that does not stop writing and cannot be made to stand still, or the ledger: the checkpoint is there
     /// then, and on no record.
     pub async fn checkpoint(&self, workspace: &Workspace) -> Result<Checkpoint, RecordedError> {
+        self.checkpoint_by(&workspace.watcher()).await
+    }
+
+    /// The same for whoever does not own the workspace.
+    ///
+    /// # Errors
+    /// As for [`Workspaces::checkpoint`].
+    pub async fn checkpoint_by(&self, workspace: &Watcher) -> Result<Checkpoint, RecordedError> {
         workspace.owe();
         let made = workspace.checkpoint().await?;
         if let Some(kept) = made.kept.as_ref().filter(|_| made.is_new) {

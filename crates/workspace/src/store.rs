@@ -25,7 +25,9 @@ use crate::{
     layers::{Living, Parent, draw, now},
     limits::MANIFEST_BYTES_MAX,
     objects::Objects,
-    remove, unpack,
+    remove,
+    startable::startable,
+    unpack,
 };
 
 /// For the node's user alone: what a cell left here was made by somebody who is not trusted.
@@ -538,16 +540,6 @@ impl Store {
         let lock = lock(&dir).map_err(WorkspaceError::system(&dir))?;
         lock.ok_or_else(|| WorkspaceError::Busy { id: kept.id.clone() })
     }
-}
-
-/// A delta is laid only over what it was made over.
-fn startable(delta: &Delta, roots: &[PathBuf]) -> Result<(), WorkspaceError> {
-    let other = delta.areas.iter().map(|area| area.path.to_path_buf()).find(|path| !roots.contains(path));
-    if let Some(path) = other {
-        return Err(WorkspaceError::OtherAreas { path });
-    }
-    let conflicts = commit::conflicts(delta, SoFar::Nothing)?;
-    if conflicts.is_empty() { Ok(()) } else { Err(WorkspaceError::Conflicts { conflicts }) }
 }
 
 fn kept(id: &str, record: Record) -> Kept {

@@ -35,6 +35,14 @@ pub struct Workspace {
     watching: JoinHandle<()>,
 }
 
+/// A way to the layers of a cell for whoever does not own them: a checkpoint can be made as long as they are there.
+#[derive(Clone, Debug)]
+pub struct Watcher {
+    layers: Arc<Mutex<Layers>>,
+    freezer: Freezer,
+    store: Store,
+}
+
 impl Layers {
     /// Makes the layers that a specification needs, and puts them into it; `from`: the workspace that the run starts from.
     /// `None` for a cell without copies.
@@ -100,6 +108,12 @@ impl Workspace {
         &self.id
     }
 
+    /// For whoever keeps what the cell has changed while somebody else ends it.
+    #[must_use]
+    pub fn watcher(&self) -> Watcher {
+        Watcher { layers: self.layers.clone(), freezer: self.freezer.clone(), store: self.store.clone() }
+    }
+
     /// Where it will be kept.
     #[must_use]
     pub fn store(&self) -> Store {
@@ -108,7 +122,7 @@ impl Workspace {
 
     /// What is kept of it from here on is to be put on record, whatever comes between.
     pub(crate) fn owe(&self) {
-        held(&self.layers).owes = true;
+        self.watcher().owe();
     }
 
     /// Keeps what the cell has changed so far; it lives on. No call should be running: the cell stands still for the moment
@@ -117,8 +131,7 @@ impl Workspace {
     /// # Errors
     /// The disk, or a cell that does not stop writing and cannot be made to stand still.
     pub async fn checkpoint(&self) -> Result<Checkpoint, WorkspaceError> {
-        let (layers, freezer) = (self.layers.clone(), self.freezer.clone());
-        blocking(move || held(&layers).checkpoint(&freezer)).await
+        self.watcher().checkpoint().await
     }
 
     /// Keeps what the cell changed, once it has ended; `None` if that is nothing.
@@ -138,6 +151,25 @@ impl Workspace {
         if let Err(error) = blocking(move || held(&layers).removed()).await {
             tracing::warn!(%error, "the layers of a cell whose changes nobody keeps are still there");
         }
+    }
+}
+
+// === impl Watcher ===
+
+impl Watcher {
+    /// Where it is kept.
+    #[must_use]
+    pub fn store(&self) -> Store {
+        self.store.clone()
+    }
+
+    pub(crate) fn owe(&self) {
+        held(&self.layers).owes = true;
+    }
+
+    pub(crate) async fn checkpoint(&self) -> Result<Checkpoint, WorkspaceError> {
+        let (layers, freezer) = (self.layers.clone(), self.freezer.clone());
+        blocking(move || held(&layers).checkpoint(&freezer)).await
     }
 }
 

@@ -1,6 +1,6 @@
 //! Arguments of `cella workspace`.
 
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 use clap_complete::ArgValueCandidates;
 
 use crate::complete;
@@ -46,6 +46,25 @@ pub(crate) enum WorkspaceVerb {
         #[arg(long, short)]
         yes: bool,
     },
+    /// Remove checkpoints of runs; what cells left at their ends stays
+    #[command(
+        after_help = "Examples:\n  cella workspace prune --older-than 30d\n  cella workspace prune --run 3f9a --yes\n\nA fork at an event whose checkpoint is gone is refused, and so is a process of a run that would begin from it (CE1548, CE1570)."
+    )]
+    Prune(Prune),
+}
+
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("which").required(true).multiple(true))]
+pub(crate) struct Prune {
+    /// Of this run: its name, the beginning of it, or last
+    #[arg(long, group = "which", value_name = "RUN")]
+    pub(crate) run: Option<String>,
+    /// Made longer ago
+    #[arg(long, group = "which", value_name = "TIME")]
+    pub(crate) older_than: Option<String>,
+    /// Do not ask
+    #[arg(long, short)]
+    pub(crate) yes: bool,
 }
 
 #[derive(Debug, Args)]

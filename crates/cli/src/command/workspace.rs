@@ -3,6 +3,7 @@
 
 mod act;
 mod list;
+mod prune;
 mod show;
 
 use cella_workspace::{Kept, WorkspaceError, Workspaces};
@@ -35,6 +36,7 @@ pub(crate) async fn run(args: Workspace, global: &Global, printer: Printer) -> O
         WorkspaceVerb::Discard { which, yes } => {
             act::discard(&workspaces, &which.id, yes, global, printer).await
         }
+        WorkspaceVerb::Prune(args) => prune::run(&workspaces, &args, global, printer).await,
     }
 }
 

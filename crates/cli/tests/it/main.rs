@@ -14,6 +14,7 @@ mod home;
 mod install;
 mod ledger;
 mod lingering;
+mod luggage;
 mod placeholders;
 mod proposals;
 mod published;

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use cella_catalog::{BoxFuture, Instance};
 use cella_cell::{Exit, Handle, StderrTail};
 use cella_event::{Draft, Int, Kind, Label, Map};
+use cella_luggage::{Held, Trunk};
 use cella_workspace::{Workspace, Workspaces};
 use tokio::{net::unix::pipe, task::JoinHandle};
 
@@ -32,6 +33,8 @@ pub(super) struct CellInstance {
     egress: Option<Egress>,
     /// Where its changes to copies land.
     workspace: Option<Workspace>,
+    /// Its files are a run's, and are kept after each call.
+    luggage: Option<Held>,
     /// Its connections are shown as long as this is here.
     _shown: Option<Entry>,
     tail: StderrTail,
@@ -57,7 +60,26 @@ impl CellInstance {
         let tail = StderrTail::new(STDERR_LINES);
         let filled = tail.clone();
         let reading = tokio::spawn(async move { filled.fill_from(stderr).await });
-        Self { cell, stdin: None, egress, workspace, _shown: shown, tail, reading, masks, recorder, server }
+        Self {
+            cell,
+            stdin: None,
+            egress,
+            workspace,
+            luggage: None,
+            _shown: shown,
+            tail,
+            reading,
+            masks,
+            recorder,
+            server,
+        }
+    }
+
+    /// The same, with the trunk of the run whose it is.
+    pub(super) fn of(mut self, trunk: Option<Arc<Trunk>>) -> Self {
+        self.luggage =
+            trunk.zip(self.workspace.as_ref()).map(|(trunk, workspace)| trunk.hold(workspace.watcher()));
+        self
     }
 
     /// The same, with pipes that are not the way to it.
@@ -79,6 +101,7 @@ impl Instance for CellInstance {
             }
             let _read_to_its_end = tokio::time::timeout(STDERR_GRACE, &mut self.reading).await;
             self.recorder.note(ended(&self.server, self.cell.id(), &exit)).await;
+            self.luggage = None;
             if let Some(workspace) = self.workspace.take() {
                 let ledger = self.recorder.ledger().clone();
                 Workspaces::of_node(workspace.store(), ledger).capture(workspace).await;

@@ -172,6 +172,9 @@ pub struct Fork {
     /// Another agent, or the same one as its file is now
     #[arg(long, value_name = "AGENT", add = ArgValueCandidates::new(complete::agents))]
     pub(crate) agent: Option<String>,
+    /// Begin with the files as they are on the host, instead of as the run had them
+    #[arg(long)]
+    pub(crate) without_files: bool,
     /// Leave it to the running node
     #[arg(long, short)]
     pub(crate) detach: bool,

@@ -56,6 +56,7 @@ pub(super) async fn fork(args: Fork, global: &Global, printer: Printer) -> Outco
         ("at", at.map(Value::from)),
         ("say", args.say.map(Value::from)),
         ("agent", args.agent.map(Value::from)),
+        ("without_files", args.without_files.then_some(Value::from(true))),
     ];
     for (name, value) in pairs {
         if let Some(value) = value {

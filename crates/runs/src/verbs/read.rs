@@ -1,11 +1,12 @@
 //! Verbs that read a ledger: by the running node where there is one and it matters, else from its file. Nothing is begun, asked or called.
 
-use std::{path::Path, time::SystemTime};
+use std::{collections::BTreeSet, path::Path, time::SystemTime};
 
 use cella_agency::{self as agency};
 use cella_contract::{AgentConfig, Config, Contract, parse_duration};
 use cella_event::{Micros, RunId};
 use cella_ledger::Reader;
+use cella_luggage::Luggage;
 use cella_pursuit::{LoadError, known_runs, load};
 use serde_json::Value;
 
@@ -80,6 +81,18 @@ pub(super) async fn show(args: Show, global: &Global, printer: Printer) -> Outco
     for fact in answer["facts"].as_array().into_iter().flatten() {
         printer.line(sentence(fact));
     }
+    for kept in answer["checkpoints"].as_array().into_iter().flatten() {
+        printer.line(checkpoint(kept));
+    }
+    for one in answer["not_forked"].as_array().into_iter().flatten() {
+        let server = one["server"].as_str().unwrap_or_default();
+        let which = if one["direct"] == true {
+            "what it may write on the host itself"
+        } else {
+            "no copies of the run's own"
+        };
+        printer.line(format!("files of {server}: a fork does not take them along ({which})"));
+    }
     for call in answer["waiting"].as_array().into_iter().flatten() {
         let text = |name: &str| call[name].as_str().unwrap_or_default();
         printer.line(format!(
@@ -91,6 +104,17 @@ pub(super) async fn show(args: Show, global: &Global, printer: Printer) -> Outco
         ));
     }
     Ok(Code::Ok)
+}
+
+/// What was kept of a run's files after a call, for a person.
+fn checkpoint(kept: &Value) -> String {
+    let text = |name: &str| kept[name].as_str();
+    let what = match (text("code"), text("workspace")) {
+        (Some(code), _) => format!("could not be kept: {} [{code}]", text("why").unwrap_or_default()),
+        (None, Some(workspace)) => format!("workspace {workspace}, {} bytes new", kept["bytes"]),
+        (None, None) => "as on the host".to_owned(),
+    };
+    format!("{:>6}  {:<14} {}: {what}", kept["seq"].to_string(), "files", text("server").unwrap_or_default())
 }
 
 /// A replay in words; true where it is identical.
@@ -121,9 +145,22 @@ pub(super) fn tell_replay(run: &str, answer: &Value, printer: Printer) -> bool {
 pub(super) fn diff(left: &str, right: &str, global: &Global, printer: Printer) -> Outcome {
     let reader = reader(global)?;
     let (left, right) = (named(&reader, left)?, named(&reader, right)?);
-    let answer = agency::compared(&reader, &left, &right).map_err(unreadable)?;
+    let mut answer = agency::compared(&reader, &left, &right).map_err(unreadable)?;
+    let store = target::places(global).recorded_workspaces().store().clone();
+    let unknown = match cella_luggage::differing(&Luggage::new(reader, store), &left, &right) {
+        Ok(files) => {
+            answer["files"] = files.into();
+            None
+        }
+        Err(fault) => Some(format!("files are not compared: {fault} [{}]", fault.code())),
+    };
+    let files = answer["files"].as_array().cloned().unwrap_or_default();
     let sides = ["only_left", "only_right"].map(|side| answer[side].as_array().cloned().unwrap_or_default());
-    let same = sides.iter().all(Vec::is_empty);
+    let same = sides.iter().all(Vec::is_empty) && files.is_empty();
+    if let Some(unknown) = unknown {
+        answer["files_unknown"] = unknown.as_str().into();
+        printer.warn(unknown);
+    }
     if printer.is_json() {
         printer.json(&answer);
     } else {
@@ -133,6 +170,11 @@ pub(super) fn diff(left: &str, right: &str, global: &Global, printer: Printer) -
             for fact in facts {
                 printer.line(format!("{mark} {}", sentence(fact)));
             }
+        }
+        for file in &files {
+            let text = |name: &str| file[name].as_str().unwrap_or_default();
+            let (server, path) = (text("server"), text("path"));
+            printer.line(format!("file {path} ({server}): {} | {}", text("left"), text("right")));
         }
     }
     Ok(if same { Code::Ok } else { Code::Differs })
@@ -277,6 +319,16 @@ pub(super) fn named(reader: &Reader, text: &str) -> Result<RunId, Stop> {
 pub(super) fn unreadable(fault: LoadError) -> Stop {
     let fault = agency::ApiError::from(fault);
     Stop::new(Code::Failed, fault.code(), fault.to_string()).fix(fault.fix())
+}
+
+/// The cells that a run had for itself, by whatever names the run.
+///
+/// # Errors
+/// There is no such run, or no ledger.
+pub fn cells(run: &str, global: &Global) -> Result<BTreeSet<String>, Stop> {
+    let reader = reader(global)?;
+    let run = named(&reader, run)?;
+    cella_luggage::cells(&reader, &run).map_err(|fault| unreadable(fault.into()))
 }
 
 /// Names of runs and their tasks, for completion.

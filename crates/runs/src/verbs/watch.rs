@@ -19,6 +19,9 @@ pub(super) async fn watch(session: &Session, answer: &Value, printer: Printer) -
     let run = answer["run"].as_str().unwrap_or_default().to_owned();
     if answer["from"].is_string() {
         printer.note(format!("run {run}, forked from {}", answer["from"].as_str().unwrap_or_default()));
+        for line in files(answer) {
+            printer.note(line);
+        }
     } else {
         printer.note(format!("run {run}"));
     }
@@ -67,6 +70,26 @@ fn tail(said: &str) -> String {
     let line = said.rsplit('\n').find(|line| !line.trim().is_empty()).unwrap_or_default();
     let from = line.char_indices().rev().nth(TAIL_CHARS - 1).map_or(0, |(at, _)| at);
     line[from..].chars().filter(|c| !c.is_control()).collect()
+}
+
+/// What a fork has with it, server by server.
+pub(super) fn files(answer: &Value) -> Vec<String> {
+    if answer["without_files"] == true {
+        return vec!["files: left behind; each server begins with those of the host".to_owned()];
+    }
+    let line = |one: &Value| {
+        let server = one["server"].as_str().unwrap_or_default();
+        let direct =
+            if one["direct"] == true { "; what it may write on the host itself is not forked" } else { "" };
+        match (one["shared"] == true, one["workspace"].as_str()) {
+            (true, _) => format!(
+                "files of {server}: not forked, it has no copies of the run's own (isolation = \"run\", mode = \"copy\")"
+            ),
+            (false, Some(workspace)) => format!("files of {server}: as in workspace {workspace}{direct}"),
+            (false, None) => format!("files of {server}: as on the host{direct}"),
+        }
+    };
+    answer["files"].as_array().into_iter().flatten().map(line).collect()
 }
 
 /// One fact for a person.

@@ -64,16 +64,22 @@ pub(super) async fn discard(
             return Ok(Code::Failed);
         }
     }
-    match target::running(global, &Target::default())? {
-        Some(node) => drop(node.post(&format!("/api/v1/workspaces/{id}/discard"), &Value::Null).await?),
-        None => drop(workspaces.discard(&id).await.map_err(failed)?),
-    }
+    discarded(workspaces, &id, global).await?;
     if printer.is_json() {
         printer.json(&json!({ "schema": "cella/v1", "discarded": id }));
     } else {
         printer.done(format!("{id} is discarded"));
     }
     Ok(Code::Ok)
+}
+
+/// By the running node where there is one.
+pub(super) async fn discarded(workspaces: &Workspaces, id: &str, global: &Global) -> Result<(), Stop> {
+    match target::running(global, &Target::default())? {
+        Some(node) => drop(node.post(&format!("/api/v1/workspaces/{id}/discard"), &Value::Null).await?),
+        None => drop(workspaces.discard(id).await.map_err(failed)?),
+    }
+    Ok(())
 }
 
 pub(super) fn failed(error: RecordedError) -> Stop {
