@@ -11,10 +11,8 @@ use cella_history::AskError;
 use cella_ledger::OpenError;
 use cella_workspace::{RecordedError, WorkspaceError};
 
-pub use crate::secret_file::SecretError;
-
-/// A file of the node cannot be made or read.
-pub(crate) const UNUSABLE_FILE: &str = "CE4102";
+pub use cella_doorman::SecretError;
+use cella_doorman::{UNUSABLE_FILE, unwritten};
 
 /// What stands between a command and a running node.
 #[derive(Debug, thiserror::Error)]
@@ -270,18 +268,6 @@ fn contract_unread(server: &str, named: &Path, path: &Path, source: &io::Error) 
         );
     }
     format!("the contract of `{server}`: {}: {source}", path.display())
-}
-
-/// What to do about a place that takes no files.
-pub(crate) fn unwritten(path: &Path, source: &io::Error) -> String {
-    if source.kind() == io::ErrorKind::ReadOnlyFilesystem {
-        return "that file system is read-only; name a directory that can be written in XDG_STATE_HOME"
-            .into();
-    }
-    format!(
-        "make {} writable for the user of the node, or name another directory in XDG_STATE_HOME",
-        path.display()
-    )
 }
 
 #[cfg(test)]

@@ -29,7 +29,6 @@ mod places;
 mod plan;
 mod principals;
 mod record;
-mod secret_file;
 mod service;
 mod trace;
 mod vault;

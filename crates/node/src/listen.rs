@@ -7,7 +7,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{Inherited, StartError, secret_file::private_dir};
+use cella_doorman::private_dir;
+
+use crate::{Inherited, StartError};
 
 /// Connections that may wait to be accepted. A burst of clients at start must not be refused.
 const BACKLOG: i32 = 1024;

@@ -42,13 +42,12 @@ use crate::{
     own::OwnPlaces,
     plan,
     record::Recorder,
-    secret_file,
     service::NodeService,
     trace::Tracing,
     vault::Secrets,
 };
 use cella_agency::{Capabilities, PRINCIPAL};
-use cella_doorman::{Doorkeeper, Paces};
+use cella_doorman::{Doorkeeper, Paces, private_dir, read_or_create};
 use cella_tasking::Agents;
 
 /// The address of the HTTP door, where nothing else is said.
@@ -118,14 +117,14 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
         let path = path.to_path_buf();
         move |source| StartError::Write { path, source }
     };
-    secret_file::private_dir(&places.state).map_err(made(&places.state))?;
+    private_dir(&places.state).map_err(made(&places.state))?;
     let base = places.config.parent().map_or_else(PathBuf::new, Path::to_path_buf);
     let node = loaded.config.node.clone();
     let token_file = options.token_file.clone().or_else(|| node.token_file.as_ref().map(|f| base.join(f)));
     let token_file = token_file.unwrap_or_else(|| places.token());
     let secret = |path: &Path| {
         let path = path.to_path_buf();
-        secret_file::read_or_create(&path).map_err(|error| StartError::Secret { path, error })
+        read_or_create(&path).map_err(|error| StartError::Secret { path, error })
     };
     let (token, key) = (secret(&token_file)?, secret(&places.key())?);
 

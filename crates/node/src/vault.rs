@@ -35,7 +35,7 @@ impl Secrets {
             Ok(Err(error)) => Err(refused(variable, name, &error)),
             Err(ended) => Err(launcher::error(
                 FaultKind::Internal,
-                crate::error::UNUSABLE_FILE,
+                cella_doorman::UNUSABLE_FILE,
                 &ended.to_string(),
                 None,
             )),

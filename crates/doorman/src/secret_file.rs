@@ -7,8 +7,11 @@ use std::{
     path::Path,
 };
 
+/// A file of the node cannot be made or read.
+pub const UNUSABLE_FILE: &str = "CE4102";
+
 /// Random bytes behind a token or key: 256 bits, beyond guessing.
-pub(crate) const SECRET_BYTES: usize = 32;
+const SECRET_BYTES: usize = 32;
 
 /// Shortest secret that is taken, in characters: 128 bits in hexadecimal. Stops a token that can be guessed.
 const SECRET_CHARS_MIN: usize = 32;
@@ -39,13 +42,14 @@ impl SecretError {
     #[must_use]
     pub const fn code(&self) -> &'static str {
         match self {
-            Self::Unreadable(_) | Self::Unmakeable(_) => crate::error::UNUSABLE_FILE,
+            Self::Unreadable(_) | Self::Unmakeable(_) => UNUSABLE_FILE,
             Self::Empty | Self::Short(_) | Self::Odd => "CE4116",
         }
     }
 
     /// What to do about it.
-    pub(crate) fn fix(&self, path: &Path) -> String {
+    #[must_use]
+    pub fn fix(&self, path: &Path) -> String {
         let shown = path.display();
         match self {
             Self::Unreadable(e) if e.kind() == io::ErrorKind::IsADirectory => {
@@ -55,7 +59,7 @@ impl SecretError {
                 format!("{shown} is not a text; name another file, or delete it to get a new secret")
             }
             Self::Unreadable(_) => format!("make {shown} readable for the user of the node"),
-            Self::Unmakeable(e) => crate::error::unwritten(path.parent().unwrap_or(path), e),
+            Self::Unmakeable(e) => unwritten(path.parent().unwrap_or(path), e),
             Self::Empty => format!("delete {shown} to get a new secret, or write one into it"),
             Self::Short(_) | Self::Odd => format!(
                 "delete {shown} to get a new secret, or write {SECRET_CHARS_MIN} or more random letters and digits \
@@ -65,8 +69,24 @@ impl SecretError {
     }
 }
 
+/// What to do about a place that takes no files.
+#[must_use]
+pub fn unwritten(path: &Path, source: &io::Error) -> String {
+    if source.kind() == io::ErrorKind::ReadOnlyFilesystem {
+        return "that file system is read-only; name a directory that can be written in XDG_STATE_HOME"
+            .into();
+    }
+    format!(
+        "make {} writable for the user of the node, or name another directory in XDG_STATE_HOME",
+        path.display()
+    )
+}
+
 /// Makes a directory (and those above it) that only its owner can enter.
-pub(crate) fn private_dir(path: &Path) -> io::Result<()> {
+///
+/// # Errors
+/// It cannot be made.
+pub fn private_dir(path: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
@@ -77,7 +97,7 @@ pub(crate) fn private_dir(path: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// The file cannot be read or made, or what it holds is no secret.
-pub(crate) fn read_or_create(path: &Path) -> Result<String, SecretError> {
+pub fn read_or_create(path: &Path) -> Result<String, SecretError> {
     match fs::read_to_string(path) {
         Ok(text) => checked(path, &text),
         Err(e) if e.kind() == io::ErrorKind::NotFound => create(path),
@@ -86,7 +106,7 @@ pub(crate) fn read_or_create(path: &Path) -> Result<String, SecretError> {
 }
 
 /// Random bytes from the operating system.
-pub(crate) fn random<const N: usize>() -> io::Result<[u8; N]> {
+fn random<const N: usize>() -> io::Result<[u8; N]> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).map_err(|e| io::Error::other(e.to_string()))?;
     Ok(bytes)
