@@ -253,3 +253,43 @@ fn what_goes_wrong_in_a_run_pauses_it_and_says_why() {
     let gone_on = home.cella(&["fork", "last", "--agent", "clerk"]);
     assert_eq!((gone_on.status, gone_on.out.trim()), (0, "late"), "{gone_on:?}");
 }
+
+#[test]
+fn a_replay_needs_no_network() {
+    let home = home(&[("It is done.", &[])]);
+    assert_eq!(home.cella(&["run", "clerk", "do it"]).status, 0);
+    let within = |command: &[&str]| {
+        let mut unshared = std::process::Command::new("unshare");
+        unshared.args(["-rn", "--"]).args(command).env("HOME", home.path("")).current_dir(home.path(""));
+        unshared
+    };
+    if !within(&["true"]).output().is_ok_and(|tried| tried.status.success()) {
+        println!("skipped: no network namespace may be made here");
+        return;
+    }
+    let replayed = Ended::of(&mut within(&[env!("CARGO_BIN_EXE_cella"), "replay", "last", "--json"]));
+    assert_eq!((replayed.status, replayed.json()["identical"].as_bool()), (0, Some(true)), "{replayed:?}");
+}
+
+#[test]
+fn another_agent_of_a_file_has_a_run_of_its_own_and_spends_from_the_same_account() {
+    let task = json!({ "agent": "scout", "task": "look" });
+    let home = home(&[("", &[("give_task", task)]), ("It is done.", &[])]);
+    home.write("scout.jsonl", &tape(&[("Seen.", &[])]));
+    let config = home.read("cella.toml");
+    home.write(
+        "cella.toml",
+        &format!("{config}\n[providers.scout]\nwire = \"cassette\"\nfile = \"scout.jsonl\"\n"),
+    );
+    agent(&home, "clerk", "tape/any", "agents = [\"scout\"]");
+    agent(&home, "scout", "scout/any", "description = \"looks\"");
+    let ended = home.cella(&["run", "clerk", "do it"]);
+    assert_eq!((ended.status, ended.out.trim()), (0, "It is done."), "{ended:?}");
+    let runs = home.cella(&["runs", "--json"]).json();
+    let runs = runs["runs"].as_array().unwrap();
+    assert_eq!(runs.len(), 2, "{runs:?}");
+    for run in runs {
+        let run = run["run"].as_str().unwrap();
+        assert_eq!(home.cella(&["replay", run]).status, 0, "{run}");
+    }
+}
