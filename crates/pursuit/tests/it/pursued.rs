@@ -239,8 +239,7 @@ async fn a_fork_goes_its_own_way_and_the_run_it_left_is_as_it_was() {
     let run = runs.begin(begin(agent(&[tool("look", Class::Read)]))).await.expect("begun");
     ended(&runs, &run).await;
     let facts = load(&ledger.reader(), &run).expect("readable");
-    let intent =
-        facts.iter().find(|f| matches!(f.what, cella_kernel::What::Intended(_))).expect("a call").seq;
+    let intent = facts.iter().find(|f| matches!(f.what, What::Intended(_))).expect("a call").seq;
     let refused = runs.fork(&run, Some(intent), None, None, "ann").await;
     let Err(StartError::NotAtRest { before, after, .. }) = refused else { panic!("{refused:?}") };
     let (before, after) = (before.expect("before"), after.expect("after"));
@@ -353,7 +352,7 @@ async fn a_node_that_ends_in_order_leaves_the_run_to_be_taken_up() {
         until("it asks again", async || {
             ledger.flush().await.expect("flushed");
             let facts = load(&ledger.reader(), &run).expect("readable");
-            facts.iter().filter(|f| matches!(f.what, cella_kernel::What::Asked { .. })).count() == 2
+            facts.iter().filter(|f| matches!(f.what, What::Asked { .. })).count() == 2
         })
         .await;
         let drained = tokio::time::timeout(std::time::Duration::from_millis(200), runs.drain()).await;
