@@ -176,7 +176,7 @@ impl<H: Host> Runs<H> {
         Ok(run)
     }
 
-    /// Carries what somebody decided to a run, and takes the run up again where nobody pursues it.
+    /// Carries what somebody decided to a run. Where nobody pursues it, it has to be resumed to hear of it.
     ///
     /// # Errors
     /// [`BadDecision`]: nothing was decided.
