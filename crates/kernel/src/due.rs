@@ -60,6 +60,8 @@ impl State {
     pub const fn is_abandoned(&self, key: Key) -> bool {
         match key {
             Key::Ask(..) | Key::Wait(..) | Key::Deadline => !matches!(self.life, Life::Going),
+            // A run that pauses may want the other agent's answer later.
+            Key::Child(_) => matches!(self.life, Life::Ending(_)),
             _ => false,
         }
     }

@@ -276,6 +276,7 @@ impl State {
         }
         self.run = forked.run.clone();
         self.started = fact.time;
+        self.ask_again_for_approvals();
         if let Some(agent) = &forked.agent {
             self.agent = agent.clone();
             self.phase = self.phase().and_then(|p| agent.phases.iter().position(|other| other == p));

@@ -34,7 +34,7 @@ pub use fact::{EndStatus, Ending, Fact, Forked, Intended, Started, Verdict, What
 pub use fold::Impossible;
 pub use ids::{AskId, NotAStep, Part, StepId};
 pub use outcome::{RESULT_BYTES_MAX, result_text};
-pub use own::{BOARD_ENTRIES_MAX, BOARD_VALUE_BYTES_MAX};
+pub use own::{BOARD_ENTRIES_MAX, BOARD_KEY_BYTES_MAX, BOARD_VALUE_BYTES_MAX};
 pub use policy::{Attempt, Canary, Deadlines, Fallback, ModelPolicy, Next, Target, WAIT_US_MAX};
 pub use record::{Decoder, Recorded, Unreadable, encode};
 pub use replay::{Divergence, Replayed, replay};

@@ -87,8 +87,9 @@ fn words(block: &Value) -> String {
     }
 }
 
-fn clipped(mut text: String) -> String {
-    if text.len() > RESULT_BYTES_MAX {
+pub(crate) fn clipped(mut text: String) -> String {
+    // What is clipped already is a little longer, by the words that say so.
+    if text.len() > RESULT_BYTES_MAX + 64 {
         let missing = text.len() - RESULT_BYTES_MAX;
         text.truncate(text.floor_char_boundary(RESULT_BYTES_MAX));
         text.push_str(&format!("\n[{missing} bytes more are left out here]"));

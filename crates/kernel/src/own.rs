@@ -14,6 +14,10 @@ use crate::{
 /// one is refused, and the model is told.
 pub const BOARD_VALUE_BYTES_MAX: usize = 64 * 1024;
 
+/// Longest name on the blackboard, in bytes. Stops a name that does not fit in an event, which would break the run off at each try; a
+/// longer one is refused, and the model is told.
+pub const BOARD_KEY_BYTES_MAX: usize = 256;
+
 /// Most entries on the blackboard, for the same reason.
 pub const BOARD_ENTRIES_MAX: usize = 256;
 
@@ -109,6 +113,9 @@ fn set(state: &State, arguments: &Json) -> Own {
         Ok(set) => set,
         Err(no) => return no,
     };
+    if key.len() > BOARD_KEY_BYTES_MAX {
+        return error(format!("a name has at most {BOARD_KEY_BYTES_MAX} bytes"));
+    }
     if value.len() > BOARD_VALUE_BYTES_MAX {
         return error(format!("at most {BOARD_VALUE_BYTES_MAX} bytes fit under a name"));
     }

@@ -9,6 +9,7 @@ use cella_event::{CallId, Hash, Micros, RunId, Seq};
 use crate::{
     Agent, AskId, Attempt, Ending, Part, StepId, Target,
     digest::{Chain, head_digest},
+    outcome::clipped,
     own,
 };
 
@@ -350,7 +351,7 @@ impl Step {
         self.stage = Stage::Over(ToolResult {
             call: self.call.id.clone(),
             name: self.call.name.clone(),
-            text: text.into(),
+            text: clipped(text.into()),
             is_error,
         });
     }

@@ -82,6 +82,16 @@ impl State {
         self.settle_batch();
     }
 
+    /// Somebody agreed to a call of one run, and not to the same call of each fork of it.
+    pub(crate) fn ask_again_for_approvals(&mut self) {
+        for step in &mut self.batch {
+            let Wants::Tool(at) = step.wants else { continue };
+            if step.stage == Stage::ToDo && self.agent.tools.get(at).is_some_and(|tool| tool.approval) {
+                step.stage = Stage::ToBeApproved;
+            }
+        }
+    }
+
     /// When all calls of a batch are over, the model hears of them and is asked again.
     pub(crate) fn settle_batch(&mut self) {
         if self.tell_batch() && !matches!(self.life, Life::Ending(_)) {

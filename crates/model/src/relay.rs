@@ -1,6 +1,6 @@
 //! A client's own request, on its way to a provider.
 
-use std::fmt;
+use std::{collections::HashSet, fmt};
 
 use cella_dialogue::{Dialect, Relay, Request};
 use serde::{
@@ -75,7 +75,8 @@ impl Wants {
             param: None,
             why: format!("the request cannot be read: {fault}"),
         })?;
-        let most = body.max_completion_tokens.or(body.max_output_tokens).or(body.max_tokens);
+        // Of several the largest: which of them a provider reads is its own affair, and what was reserved has to be enough.
+        let most = body.max_completion_tokens.max(body.max_output_tokens).max(body.max_tokens);
         let each = if dialect == Dialect::Embeddings { 0 } else { most.unwrap_or(RELAY_OUTPUT_TOKENS) };
         Ok(Self {
             model: body.model.filter(|model| !model.is_empty()).ok_or_else(|| NotCarried {
@@ -176,12 +177,14 @@ impl<'de> Deserialize<'de> for Members {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
                 let mut members: Vec<(String, Box<RawValue>)> = Vec::new();
+                // A body may have a million members: no search through all of them for each.
+                let mut known = HashSet::new();
                 while let Some(name) = map.next_key::<String>()? {
                     // Of two of the same name nobody knows which one is meant: the first, as we read it.
-                    if members.iter().any(|(known, _)| *known == name) {
-                        map.next_value::<IgnoredAny>()?;
-                    } else {
+                    if known.insert(name.clone()) {
                         members.push((name, map.next_value()?));
+                    } else {
+                        map.next_value::<IgnoredAny>()?;
                     }
                 }
                 Ok(Members(members))
@@ -216,6 +219,12 @@ mod tests {
         let wants =
             Wants::of(Dialect::Chat, r#"{"model":"m","stream":true,"max_tokens":5,"n":3}"#).expect("wants");
         assert_eq!((wants.stream, wants.include_usage, wants.output_tokens), (true, false, 15));
+        let body = r#"{"model":"m","max_output_tokens":1,"max_completion_tokens":2,"max_tokens":90}"#;
+        assert_eq!(
+            Wants::of(Dialect::Chat, body).expect("wants").output_tokens,
+            90,
+            "a small one hides none"
+        );
         let wants = Wants::of(Dialect::Responses, r#"{"model":"m"}"#).expect("wants");
         assert_eq!(wants.output_tokens, RELAY_OUTPUT_TOKENS);
         for bad in ["", "[]", "{}", r#"{"model":""}"#, r#"{"model":7}"#, r#"{"model":"m","n":-1}"#] {

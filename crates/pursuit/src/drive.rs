@@ -191,7 +191,7 @@ impl<H: Host> Driver<H> {
         for (key, flight) in &self.flying {
             if self.state.is_abandoned(*key) {
                 match key {
-                    Key::Ask(..) => {
+                    Key::Ask(..) | Key::Child(_) => {
                         flight.cut.send_replace(Some(Cut::Cancelled));
                     }
                     _ => flight.task.abort(),

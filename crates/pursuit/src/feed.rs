@@ -47,12 +47,14 @@ impl Feed {
                 Err(ReadError::Closed) => {
                     // Nothing more comes, and nobody is to wait for it.
                     self.seen.send_replace(Seq(u64::MAX));
+                    self.lock().clear();
                     return;
                 }
                 Err(error) => {
                     tracing::error!(%error, "runs hear nothing more: the ledger cannot be followed");
-                    self.lock().clear();
+                    // In this order: whoever begins to listen now is told, or is among those that are told here.
                     self.seen.send_replace(Seq(u64::MAX));
+                    self.lock().clear();
                     return;
                 }
             }
@@ -69,7 +71,12 @@ impl Feed {
     /// Events of a run from now on. Whoever was listening hears no more.
     pub(crate) fn listen(&self, run: &RunId) -> Events {
         let (sender, receiver) = mpsc::unbounded_channel();
-        self.lock().insert(run.clone(), sender);
+        let mut waiting = self.lock();
+        // Nobody follows the ledger any more: a run that waited here would wait for ever.
+        if *self.seen.borrow() != Seq(u64::MAX) {
+            waiting.insert(run.clone(), sender);
+        }
+        drop(waiting);
         Events { feed: self.clone(), run: run.clone(), receiver }
     }
 
@@ -106,5 +113,25 @@ impl Drop for Events {
         if waiting.get(&self.run).is_some_and(mpsc::UnboundedSender::is_closed) {
             waiting.remove(&self.run);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_run_that_begins_when_nobody_follows_the_ledger_hears_so() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (ledger, _) = Ledger::open(&cella_ledger::Options::new(dir.path())).expect("a ledger");
+        let feed = Feed::default();
+        let following = tokio::spawn(feed.clone().follow(ledger.clone()));
+        ledger.close().expect("closed");
+        following.await.expect("no panic");
+        let mut events = feed.listen(&RunId::new("r-1").expect("an id"));
+        let heard = tokio::time::timeout(Duration::from_secs(5), events.next()).await;
+        assert!(heard.expect("it does not wait for ever").is_none());
     }
 }

@@ -267,7 +267,7 @@ impl<H: Host> Performing<H> {
                 let driver = crate::drive::Driver::new(self.shared.clone(), run.clone(), taken);
                 // A driver contains its children's: without a box it would contain itself.
                 let driving: futures_util::future::BoxFuture<'_, _> = Box::pin(driver.drive());
-                driving.await?
+                self.with_child(&run, driving).await?
             }
             Err(StartError::Over { .. }) => {
                 let reader = self.shared.ledger.reader();
@@ -284,6 +284,27 @@ impl<H: Host> Performing<H> {
         };
         let (output, failed) = told(&state);
         self.child_ended(step, output, failed).await
+    }
+
+    /// Pursues a child; where nobody wants its answer any more, it is told to end, and puts that on record itself.
+    async fn with_child(
+        &self,
+        child: &RunId,
+        mut driving: futures_util::future::BoxFuture<'_, Result<State, Broken>>,
+    ) -> Result<State, Broken> {
+        let mut cuts = self.cuts.clone();
+        tokio::select! {
+            biased;
+            ended = &mut driving => return ended,
+            cut = cuts.wait_for(Option::is_some) => drop(cut),
+        }
+        let what = What::CancelAsked { by: self.run.as_str().to_owned() };
+        let (told, ended) = tokio::join!(
+            record(&self.shared.ledger, child, &what, Beside::default(), Durability::Flushed),
+            driving
+        );
+        told?;
+        ended
     }
 
     async fn child_ended(&self, step: StepId, output: String, failed: bool) -> Result<(), Broken> {

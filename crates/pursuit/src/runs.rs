@@ -200,7 +200,7 @@ impl<H: Host> Runs<H> {
         Ok(run)
     }
 
-    /// Carries what somebody decided to a run, and takes the run up again where nobody pursues it.
+    /// Carries what somebody decided to a run. Where nobody pursues it, it has to be resumed to hear of it.
     ///
     /// # Errors
     /// [`BadDecision`]: nothing was decided.
@@ -240,10 +240,34 @@ impl<H: Host> Runs<H> {
         if state.ending().is_some() {
             return Err(StartError::Over { run: run.clone() });
         }
-        self.resume(run).await?;
+        if *self.shared.draining.borrow() {
+            return Err(StartError::Draining);
+        }
+        // On record before anybody takes it up: a run that was paused would go on for a moment, and begin what is to be stopped.
         let what = What::CancelAsked { by: by.to_owned() };
         record(&self.shared.ledger, run, &what, Beside::default(), Durability::Flushed).await?;
+        match self.shared.claims.claim(run) {
+            Some(claim) => self.drive(run.clone(), take_up(&self.shared, run, claim).await?),
+            None => self.end_after(run.clone()),
+        }
         Ok(())
+    }
+
+    /// Whoever pursues the run hears that it is cancelled, or has just paused it and hears nothing more; then it is ended from here.
+    fn end_after(&self, run: RunId) {
+        let (runs, mut draining) = (self.clone(), self.shared.draining.clone());
+        self.lock().tasks.spawn(async move {
+            let claim = tokio::select! {
+                biased;
+                _ = draining.wait_for(|draining| *draining) => return,
+                claim = runs.shared.claims.wait(&run) => claim,
+            };
+            match take_up(&runs.shared, &run, claim).await {
+                Ok(taken) => runs.drive(run, taken),
+                Err(StartError::Over { .. }) => {}
+                Err(fault) => tracing::warn!(%run, %fault, "a cancelled run is not ended yet"),
+            }
+        });
     }
 
     /// A run as it stands.

@@ -364,3 +364,66 @@ fn a_replay_needs_no_network() {
     let replayed = Ended::of(&mut command);
     assert_eq!((replayed.status, replayed.json()["identical"].as_bool()), (0, Some(true)), "{replayed:?}");
 }
+
+#[test]
+fn another_agent_of_a_file_has_a_run_of_its_own_and_spends_from_the_same_account() {
+    let task = json!({ "agent": "scout", "task": "look" });
+    let home = home(&[("", &[("give_task", task)]), ("It is done.", &[])]);
+    home.write("scout.jsonl", &tape(&[("Seen.", &[])]));
+    let config = home.read("cella.toml");
+    home.write(
+        "cella.toml",
+        &format!("{config}\n[providers.scout]\nwire = \"cassette\"\nfile = \"scout.jsonl\"\n"),
+    );
+    agent(&home, "clerk", "tape/any", "agents = [\"scout\"]");
+    agent(&home, "scout", "scout/any", "description = \"looks\"");
+    let ended = home.cella(&["run", "clerk", "do it"]);
+    assert_eq!((ended.status, ended.out.trim()), (0, "It is done."), "{ended:?}");
+    let runs = home.cella(&["runs", "--json"]).json();
+    let runs = runs["runs"].as_array().unwrap();
+    assert_eq!(runs.len(), 2, "{runs:?}");
+    for run in runs {
+        let run = run["run"].as_str().unwrap();
+        assert_eq!(home.cella(&["replay", run]).status, 0, "{run}");
+    }
+}
+
+#[test]
+fn a_ledger_with_a_bad_page_is_an_error_with_a_code_and_no_panic_and_the_rest_is_as_it_was() {
+    let home = writing();
+    let waiting = home.cella(&["run", "clerk", "do it"]);
+    assert_eq!(waiting.status, 75, "{waiting:?}");
+    let files = home.files();
+    // Most of a young ledger is in its log, which follows the file.
+    let pages_of = files.iter().filter(|(path, _)| path.to_string_lossy().contains("/ledger.db"));
+    let (path, whole) = pages_of.max_by_key(|(_, bytes)| bytes.len()).unwrap();
+    let restore = || {
+        let dir = path.parent().unwrap();
+        std::fs::remove_dir_all(dir).unwrap();
+        for (file, bytes) in files.iter().filter(|(file, _)| file.starts_with(dir)) {
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(file, bytes).unwrap();
+        }
+    };
+    let pages = whole.len() / 4096;
+    let mut found = 0;
+    for page in (1..pages).step_by((pages / 8).max(1)) {
+        let mut bad = whole.clone();
+        bad[page * 4096..(page + 1) * 4096].iter_mut().for_each(|byte| *byte ^= 0x5a);
+        for verb in ["show", "replay", "resume"] {
+            restore();
+            std::fs::write(path, &bad).unwrap();
+            let ended = home.cella(&[verb, "last"]);
+            assert!(!ended.err.contains("panicked"), "{verb}, page {page}: {ended:?}");
+            // Who only looks may see a shorter run; who goes on with it has to know all that was acknowledged.
+            let fine = verb != "resume" && ended.status == 0;
+            assert!(fine || ended.code().starts_with("CE"), "{verb}, page {page}: {ended:?}");
+            found += usize::from(!fine);
+            assert!(!home.path("data/b.txt").exists(), "nobody agreed");
+        }
+    }
+    assert!(found > 0, "some of {pages} pages matter");
+    restore();
+    let approved = home.cella(&["approve", "last", "s2"]);
+    assert_eq!((approved.status, approved.out.trim()), (0, "It is done."), "{approved:?}");
+}

@@ -378,6 +378,42 @@ fn a_task_for_another_agent_is_a_run_below_this_one() {
 }
 
 #[test]
+fn what_was_approved_in_a_run_is_not_approved_in_its_fork() {
+    let mut run = Driven::new(with(vec![Tool { approval: true, ..tool("pay", Class::Irreversible) }]));
+    run.answered("", &[("pay", "{}")]).record(What::ApprovalAsked { step: StepId(1) });
+    run.record(What::ApprovalGranted { step: StepId(1), by: "ann".into() });
+    let forked = Forked {
+        run: RunId::new("r-2").expect("an id"),
+        from: crate::world::run(),
+        at: run.state.last(),
+        agent: None,
+        say: None,
+        note: cella_event::Map::new(),
+    };
+    run.record(What::Forked(Box::new(forked)));
+    assert_eq!(run.due(), [Key::Approval(StepId(1))], "the payment would be made twice for one yes");
+}
+
+#[test]
+fn a_name_that_fits_in_no_event_is_not_written_on_the_blackboard() {
+    let mut run = Driven::new(Agent { board: true, ..with(Vec::new()) });
+    let arguments = serde_json::json!({ "key": "k".repeat(100_000), "value": "v" }).to_string();
+    run.answered("", &[("board_set", &arguments)]);
+    assert_eq!(run.last_results(), [("a name has at most 256 bytes".into(), true)]);
+}
+
+#[test]
+fn a_failure_of_ten_megabytes_does_not_fill_the_window_of_the_model() {
+    let mut run = Driven::new(with(vec![tool("look", Class::Read)]));
+    run.answered("", &[("look", "{}")]);
+    let step = run.called()[0];
+    let call = run.last_call(step);
+    let what = What::Failed { step, call, part: Part::Do, why: "ä".repeat(5_000_000), in_doubt: false };
+    run.record(what);
+    assert!(run.last_results()[0].0.len() < 300_000);
+}
+
+#[test]
 fn a_fork_shares_everything_up_to_its_event_and_nothing_after() {
     let mut original = Driven::new(with(vec![tool("look", Class::Read)]));
     original.answered("", &[("look", "{}")]);

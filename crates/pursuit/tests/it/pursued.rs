@@ -4,7 +4,7 @@ use cella_agreement::{Budget, Limits, Window};
 use cella_contract::Effect as Class;
 use cella_dialogue::FailureClass;
 use cella_event::RunId;
-use cella_kernel::{Colleague, EndStatus, State, Status, StepId, Tool, replay};
+use cella_kernel::{Colleague, EndStatus, State, Status, StepId, Tool, What, replay};
 use cella_ledger::{Ledger, Options};
 use cella_pursuit::{BadDecision, Begin, Decision, Notice, Runs, StartError, load};
 
@@ -170,6 +170,44 @@ async fn a_run_that_is_cancelled_at_any_moment_ends_and_replays() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_paused_run_that_is_cancelled_begins_nothing_before_it_ends() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let ledger = open(dir.path());
+    let host = Scripted::new(&ledger, None, &[Says::Fails(FailureClass::Auth), Says::Text("never")]);
+    let runs = Runs::new(host, ledger.clone());
+    let run = runs.begin(begin(agent(&[]))).await.expect("begun");
+    assert!(ended(&runs, &run).await.pause().is_some());
+    runs.cancel(&run, "ann").await.expect("taken");
+    assert_eq!(ended(&runs, &run).await.ending().expect("over").status, EndStatus::Cancelled);
+    let facts = load(&ledger.reader(), &run).expect("readable");
+    let at = |is: fn(&What) -> bool| facts.iter().rposition(|fact| is(&fact.what)).expect("on record");
+    let cancelled = at(|what| matches!(what, What::CancelAsked { .. }));
+    assert!(cancelled < at(|what| matches!(what, What::Resumed)), "it is cancelled before it is taken up");
+    assert!(at(|what| matches!(what, What::Asked { .. })) < cancelled);
+    replays(&ledger, &run);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_cancels_a_run_cancels_those_that_it_gave_tasks_to() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let ledger = open(dir.path());
+    let script = [Says::Calls(vec![("give_task", r#"{"agent":"helper","task":"look"}"#)]), Says::Never];
+    let runs = Runs::new(Scripted::new(&ledger, None, &script), ledger.clone());
+    let colleague = Colleague { name: "helper".into(), description: String::new() };
+    let parent = cella_kernel::Agent { agents: vec![colleague], ..agent(&[]) };
+    let run = runs.begin(begin(parent)).await.expect("begun");
+    let child = RunId::new(format!("{run}.s1")).expect("an id");
+    until("the child is under way", async || runs.show(&child).await.is_ok()).await;
+    runs.cancel(&run, "ann").await.expect("taken");
+    let over = tokio::time::timeout(std::time::Duration::from_secs(20), ended(&runs, &run)).await;
+    assert_eq!(over.expect("in time").ending().expect("over").status, EndStatus::Cancelled);
+    let child_state = runs.show(&child).await.expect("known").state;
+    assert_eq!(child_state.ending().expect("over").status, EndStatus::Cancelled);
+    replays(&ledger, &run);
+    replays(&ledger, &child);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn another_agent_has_a_run_of_its_own() {
     let dir = tempfile::tempdir().expect("a directory");
     let ledger = open(dir.path());
@@ -201,8 +239,7 @@ async fn a_fork_goes_its_own_way_and_the_run_it_left_is_as_it_was() {
     let run = runs.begin(begin(agent(&[tool("look", Class::Read)]))).await.expect("begun");
     ended(&runs, &run).await;
     let facts = load(&ledger.reader(), &run).expect("readable");
-    let intent =
-        facts.iter().find(|f| matches!(f.what, cella_kernel::What::Intended(_))).expect("a call").seq;
+    let intent = facts.iter().find(|f| matches!(f.what, What::Intended(_))).expect("a call").seq;
     let refused = runs.fork(&run, Some(intent), None, None, "ann").await;
     let Err(StartError::NotAtRest { before, after, .. }) = refused else { panic!("{refused:?}") };
     let (before, after) = (before.expect("before"), after.expect("after"));
@@ -315,7 +352,7 @@ async fn a_node_that_ends_in_order_leaves_the_run_to_be_taken_up() {
         until("it asks again", async || {
             ledger.flush().await.expect("flushed");
             let facts = load(&ledger.reader(), &run).expect("readable");
-            facts.iter().filter(|f| matches!(f.what, cella_kernel::What::Asked { .. })).count() == 2
+            facts.iter().filter(|f| matches!(f.what, What::Asked { .. })).count() == 2
         })
         .await;
         let drained = tokio::time::timeout(std::time::Duration::from_millis(200), runs.drain()).await;
