@@ -77,6 +77,8 @@ impl Wants {
         })?;
         // Of several the largest: which of them a provider reads is its own affair, and what was reserved has to be enough.
         let most = body.max_completion_tokens.max(body.max_output_tokens).max(body.max_tokens);
+        // Zero is no bound that anybody keeps.
+        let most = most.filter(|most| *most > 0);
         let each = if dialect == Dialect::Embeddings { 0 } else { most.unwrap_or(RELAY_OUTPUT_TOKENS) };
         Ok(Self {
             model: body.model.filter(|model| !model.is_empty()).ok_or_else(|| NotCarried {

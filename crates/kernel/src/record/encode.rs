@@ -5,8 +5,9 @@ use serde::Serialize;
 
 use crate::{Ending, Forked, Started, Verdict, What};
 
-/// Version of the kernel whose facts these are. A later kernel that would decide otherwise has another number.
-const KERNEL_VERSION: u32 = 1;
+/// Version of the kernel whose facts these are. A later kernel that would decide otherwise has another number. Of 1: a fork kept
+/// approvals, and texts from outside had no bound.
+const KERNEL_VERSION: u32 = 2;
 
 /// An event to be appended, with its payloads in the order of their names.
 #[derive(Clone, Debug)]
