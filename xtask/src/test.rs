@@ -71,6 +71,7 @@ fn run(place: &Place, unit: bool, demo: bool, suites: &[&Suite]) -> ExitCode {
     let started = Instant::now();
     let mut all = Tally::default();
     title("prepare");
+    room(place);
     let names: Vec<&str> = suites.iter().map(|s| s.name).chain(unit.then_some(UNIT)).collect();
     if let Err(why) = install::run(place, &names) {
         println!("{why}");
@@ -92,6 +93,24 @@ fn run(place: &Place, unit: bool, demo: bool, suites: &[&Suite]) -> ExitCode {
     }
     summary(&all, started.elapsed());
     if all.good() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Kilobytes of disk that a whole run takes at most, builds and what the tests leave for a moment. With less the tests that write fail, and
+/// say so in ways that look like faults of the program.
+const ROOM_KB: u64 = 20 * 1024 * 1024;
+
+/// Says when the disk is nearly full.
+fn room(place: &Place) {
+    for dir in [place.target.as_path(), &std::env::temp_dir()] {
+        let there = dir.ancestors().find(|dir| dir.exists()).unwrap_or(dir);
+        let told = std::process::Command::new("df").args(["-Pk"]).arg(there).output();
+        let told = told.map(|told| String::from_utf8_lossy(&told.stdout).into_owned()).unwrap_or_default();
+        let free = told.lines().nth(1).and_then(|line| line.split_whitespace().nth(3)?.parse::<u64>().ok());
+        if let Some(free) = free.filter(|free| *free < ROOM_KB) {
+            let (free, whole) = (free / 1024 / 1024, ROOM_KB / 1024 / 1024);
+            println!("{} has {free} GiB left; a whole run may take {whole}", dir.display());
+        }
+    }
 }
 
 /// The main job, as a newcomer sees it.
