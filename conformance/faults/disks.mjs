@@ -11,6 +11,8 @@ import { until } from '../lib/wait.mjs';
 import { CODE, answer, gone, server, words } from './stage.mjs';
 
 const DISK_MIB = 12;
+/** Payments of one run; each question repeats what was said before, so that a few dozen fill the disk. */
+const PAYMENTS = 40;
 /** More than the disk holds, in payments of some kilobytes of record each. */
 const ATTEMPTS_MAX = 4000;
 
@@ -51,6 +53,47 @@ export async function disks() {
     }
     ensure(existsSync(file), 'the payments');
   }, 120_000);
+
+  await test('a full disk under a run: it breaks off, and goes on when there is room, and nothing is paid twice', async () => {
+    const dir = scratch('disk'), mark = scratch('mark'), file = join(mark, 'payments');
+    const ids = Array.from({ length: PAYMENTS }, (_, n) => `pay-${n}-${'x'.repeat(2000)}`);
+    smallDisk(join(dir, 'state'));
+    mkdirSync(join(dir, 'agents'), { recursive: true });
+    writeFileSync(join(dir, 'agents', 'payer.toml'), `[model]\nuse = "tape/any"\n\n[tools]\nservers = ["bank"]\napprove = "never"\n\n[limits]\nturns = ${PAYMENTS + 2}\n`);
+    const line = (turn, stop) => JSON.stringify({ answer: { turn, stop, usage: { input: 0, output: 0 } } });
+    const calls = ids.map((id, n) => line({ calls: [{ id: `c${n}`, name: 'bank__pay', arguments: JSON.stringify({ id }) }] }, 'tools'));
+    writeFileSync(join(dir, 'tape.jsonl'), `${[...calls, line({ text: 'All is paid.' }, 'end')].join('\n')}\n`);
+    const cella = new Node({ dir, servers: { bank: server('ledger', file) }, extra: '[providers.tape]\nwire = "cassette"\nfile = "tape.jsonl"\n' });
+    try {
+      await cella.start();
+      const client = await connect(cella.url('bank'), { token: cella.token });
+      contains(await answer(client.tool('pay', { id: 'first' })), 'paid first', 'payment');
+      await client.close();
+      const filler = join(dir, 'state', 'filler');
+      writeFileSync(filler, Buffer.alloc((DISK_MIB - 2) * 2 ** 20));
+      equal(cella.cli('run', 'payer', 'pay', '--detach').status, 0, 'the run begins');
+      await until('the run breaks off', async () => cella.log.includes('broke off'), 60_000, 200);
+      const broken = cella.log.split('\n').find((l) => l.includes('broke off'));
+      ensure(CODE.test(broken), `it broke off without a code: ${broken}`);
+      const paid = () => readFileSync(file, 'utf8').trim().split('\n').slice(1);
+      ensure(paid().length > 0 && paid().length < PAYMENTS, `${paid().length} of ${PAYMENTS} payments were made on a full disk`);
+      rmSync(filler);
+      await until('the run ends', async () => {
+        const shown = JSON.parse(cella.cli('show', 'last', '--json').out);
+        if (shown.status === 'completed') return true;
+        // whose outcome could not be put on record is in doubt, and whoever looks knows that it was made
+        for (const call of shown.waiting ?? []) cella.cli('resolve', 'last', call.step, paid().includes(JSON.parse(call.arguments).id) ? '--happened' : '--did-not-happen');
+        if (!shown.active && !shown.waiting?.length) cella.cli('resume', 'last', '--detach');
+        return `it is ${shown.status}`;
+      }, 90_000, 500);
+      equal([...paid()].sort(), [...ids].sort(), 'payments, each once');
+      equal(cella.cli('replay', 'last').status, 0, 'the replay');
+      equal(cella.cli('log', 'verify').status, 0, 'log verify');
+    } finally {
+      if (cella.child) { await cella.stop(); await gone(mark); }
+      spawnSync('umount', ['--lazy', join(dir, 'state')]);
+    }
+  }, 240_000);
 
   await test('a lost ledger: the node does not start until a human accepts the loss, and says what is lost', async () => {
     const cella = new Node({}), ledger = () => join(cella.dir, 'state', 'cella', readdirSync(join(cella.dir, 'state', 'cella'))[0], 'ledger.db');
