@@ -156,6 +156,8 @@ async function own() {
     equal(runs.map((run) => run.agent), ['relay:chat'], 'its own run and no other');
     const other = JSON.parse(cella.cli('runs', '--json').out).runs.find((run) => run.agent !== 'relay:chat').run;
     equal([(await get(`/api/v1/runs/${other}`)).status, (await fetch(`${cella.origin}/api/v1/runs/${other}/cancel`, { method: 'POST', headers })).status], [403, 403]);
+    const after = await fetch(`${cella.origin}/v1/responses`, { method: 'POST', headers, body: JSON.stringify({ model: 'clerk', input: 'and?', previous_response_id: `resp_${other}` }) });
+    equal([after.status, (await after.json()).error.code], [403, 'permission_denied'], 'going on with the run of somebody else');
     equal((await fetch(`${cella.origin}/readyz`, { headers: { authorization: 'Bearer x' } })).status, 200);
     equal((await fetch(`${cella.origin}/api/v1/status`, { headers: { authorization: `Bearer ${'d'.repeat(40)}` } })).status, 401);
   });

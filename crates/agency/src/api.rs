@@ -199,7 +199,11 @@ impl Api {
         Ok(self.crew.rights().approve(principal, &self.agent_of(run).await?)?)
     }
 
-    async fn may_order(&self, run: &RunId, order: &str, principal: &str) -> Result<(), ApiError> {
+    /// That somebody may do this with a run (`fork`, `cancel`, `approve`, ...).
+    ///
+    /// # Errors
+    /// [`NotAllowed`].
+    pub async fn may_order(&self, run: &RunId, order: &str, principal: &str) -> Result<(), ApiError> {
         let (rights, agent) = (self.crew.rights(), self.agent_of(run).await?);
         if matches!(order, "approve" | "deny" | "resolve") {
             return Ok(rights.approve(principal, &agent)?);
@@ -249,7 +253,7 @@ impl Api {
         if new.task.trim().is_empty() {
             return Err(ApiError::Request("the task is empty".into()));
         }
-        let account = self.crew.rights().account(principal, new.account.or(config.account));
+        let account = self.crew.rights().account(principal, new.account, config.account);
         let begin =
             Begin { agent, task: new.task, earlier: Vec::new(), account, principal: principal.to_owned() };
         let run = self.runs.begin(begin).await?;

@@ -69,10 +69,14 @@ impl Rights {
         self.check(principal, |rights| rights.may_approve(agent), || format!("decide about calls of {agent}"))
     }
 
-    /// What a principal's runs spend from: its own account, or what it wishes where it has none.
+    /// What a run spends from: what the owner wishes, or the principal's own account; else the agent's. Nobody's wish but the owner's
+    /// counts, because it would be somebody else's account.
     #[must_use]
-    pub fn account(&self, principal: &str, wish: Option<String>) -> Option<String> {
-        self.of(principal).and_then(|rights| rights.account).or(wish)
+    pub fn account(&self, principal: &str, wish: Option<String>, of_agent: Option<String>) -> Option<String> {
+        match self.of(principal) {
+            None => wish.or(of_agent),
+            Some(rights) => rights.account.or(of_agent),
+        }
     }
 
     fn check(
@@ -102,7 +106,12 @@ mod tests {
             rights.run("principal:ci", "boss").is_err() && rights.run("principal:gone", "clerk").is_err()
         );
         assert!(!rights.of("principal:gone").expect("rights").may_use_server("files"));
-        assert_eq!(rights.account("principal:ci", Some("acme/rich".into())).as_deref(), Some("acme/ci"));
-        assert_eq!(rights.account("token:default", Some("acme/rich".into())).as_deref(), Some("acme/rich"));
+        let account = |who: &str, agent: Option<&str>| {
+            rights.account(who, Some("acme/rich".into()), agent.map(str::to_owned))
+        };
+        assert_eq!(account("principal:ci", Some("acme/agent")).as_deref(), Some("acme/ci"));
+        assert_eq!(account("token:default", Some("acme/agent")).as_deref(), Some("acme/rich"));
+        assert_eq!(account("principal:gone", Some("acme/agent")).as_deref(), Some("acme/agent"));
+        assert_eq!(account("principal:gone", None), None);
     }
 }

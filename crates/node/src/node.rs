@@ -252,7 +252,7 @@ impl Parts<'_> {
             living,
             shells,
             workspaces,
-            models: cella_openai::Door::new(runs.runs().clone(), Arc::clone(runs.crew())),
+            models: cella_openai::Door::new(runs.clone()),
             runs,
         };
         let doorkeeper = Doorkeeper::new(self.token, rustix::process::getuid().as_raw());

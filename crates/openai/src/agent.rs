@@ -80,13 +80,14 @@ async fn begun(door: &Door, asked: &Asked, name: &str, principal: &str) -> Resul
     if let Some(after) = after {
         let from =
             RunId::new(after.clone()).map_err(|_| StartError::Load(LoadError::NoSuchRun { run: after }))?;
+        door.api.may_order(&from, "fork", principal).await?;
         let run = door.runs.fork(&from, None, None, Some(task), principal).await?;
         let ear = door.crew.ears().listen(&run);
         door.remember(digest, &run);
         return Ok(Begun { run, ear, live: false });
     }
-    let wish = asked.account.clone().or(door.crew.config(name)?.account);
-    let account = door.crew.rights().account(principal, wish);
+    let of_agent = door.crew.config(name)?.account;
+    let account = door.crew.rights().account(principal, asked.account.clone(), of_agent);
     let agent = fitted(door.crew.agent(name).await?, &request);
     let run = match keyed {
         Some(run) => run,

@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use cella_agency::Crew;
+use cella_agency::{Api, Crew};
 use cella_dialogue::Dialect;
 use cella_event::RunId;
 use cella_pursuit::Runs;
@@ -26,6 +26,7 @@ const REMEMBERED: usize = 1_024;
 /// The door for clients of models. Cheap to clone.
 #[derive(Clone)]
 pub struct Door {
+    pub(crate) api: Api,
     pub(crate) runs: Runs<Crew>,
     pub(crate) crew: Arc<Crew>,
     pub(crate) lists: Arc<Lists>,
@@ -37,10 +38,11 @@ pub struct Door {
 // === impl Door ===
 
 impl Door {
-    /// A door to the models and agents of a crew.
+    /// A door to the models and agents of a node.
     #[must_use]
-    pub fn new(runs: Runs<Crew>, crew: Arc<Crew>) -> Self {
-        Self { runs, crew, lists: Arc::default(), recent: Arc::default(), beginning: Arc::default() }
+    pub fn new(api: Api) -> Self {
+        let (runs, crew) = (api.runs().clone(), Arc::clone(api.crew()));
+        Self { api, runs, crew, lists: Arc::default(), recent: Arc::default(), beginning: Arc::default() }
     }
 
     /// True for paths that are this door's.

@@ -1,6 +1,6 @@
 //! Why a client gets no answer, in the words of its own protocol.
 
-use cella_agency::{AgentError, NotAllowed};
+use cella_agency::{AgentError, ApiError, NotAllowed};
 use cella_dialogue::{Dialect, Failure, FailureClass};
 use cella_kernel::{EndStatus, State};
 use cella_model::NotCarried;
@@ -38,6 +38,9 @@ pub(crate) enum Fault {
     /// Whoever asks may not do it.
     #[error(transparent)]
     NotAllowed(#[from] NotAllowed),
+    /// The run that this was to go on with cannot be had.
+    #[error(transparent)]
+    Api(#[from] ApiError),
     /// Its pursuit broke off.
     #[error("{0}")]
     Broken(#[from] Broken),
@@ -153,7 +156,10 @@ impl Fault {
             Self::Agent { param, .. } => {
                 Words { param: Some((*param).to_owned()), ..says(StatusCode::BAD_REQUEST, INVALID, None) }
             }
-            Self::NotAllowed(_) => says(StatusCode::FORBIDDEN, INVALID, Some("permission_denied")),
+            Self::Api(ApiError::NotAllowed(_)) | Self::NotAllowed(_) => {
+                says(StatusCode::FORBIDDEN, INVALID, Some("permission_denied"))
+            }
+            Self::Api(_) => says(StatusCode::NOT_FOUND, INVALID, Some("not_found")),
             Self::NoSuchPath { .. } => says(StatusCode::NOT_FOUND, INVALID, Some("unknown_url")),
             Self::Unusable(fault) => says(StatusCode::UNPROCESSABLE_ENTITY, SERVER, Some(fault.code())),
             Self::Start(StartError::Draining) | Self::Broken(Broken::Draining) => {

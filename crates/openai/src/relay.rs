@@ -30,7 +30,7 @@ pub(crate) async fn answer(
         agent: agent(&asked, &target),
         task: asked.body.clone(),
         earlier: Vec::new(),
-        account: door.crew.rights().account(principal, asked.account.clone()),
+        account: door.crew.rights().account(principal, asked.account.clone(), None),
         principal: principal.to_owned(),
     };
     door.runs.begin_as(run.clone(), begin).await?;

@@ -124,7 +124,7 @@ impl Agents {
         let agent = self.crew.agent(&name).await.map_err(|fault| refused(fault.into()))?;
         let account = self.crew.config(&name).map_err(|fault| refused(fault.into()))?.account;
         let principal = Arc::clone(&call.caller.principal);
-        let account = self.crew.rights().account(&principal, account);
+        let account = self.crew.rights().account(&principal, None, account);
         let begin =
             Begin { agent, task: text, earlier: Vec::new(), account, principal: principal.to_string() };
         let run = self.runs.begin(begin).await.map_err(|fault| refused(fault.into()))?;
