@@ -41,10 +41,11 @@ pub(crate) struct Driver<H> {
     state: State,
     decoder: Decoder,
     events: Events,
+    /// Before `flying`: what is dropped ends before it could hear that nobody can cut it any more.
+    work: JoinSet<(Key, Result<(), Broken>)>,
     flying: HashMap<Key, Flight>,
     /// Of these, those that are not over, without waits.
     busy: usize,
-    work: JoinSet<(Key, Result<(), Broken>)>,
 }
 
 /// Something under way.

@@ -293,10 +293,14 @@ impl<H: Host> Performing<H> {
         mut driving: futures_util::future::BoxFuture<'_, Result<State, Broken>>,
     ) -> Result<State, Broken> {
         let mut cuts = self.cuts.clone();
-        tokio::select! {
+        let wanted = tokio::select! {
             biased;
             ended = &mut driving => return ended,
-            cut = cuts.wait_for(Option::is_some) => drop(cut),
+            cut = cuts.wait_for(Option::is_some) => cut.is_ok(),
+        };
+        if !wanted {
+            // Whoever could cut is gone, and with them this run: nobody wanted the child to end.
+            return driving.await;
         }
         let what = What::CancelAsked { by: self.run.as_str().to_owned() };
         let (told, ended) = tokio::join!(
