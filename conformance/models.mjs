@@ -165,6 +165,8 @@ async function own() {
     const client = await connect(cella.url(), { token: CI });
     const names = (await client.list('tools')).map((tool) => tool.name);
     equal(names, ['weather__get_weather']);
+    const status = JSON.stringify(await client.result('resources/read', { uri: 'cella://status' }).catch((error) => error.message));
+    contains(status, 'may not see the state', 'the state of the whole node');
     const call = async (name, args = {}) => JSON.stringify(await client.tool(name, args).catch((error) => error.message ?? error));
     contains(await call('weather__storm'), 'CE1582', 'another tool');
     for (let n = 0; n < 4; n += 1) contains(await call('weather__get_weather', { city: 'Rome' }), 'sunny in Rome', 'its tool');

@@ -4,7 +4,7 @@
 //! dollar for one token, empty where there is none of its own), most tokens of output, and for long requests over, input, output, cached
 //! input, cache write. The first line is `cella-prices 1 DATE`. Lines are sorted, which is how they are found.
 
-use std::sync::OnceLock;
+use std::{collections::BTreeSet, sync::OnceLock};
 
 use crate::{Long, Price};
 
@@ -87,9 +87,10 @@ pub fn vendor(host: &str) -> Option<&'static str> {
     HOSTS.iter().find(|(known, _)| *known == host).map(|(_, vendor)| *vendor)
 }
 
-/// Every vendor that is known by its hosts.
+/// Every vendor that is known by its hosts, in order.
 pub fn vendors() -> impl Iterator<Item = &'static str> {
-    HOSTS.iter().map(|(_, vendor)| *vendor).chain(["azure"])
+    let known: BTreeSet<&str> = HOSTS.iter().map(|(_, vendor)| *vendor).chain(["azure"]).collect();
+    known.into_iter()
 }
 
 // === impl Table ===

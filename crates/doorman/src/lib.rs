@@ -1,5 +1,5 @@
-//! Who is asking, and how often may they? Secrets of the node in files of its own, the kernel's word on a unix socket and tokens on TCP say who somebody is; rates say how often
-//! tools may be called, by whom.
+//! Who is asking, and how often may they? The kernel's word on a unix socket and tokens on TCP say who somebody is; rates say how
+//! often tools may be called, by whom. The node's own token is made and kept here too (`secret_file`).
 //!
 //! Refuses to do: what each may do (`agency`'s rights), looking tokens up (the node).
 

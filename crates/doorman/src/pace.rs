@@ -11,8 +11,8 @@ use std::{
 
 use cella_contract::{Config, Rate, RateConfig, fits_pattern};
 
-/// Callers that are remembered for rates of each. Stops the memory from growing; those that have not called for longest are forgotten, which
-/// gives them a full bucket.
+/// Buckets at which those that are full again are forgotten, which changes nothing for anybody. Stops the memory from growing with callers
+/// of long ago; that it has a bound at all is because principals and patterns are those of a configuration.
 const REMEMBERED: usize = 10_000;
 
 /// The rates of a configuration, and how much is left of each. Cheap to clone.

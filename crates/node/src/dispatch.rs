@@ -20,7 +20,7 @@ use crate::{
     fresh,
     load::{Loaded, Served},
     metrics::Metrics,
-    principals::TOO_OFTEN,
+    principals::{TOO_OFTEN, owners_only},
     record::{Begun, Recorder, Subject},
     trace::{Place, SpanEnd, Tracing},
 };
@@ -53,6 +53,10 @@ impl Dispatch {
         }
         match self.catalog.resolve(&call.scope, &call.method, call.params.as_deref()).await {
             Ok(Resolved::Server(route)) => self.perform(route, call).await,
+            // What the node says of itself speaks of every server.
+            Ok(Resolved::Own(_)) if self.is_confined(&call.caller.principal) => {
+                Exchange::fault(owners_only(&call.caller.principal))
+            }
             Ok(Resolved::Own(result)) => Exchange::ready(Answer::own(Ok(result))),
             Err(failure) => Exchange::ready(Answer::own(Err(failure))),
         }

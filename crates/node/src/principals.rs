@@ -6,7 +6,7 @@ use cella_agency::{NOT_ALLOWED, PRINCIPAL};
 use cella_contract::{Config, PrincipalConfig, Refusal};
 use cella_doorman::{TOKEN_CHARS_MIN, Tokens, TooOften};
 use cella_mcp::{Array, ListKind, Object, Raw, member, raw_json};
-use cella_transport::{Call, Exchange, Step};
+use cella_transport::{Call, Exchange, Fault, FaultKind, Step};
 
 use crate::{dispatch::Dispatch, launcher::env::value_of, vault::Secrets};
 
@@ -50,6 +50,11 @@ impl Dispatch {
                 ..PrincipalConfig::default()
             }),
         )
+    }
+
+    /// True for those who may not see what concerns the whole node.
+    pub(crate) fn is_confined(&self, principal: &str) -> bool {
+        self.rights(principal).is_some_and(|rights| !rights.admin)
     }
 
     /// That somebody may use a server in this way, and has not done so too often.
@@ -119,6 +124,17 @@ impl Dispatch {
             answer.outcome = Ok(filtered.to_raw());
         }
         Exchange::ready(answer)
+    }
+}
+
+/// What a principal hears that asks for something of the whole node.
+pub(crate) fn owners_only(principal: &str) -> Fault {
+    Fault {
+        kind: FaultKind::Refused,
+        code: NOT_ALLOWED,
+        message: format!("{principal} may not see the state of the whole node"),
+        fix: Some("ask whoever owns the node: admin = true in [principals] of its configuration".into()),
+        in_doubt: false,
     }
 }
 

@@ -70,9 +70,12 @@ fn one(
             codes::NO_PRICE,
             format!("nobody knows what {model} costs: {why}"),
         )
-        .fix(format!(
-            "say it: [prices.\"{model}\"] with input and output, in dollars for a million tokens"
-        )));
+        .fix(match url {
+            None => format!("add [providers.{provider}] to the configuration"),
+            Some(_) => {
+                format!("say it: [prices.\"{model}\"] with input and output, in dollars for a million tokens")
+            }
+        }));
     };
     if printer.is_json() {
         printer.json(&json!({ "schema": "cella/v1", "model": model, "from": from, "price": of(&price) }));

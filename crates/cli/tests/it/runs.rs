@@ -366,7 +366,7 @@ fn a_replay_needs_no_network() {
 }
 
 #[test]
-fn another_agent_of_a_file_has_a_run_of_its_own_and_spends_from_the_same_account() {
+fn another_agent_of_a_file_has_a_run_of_its_own_and_both_are_replayed() {
     let task = json!({ "agent": "scout", "task": "look" });
     let home = home(&[("", &[("give_task", task)]), ("It is done.", &[])]);
     home.write("scout.jsonl", &tape(&[("Seen.", &[])]));
